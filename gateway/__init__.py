@@ -1,0 +1,1 @@
+"""The request's way: serve > wire > route > identify > decide > record > forward."""

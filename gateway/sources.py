@@ -1,0 +1,119 @@
+"""Everything a snapshot is built from, as plain text and values, so that it can cross a pipe.
+
+The supervisor reads files and fetches keys; each worker builds its own `gateway.snapshot.Snapshot` from what it is
+sent, because parsed policies cannot be handed to another process.
+"""
+
+import hashlib
+
+import msgspec
+
+
+class SourceFile(msgspec.Struct, frozen=True):
+    """A file's name (for messages and policy ids) and its text."""
+
+    name: str
+    text: str
+
+
+class IssuerSource(msgspec.Struct, frozen=True, kw_only=True):
+    """One trusted issuer.
+
+    Attributes:
+        name: Its name in the configuration; part of every principal's id.
+        iss: The exact `iss` claim.
+        audiences: Any one must be in `aud`.
+        algorithms: JWS algorithms it may use; nothing else is tried.
+        tenants: Tenants it may assert; `*` for any but those it does not list by name elsewhere.
+        roles: Roles (our names or its own) it may assert; `*` for any.
+        tenant_claim: The claim that names the tenant.
+        roles_claim: The claim that lists role names.
+        leeway_s: Clock difference allowed for `exp`, `nbf` and `iat`.
+    """
+
+    name: str
+    iss: str
+    audiences: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    tenants: tuple[str, ...] = ("*",)
+    roles: tuple[str, ...] = ("*",)
+    tenant_claim: str = "tenant_id"
+    roles_claim: str = "roles"
+    leeway_s: float = 30.0
+
+
+class IssuerKeys(msgspec.Struct, frozen=True):
+    """The key set an issuer published last: a JWKS as JSON text."""
+
+    issuer: str
+    jwks: str
+
+
+class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A service behind the gateway.
+
+    Attributes:
+        name: As routes name it; the audience of its security contexts.
+        addresses: `host:port` of each instance.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+class ContextSource(msgspec.Struct, frozen=True, kw_only=True):
+    """How security contexts are signed.
+
+    Attributes:
+        issuer: The `iss` claim.
+        alg: `EdDSA`, `ES256` or `HS256`.
+        private_jwk: The signing key as JWK JSON, for the asymmetric algorithms.
+        hs256_keys: Service name to JWK JSON of its `oct` key, for `HS256`.
+        ttl_s: How long a context holds, and how long one is reused on routes that only read.
+    """
+
+    issuer: str
+    alg: str = "EdDSA"
+    private_jwk: str = ""
+    hs256_keys: dict[str, str] = {}
+    ttl_s: int = 60
+
+    def __repr__(self) -> str:
+        """Without keys: a repr ends up in logs."""
+        return f"ContextSource(issuer={self.issuer!r}, alg={self.alg!r})"
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """What one snapshot is made of.
+
+    Attributes:
+        policies: The `.cedar` files, by name.
+        schema: The Cedar schema's text.
+        roles: `roles.toml`.
+        routes: `routes.toml`.
+        issuers: Trusted issuers.
+        keys: What each issuer published; an issuer without an entry cannot identify anyone yet.
+        services: Where requests go.
+        context: How contexts are signed.
+        cross_tenant: `tenancy.cross_tenant`.
+        strict: Whether any policy error denies.
+    """
+
+    policies: tuple[SourceFile, ...]
+    schema: SourceFile
+    roles: SourceFile
+    routes: SourceFile
+    issuers: tuple[IssuerSource, ...]
+    keys: tuple[IssuerKeys, ...]
+    services: tuple[ServiceSource, ...]
+    context: ContextSource
+    cross_tenant: bool = False
+    strict: bool = False
+
+    @property
+    def version(self) -> str:
+        """Of everything but secrets: 16 hex digits that change when any source does."""
+        digest = hashlib.sha256()
+        plain = (self.policies, self.schema, self.roles, self.routes, self.issuers, self.keys, self.services)
+        digest.update(msgspec.json.encode((*plain, self.context.issuer, self.cross_tenant, self.strict)))
+        return digest.hexdigest()[:16]

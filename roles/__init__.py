@@ -1,0 +1,1 @@
+"""Who is what: the one role catalogue, Cedar entities made from it, and the signed security context."""

@@ -1,0 +1,60 @@
+"""The role catalogue's values and the principal they are granted to."""
+
+import msgspec
+
+from policies.model import EntityUid
+
+
+class Role(msgspec.Struct, frozen=True, gc=False):
+    """One entry of `roles.toml`.
+
+    Attributes:
+        name: The Cedar id, `Role::"<name>"`.
+        description: One sentence for people.
+        includes: Roles whose permissions come with it.
+        offered: Whether a refusal may name it as the missing role.
+        machine: Held by machines, not by people.
+        anonymous: Given to callers without a credential, and to nobody else.
+        cross_tenant: May be let across tenants when the configuration says so.
+    """
+
+    name: str
+    description: str
+    includes: tuple[str, ...] = ()
+    offered: bool = True
+    machine: bool = False
+    anonymous: bool = False
+    cross_tenant: bool = False
+
+
+class Grant(msgspec.Struct, frozen=True, gc=False):
+    """What became of the role names in a token.
+
+    Attributes:
+        roles: Our roles, in catalogue order, each once.
+        dropped: Names that are neither ours nor mapped, as they came.
+    """
+
+    roles: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+
+
+class Principal(msgspec.Struct, frozen=True, gc=False):
+    """Whom a decision is about.
+
+    Attributes:
+        issuer: The configured name of the issuer that vouches for it (not its URL).
+        tenant_id: The tenant it belongs to, `[a-z0-9][a-z0-9-]{0,62}`; `-` for a caller without one.
+        sub: The issuer's name for it, at most 256 bytes, no control characters.
+        roles: Our role names, in catalogue order.
+    """
+
+    issuer: str
+    tenant_id: str
+    sub: str
+    roles: tuple[str, ...]
+
+    @property
+    def uid(self) -> EntityUid:
+        """`User::"<issuer>/<tenant>/<sub>"`: two issuers can never speak for the same principal."""
+        return EntityUid("User", f"{self.issuer}/{self.tenant_id}/{self.sub}")
