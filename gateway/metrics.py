@@ -1,0 +1,211 @@
+"""Everything the gateway counts: the one home of its metric names.
+
+`GatewayMetrics` is for whoever decides and forwards (each worker, and the supervisor for its own doors),
+`SupervisorMetrics` for the supervisor alone. Label values come from closed sets: a service outside the configuration, a
+method or a kind nobody listed becomes `other`, so that no stranger can make a series. Never a tenant, a user or a path.
+
+Each process keeps its own registry; `families` reads one into values that cross the control pipe, and
+`gateway.supervisor.fleet` sums them.
+
+Cost on the way of a request: children are kept in plain dicts, because `labels()` is 1.3 us a call and a kept child
+0.3 us (histogram 0.8 us); a forwarded request costs about 2.5 us here in all, of 44.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from gateway.control import Family, Sample
+from gateway.errors import Code
+
+OTHER: Final = "other"
+"""What a label says when its value is outside the closed set."""
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+STATUS_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
+EFFECTS: Final = ("allow", "deny")
+SOURCES: Final = ("evaluated", "memo")
+UPSTREAM_KINDS: Final = ("connect", "timeout", "closed", "invalid", "stall")
+OPS_ENDPOINTS: Final = ("healthz", "readyz", "jwks", "metrics", "metrics_json", "status", "context_exchange")
+CODES: Final = tuple(code.word for code in Code)
+
+REQUEST_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds. The gateway's own part is under a millisecond, so the scale begins below it."""
+DECISION_BUCKETS: Final = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1)
+"""Seconds. A sliced evaluation is about 80 us."""
+
+
+class GatewayMetrics:
+    """What happens to requests, in one process.
+
+    Args:
+        registry: Where the collectors are registered; one instance a registry.
+        services: Names of the configured services; see `serve`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, services: Iterable[str] = ()) -> None:
+        self._services: frozenset[str] = frozenset()
+        self.requests = Counter(
+            "lychgate_requests",
+            "Requests answered, by the service they were for.",
+            ("service", "method", "status"),
+            registry=registry,
+        )
+        self.request_duration = Histogram(
+            "lychgate_request_duration_seconds",
+            "From a request's first byte to its answer's last.",
+            ("service",),
+            buckets=REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self.refusals = Counter(
+            "lychgate_refusals", "Requests that the gateway itself refused.", ("code",), registry=registry
+        )
+        self.decisions = Counter(
+            "lychgate_decisions",
+            "Decisions, by what they say and whether Cedar was asked.",
+            ("effect", "source"),
+            registry=registry,
+        )
+        self.decision_duration = Histogram(
+            "lychgate_decision_duration_seconds",
+            "Time that Cedar took for one decision; remembered ones are not in it.",
+            buckets=DECISION_BUCKETS,
+            registry=registry,
+        )
+        self.policy_errors = Counter(
+            "lychgate_policy_errors",
+            "Policies that could not be evaluated: an erroring forbid denied, an erroring permit was ignored.",
+            ("effect",),
+            registry=registry,
+        )
+        self.upstream_errors = Counter(
+            "lychgate_upstream_errors", "Exchanges that a service failed.", ("service", "kind"), registry=registry
+        )
+        self.connections = Gauge("lychgate_connections", "Open client connections.", registry=registry)
+        self.inflight = Gauge("lychgate_inflight_requests", "Requests begun and not answered.", registry=registry)
+        self.upstream_connections = Gauge(
+            "lychgate_upstream_connections", "Open connections to services, in use or idle.", registry=registry
+        )
+        self.token_memo_hits = Counter(
+            "lychgate_token_memo_hits", "Tokens that had been verified before.", registry=registry
+        )
+        self.token_memo_misses = Counter(
+            "lychgate_token_memo_misses", "Tokens that had to be verified.", registry=registry
+        )
+        self.dropped_roles = Counter(
+            "lychgate_dropped_roles", "Role names in tokens that are neither ours nor mapped.", registry=registry
+        )
+        self._requests: dict[tuple[str, str, int], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
+        self._refusals = {code: self.refusals.labels(code.word) for code in Code}
+        self._decisions = {
+            (effect, source): self.decisions.labels(effect, source) for effect in EFFECTS for source in SOURCES
+        }
+        self.serve(services)
+
+    def serve(self, services: Iterable[str]) -> None:
+        """Take the names of the services that the snapshot in hand knows; any other is counted as `other`."""
+        self._services = frozenset(services)
+        self._requests.clear()
+        self._durations.clear()
+
+    def answered(self, service: str | None, method: str, status: int, seconds: float) -> None:
+        """Count an answered request.
+
+        Args:
+            service: Whom it was for; None when no route was found.
+            method: As sent.
+            status: Of the answer.
+            seconds: From its first byte to the answer's last.
+        """
+        name = service if service in self._services else OTHER
+        key = (name, method, status // 100)
+        counter = self._requests.get(key)
+        if counter is None:
+            counter = self.requests.labels(name, closed(method, METHODS), closed(f"{status // 100}xx", STATUS_CLASSES))
+            if method in METHODS:  # INVARIANT: the dict is as closed as the labels are
+                self._requests[key] = counter
+        counter.inc()
+        duration = self._durations.get(name)
+        if duration is None:
+            duration = self._durations[name] = self.request_duration.labels(name)
+        duration.observe(seconds)
+
+    def refused(self, code: Code) -> None:
+        """Count a refusal of the gateway's own."""
+        self._refusals[code].inc()
+
+    def decided(self, effect: str, seconds: float | None) -> None:
+        """Count a decision, `allow` or `deny`; `seconds` is Cedar's time, None for one that was remembered."""
+        if seconds is None:
+            self._decisions[effect, "memo"].inc()
+            return
+        self._decisions[effect, "evaluated"].inc()
+        self.decision_duration.observe(seconds)
+
+    def policy_failed(self, effect: str) -> None:
+        """Count a policy that could not be evaluated; `effect` is what it would have said: `allow` or `deny`."""
+        self.policy_errors.labels(closed(effect, EFFECTS)).inc()
+
+    def upstream_failed(self, service: str, kind: str) -> None:
+        """Count an exchange that a service failed; `kind` is one of `UPSTREAM_KINDS`."""
+        name = service if service in self._services else OTHER
+        self.upstream_errors.labels(name, closed(kind, UPSTREAM_KINDS)).inc()
+
+
+class SupervisorMetrics:
+    """What the supervisor does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.info = Info("lychgate", "The program that runs, and the version of its sources.", registry=registry)
+        self.workers = Gauge("lychgate_workers", "Workers that serve.", registry=registry)
+        self.worker_restarts = Counter(
+            "lychgate_worker_restarts", "Workers that died and were started again.", registry=registry
+        )
+        self.installs = Counter(
+            "lychgate_snapshot_installs",
+            "Snapshots handed to workers, by what became of them.",
+            ("result",),
+            registry=registry,
+        )
+        self.key_changes = Counter(
+            "lychgate_issuer_key_changes", "New key sets taken from an issuer.", ("issuer",), registry=registry
+        )
+        self.ops_requests = Counter(
+            "lychgate_ops_requests",
+            "Requests to the operations port.",
+            ("endpoint", "status"),
+            registry=registry,
+        )
+        self.ready = Gauge("lychgate_ready", "1 when /readyz says so.", registry=registry)
+
+    def ops_answered(self, endpoint: str, status: int) -> None:
+        """Count a request to the operations port; `endpoint` is one of `OPS_ENDPOINTS`."""
+        self.ops_requests.labels(closed(endpoint, OPS_ENDPOINTS), closed(f"{status // 100}xx", STATUS_CLASSES)).inc()
+
+
+def closed(value: str, allowed: Iterable[str]) -> str:
+    """Return `value` when it is in the closed set, else `other`."""
+    return value if value in allowed else OTHER
+
+
+def families(registry: CollectorRegistry) -> tuple[Family, ...]:
+    """Read a registry into values.
+
+    `_created` samples are left out: a time cannot be summed over processes.
+    """
+    return tuple(
+        Family(
+            metric.name,
+            metric.documentation,
+            metric.type,
+            tuple(
+                Sample(sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
+                for sample in metric.samples
+                if not sample.name.endswith("_created")
+            ),
+        )
+        for metric in registry.collect()
+    )
