@@ -1,0 +1,1 @@
+"""The operations port: health, readiness, metrics, status, and the exchange of security contexts."""

@@ -1,0 +1,249 @@
+"""The gateway's sections of `lychgate.yaml`; pydantic, so the supervisor alone may import this module.
+
+`lychgate.settings` composes the sections into the whole and reads the environment; `gateway.supervisor` takes from them
+what each part needs. A worker never sees them: it is sent a `gateway.control.WorkerConfig`.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
+
+from gateway.limits import Limits
+from gateway.sources import IssuerSource, ServiceSource
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""0 lets the system choose, which is what tests do."""
+
+NAME = r"^[a-z][a-z0-9-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME)]
+_Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitsSettings(_Section):
+    """`gateway.limits`: the fields of `gateway.limits.Limits`, which says what each means."""
+
+    request_line_bytes: Annotated[int, Field(ge=1024)] = Limits().request_line_bytes
+    header_bytes: Annotated[int, Field(ge=1024)] = Limits().header_bytes
+    header_count: Annotated[int, Field(ge=8)] = Limits().header_count
+    response_header_bytes: Annotated[int, Field(ge=1024)] = Limits().response_header_bytes
+    body_bytes: NonNegativeInt = Limits().body_bytes
+    decided_body_bytes: Annotated[int, Field(ge=1)] = Limits().decided_body_bytes
+    pipelined_bytes: Annotated[int, Field(ge=1024)] = Limits().pipelined_bytes
+    write_buffer_bytes: Annotated[int, Field(ge=1024)] = Limits().write_buffer_bytes
+    connections: Annotated[int, Field(ge=1)] = Limits().connections
+    header_read_s: PositiveFloat = Limits().header_read_s
+    body_stall_s: PositiveFloat = Limits().body_stall_s
+    keep_alive_idle_s: PositiveFloat = Limits().keep_alive_idle_s
+    connect_s: PositiveFloat = Limits().connect_s
+    first_byte_s: PositiveFloat = Limits().first_byte_s
+    stall_s: PositiveFloat = Limits().stall_s
+    total_s: Annotated[float, Field(ge=0)] = Limits().total_s
+    upstream_idle_s: PositiveFloat = Limits().upstream_idle_s
+    upstream_idle_connections: NonNegativeInt = Limits().upstream_idle_connections
+
+    def limits(self) -> Limits:
+        """As a worker is told."""
+        return Limits(**self.model_dump())
+
+
+class GatewaySettings(_Section):
+    """`gateway`: the public door.
+
+    Attributes:
+        host: Where the public port listens.
+        port: The public port.
+        workers: Worker processes; 0 for one a core.
+        backlog: Connections that may wait to be accepted.
+        node: Names this machine in producer ids; every gateway of a fleet needs its own.
+        routes_file: The route table.
+        roles_file: The role catalogue.
+        drain_s: How long requests may finish after a stop was asked for.
+        restart_backoff_s: The longest wait before a worker that keeps dying is started again.
+        limits: See `LimitsSettings`.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104 - the one port that is meant for everybody (DESIGN section 3)
+    port: Port = 8080
+    workers: Annotated[int, Field(ge=0, le=256)] = 0
+    backlog: Annotated[int, Field(ge=1)] = 2048
+    node: Name = "gateway"
+    routes_file: Path = Path("routes.toml")
+    roles_file: Path = Path("roles/roles.toml")
+    drain_s: PositiveFloat = 30.0
+    restart_backoff_s: PositiveFloat = 5.0
+    limits: LimitsSettings = LimitsSettings()
+
+
+class OpsSettings(_Section):
+    """`ops`: the operations and decision API.
+
+    Attributes:
+        host: Where it listens; loopback unless configured.
+        port: Its port.
+        metrics_open: Whether `/internal/metrics` answers without a credential.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8081
+    metrics_open: bool = True
+
+
+class IssuerSettings(_Section):
+    """One entry of `issuers`: whose tokens are believed, and how far.
+
+    Attributes:
+        name: Ours for it; part of every principal's id, so never change it.
+        iss: The exact `iss` claim.
+        jwks_url: Where it publishes its keys; or
+        jwks_file: a file that holds them.
+        audiences: Any one must be in `aud`.
+        algorithms: JWS algorithms it may use.
+        tenants: Tenants it may assert; `*` for any.
+        roles: Roles it may assert, in our names or its own; `*` for any.
+        tenant_claim: The claim that names the tenant.
+        roles_claim: The claim that lists role names.
+        leeway_s: Clock difference allowed.
+        refresh_s: How often its keys are fetched.
+        unknown_kid_interval_s: At most one fetch in this time for a key id that is not in the set.
+    """
+
+    name: Name
+    iss: Annotated[str, Field(min_length=1)]
+    jwks_url: str | None = None
+    jwks_file: Path | None = None
+    audiences: Annotated[tuple[str, ...], Field(min_length=1)]
+    algorithms: Annotated[tuple[_Algorithm, ...], Field(min_length=1)] = ("ES256", "RS256", "EdDSA")
+    tenants: Annotated[tuple[str, ...], Field(min_length=1)]
+    roles: Annotated[tuple[str, ...], Field(min_length=1)]
+    tenant_claim: str = "tenant_id"
+    roles_claim: str = "roles"
+    leeway_s: Annotated[float, Field(ge=0, le=300)] = 30.0
+    refresh_s: PositiveFloat = 300.0
+    unknown_kid_interval_s: PositiveFloat = 5.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("give either jwks_url or jwks_file")
+        if self.jwks_url is not None:
+            parts = urlsplit(self.jwks_url)
+            loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+            if not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+                raise ValueError("jwks_url must be https, or http on loopback")
+        return self
+
+    def source(self) -> IssuerSource:
+        """As a snapshot is built from."""
+        return IssuerSource(
+            name=self.name,
+            iss=self.iss,
+            audiences=self.audiences,
+            algorithms=self.algorithms,
+            tenants=self.tenants,
+            roles=self.roles,
+            tenant_claim=self.tenant_claim,
+            roles_claim=self.roles_claim,
+            leeway_s=self.leeway_s,
+        )
+
+
+class ContextSettings(_Section):
+    """`context`: how security contexts are signed.
+
+    Attributes:
+        issuer: The `iss` claim.
+        alg: `EdDSA` by default; `HS256`, with one key a service, is the faster choice.
+        key_file: The signing key as a private JWK; made, for its owner alone, when it is not there.
+        hs256_key_files: Service name to a file with its `oct` JWK, for `HS256`.
+        ttl_s: How long a context holds.
+    """
+
+    issuer: str = "lychgate"
+    alg: Literal["EdDSA", "ES256", "HS256"] = "EdDSA"
+    key_file: Path = Path(".lychgate/keys/context.jwk")
+    hs256_key_files: dict[Name, Path] = {}
+    ttl_s: Annotated[int, Field(ge=1, le=600)] = 60
+
+
+class TenancySettings(_Section):
+    """`tenancy`.
+
+    Attributes:
+        cross_tenant: Whether a role that may be let across tenants is let across.
+    """
+
+    cross_tenant: bool = False
+
+
+class PolicySettings(_Section):
+    """`policies`.
+
+    Attributes:
+        folder: Where the `.cedar` files and the schema are.
+        schema_file: The schema's name in it.
+        strict: Whether any error of any policy denies.
+    """
+
+    folder: Path = Path("policies")
+    schema_file: str = "schema.cedarschema"
+    strict: bool = False
+
+
+_ADDRESS = re.compile(r"^http://(?P<host>[^/?#@\s]+:[0-9]{1,5})/?$")
+
+
+def _address(url: str) -> str:
+    """Return `host:port` of `http://host:port`."""
+    found = _ADDRESS.match(url)
+    if found is None:
+        raise ValueError("a service's url is http://host:port, without a path")
+    return found["host"]
+
+
+class ServiceSettings(_Section):
+    """One entry of `services`, under the service's name.
+
+    Attributes:
+        urls: `http://host:port` of each instance.
+    """
+
+    urls: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _urls_are_addresses(self) -> Self:
+        for url in self.urls:
+            _address(url)
+        return self
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """`host:port` of each instance."""
+        return tuple(_address(url) for url in self.urls)
+
+    def source(self, name: str) -> ServiceSource:
+        """As a snapshot is built from."""
+        return ServiceSource(name=name, addresses=self.addresses)
+
+
+def _plain_url(value: object) -> object:
+    """`order: http://host:port` is short for `order: {urls: [http://host:port]}`."""
+    return {"urls": (value,)} if isinstance(value, str) else value
+
+
+Services = dict[Name, Annotated[ServiceSettings, BeforeValidator(_plain_url)]]
+"""`services`: name to where it is. The name is the audience of its security contexts."""
+
+_SAMPLES = ("product", "order", "inventory", "loyalty", "payment", "customer", "integration")
+
+
+def default_services() -> Services:
+    """Where `lychgate up` runs the sample services (9001-9007) and the query API (8082)."""
+    services = {name: ServiceSettings(urls=(f"http://127.0.0.1:{9001 + n}",)) for n, name in enumerate(_SAMPLES)}
+    return {**services, "audit": ServiceSettings(urls=("http://127.0.0.1:8082",))}
