@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from audit.limits import SpoolLimits
 from gateway.limits import Limits
 from gateway.sources import Sources
 
@@ -57,7 +58,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         producer_id: Its name in the audit; belongs to the slot, so that a successor adopts the predecessor's spool.
         spool_folder: Its own spool folder.
         limits: What it bounds on the wire.
-        emitter: Settings of its `audit.emit.Emitter`, by name.
+        spool: The bounds of that folder.
         redaction: Field paths by class, and the mode.
         log_format: `json` or `console`.
         kid_interval_s: The same unknown key is reported at most once in this time.
@@ -68,7 +69,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     producer_id: str
     spool_folder: str
     limits: Limits = Limits()
-    emitter: dict[str, int | float | bool | str] = {}
+    spool: SpoolLimits = SpoolLimits()
     redaction: RedactionConfig = RedactionConfig()
     log_format: str = "json"
     kid_interval_s: float = 1.0

@@ -5,7 +5,7 @@
 method or a kind nobody listed becomes `other`, so that no stranger can make a series. Never a tenant, a user or a path.
 
 Each process keeps its own registry; `families` reads one into values that cross the control pipe, and
-`gateway.supervisor.fleet` sums them.
+`gateway.supervisor.totals` sums them.
 
 Cost on the way of a request: children are kept in plain dicts, because `labels()` is 1.3 us a call and a kept child
 0.3 us (histogram 0.8 us); a forwarded request costs about 2.5 us here in all, of 44.
