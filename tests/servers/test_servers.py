@@ -1,0 +1,20 @@
+"""The servers that other tests stand on."""
+
+import asyncpg
+
+from tests.servers.postgres import Postgres
+
+
+async def test_each_test_gets_an_empty_database_of_its_own(postgres: Postgres, database: str) -> None:
+    """A table made here is in no other database of the same server."""
+    connection = await asyncpg.connect(database)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+        await connection.execute("CREATE TABLE mine (x int)")
+    finally:
+        await connection.close()
+    other = postgres.create()
+    try:
+        assert postgres.sql("SELECT to_regclass('public.mine') IS NULL", database=other) == "t"
+    finally:
+        postgres.drop(other)
