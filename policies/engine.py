@@ -1,0 +1,129 @@
+"""A question in, an answer with its evidence out; the only place that asks Cedar to decide. Pure.
+
+How policies combine (DESIGN section 4): default deny; a `forbid` wins over every `permit`. Cedar skips a policy it
+cannot evaluate, which for a `forbid` could turn a deny into an allow, so here an erroring `forbid` denies. An erroring
+`permit` is ignored and reported. In strict mode any error denies.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import cedarpy
+import msgspec
+
+from policies.bundle import Bundle, Policy
+from policies.errors import NoDecision
+from policies.model import Answer, Effect, EntityUid, PolicyError, Question
+
+_EVALUATION: Final = re.compile(r"error while evaluating policy `([^`]*)`: (.*)", re.DOTALL)
+_QUOTED: Final = re.compile(r"`[^`]*`")
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class Engine:
+    """Decides with one bundle.
+
+    Policies are parsed once. For each action only those are kept whose scope admits it, so that a decision does not pay
+    for the policies of other actions (ADR 0011).
+    """
+
+    __slots__ = ("_slices", "bundle", "strict")
+
+    def __init__(self, bundle: Bundle, *, strict: bool = False) -> None:
+        self.bundle = bundle
+        self.strict = strict
+        parsed: dict[tuple[str, ...], cedarpy.PolicySet] = {}
+        self._slices: dict[EntityUid, cedarpy.PolicySet] = {}
+        for uid in bundle.schema.actions:
+            policies = bundle.slice(uid)
+            key = tuple(policy.id for policy in policies)
+            if key not in parsed:  # actions of one kind mostly share their policies
+                parsed[key] = _policy_set(policies)
+            self._slices[uid] = parsed[key]
+
+    def decide(self, question: Question) -> Answer:
+        """Answer a question.
+
+        Args:
+            question: With every entity its policies may look into.
+
+        Returns:
+            An allow with the ids of the permits that matched; a deny with the ids of the forbids that matched or could
+            not be evaluated (none: default deny). Errors in either.
+
+        Raises:
+            NoDecision: The question does not fit the schema: an unknown action, an attribute missing, in excess or of
+                another type. It is to be treated as a deny and reported as our fault.
+        """
+        return self.decide_action(EntityUid("Action", question.action), question)
+
+    def decide_action(self, action: EntityUid, question: Question) -> Answer:
+        """As `decide`, for an action of any namespace; the question's own action is not looked at."""
+        policies = self._slices.get(action)
+        if policies is None:
+            raise NoDecision("the schema declares no such action")
+        try:
+            result = cedarpy.is_authorized(
+                {
+                    "principal": {"type": question.principal.type, "id": question.principal.id},
+                    "action": {"type": action.type, "id": action.id},
+                    "resource": {"type": question.resource.type, "id": question.resource.id},
+                    "context": _ENCODER.encode(question.context).decode(),
+                },
+                policies,
+                _ENCODER.encode(question.entities).decode(),
+                self.bundle.schema.handle,
+            )
+        except (ValueError, TypeError, OverflowError) as exc:  # for example a lone surrogate in an id
+            raise NoDecision(f"the question cannot be written as JSON ({type(exc).__name__})") from exc
+        errors = tuple(self._error(text) for text in result.diagnostics.errors)
+        if result.decision is cedarpy.Decision.NoDecision:
+            raise NoDecision("; ".join(error.message for error in errors))
+        return combine(result.decision is cedarpy.Decision.Allow, result.diagnostics.reasons, errors, self.strict)
+
+    def _error(self, text: str) -> PolicyError:
+        """Cedar's message as a value. Which policy it is about stands only in the text."""
+        found = _EVALUATION.fullmatch(text)
+        policy = self.bundle.policies.get(found[1]) if found else None
+        if found is None or policy is None:  # unreadable: taken for a forbid, which denies
+            return PolicyError("", Effect.DENY, _without_values(text, ""))
+        return PolicyError(policy.id, policy.effect, _without_values(found[2], policy.text))
+
+
+def combine(allowed: bool, reasons: Iterable[str], errors: tuple[PolicyError, ...], strict: bool) -> Answer:
+    """The whole rule by which policies become a decision.
+
+    Args:
+        allowed: What Cedar says, having skipped the policies in `errors`.
+        reasons: The permits that made it an allow, or the forbids that made it a deny.
+        errors: Policies that could not be evaluated.
+        strict: Whether an erroring permit denies, too.
+
+    Returns:
+        The answer, reasons and errors sorted.
+    """
+    errors = tuple(sorted(errors, key=lambda error: (error.policy_id, error.message)))
+    denying = [error.policy_id for error in errors if strict or error.effect is Effect.DENY]
+    if allowed and not denying:
+        return Answer(Effect.ALLOW, tuple(sorted(reasons)), errors)
+    forbids = () if allowed else reasons
+    return Answer(Effect.DENY, tuple(sorted({*forbids, *denying})), errors)
+
+
+def _policy_set(policies: Iterable[Policy]) -> cedarpy.PolicySet:
+    """Parse policies under their own ids: Cedar would number them."""
+    trees = {policy.id: policy.tree for policy in policies}
+    document = {"staticPolicies": trees, "templates": {}, "templateLinks": []}
+    return cedarpy.PolicySet.from_json_str(json.dumps(document), release_gil=True)
+
+
+def _without_values(message: str, known: str) -> str:
+    """A message of Cedar's without what it quotes from the request.
+
+    Args:
+        message: Quotes in backticks attribute names, entities and values alike.
+        known: Text that anyone who reads the record may know; what it contains may be quoted.
+    """
+    return _QUOTED.sub(lambda quoted: quoted[0] if quoted[0][1:-1] in known else "`…`", message)

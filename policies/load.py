@@ -1,0 +1,153 @@
+"""Policy files and a schema as text in, a checked `Bundle` out; the whole is refused on one error.
+
+Called by the supervisor (from a folder) and by each worker (from the texts it was sent), because parsed policies cannot
+be handed to another process.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+from typing import Final
+
+import cedarpy
+
+from policies.bundle import Bundle, Policy
+from policies.errors import Finding, PolicyErrors
+from policies.lexer import Statement, cut, locate
+from policies.model import Effect, Json
+from policies.schema import Schema
+
+SCHEMA_FILE: Final = "schema.cedarschema"
+
+# An id becomes part of messages, records and metrics, and is found again in Cedar's messages by its backticks.
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_VALIDATION: Final = re.compile(r"^for policy `[^`]*`, ")
+_IN_ACTION: Final = re.compile(r'Action::"(?:\\.|[^"\\])*"')
+
+SourceText = tuple[str, str]
+"""A file's name and its text."""
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read and check a folder of policies.
+
+    Raises:
+        PolicyErrors: Something cannot be read, or as `build_bundle`.
+    """
+    return build_bundle(*read_folder(folder))
+
+
+def read_folder(folder: Path) -> tuple[list[SourceText], SourceText]:
+    """The `.cedar` files of a folder, sorted by name, and its schema.
+
+    Raises:
+        PolicyErrors: A file is missing or is not UTF-8, or there is no policy at all.
+    """
+    files: list[SourceText] = []
+    findings: list[Finding] = []
+    for path in [*sorted(folder.glob("*.cedar")), folder / SCHEMA_FILE]:
+        try:
+            files.append((path.name, path.read_text(encoding="utf-8")))
+        except UnicodeDecodeError as exc:
+            line = exc.object.count(b"\n", 0, exc.start) + 1
+            findings.append(Finding(path.name, line, 0, "not UTF-8"))
+        except OSError as exc:
+            findings.append(Finding(path.name, 0, 0, f"cannot be read: {exc.strerror}"))
+    if len(files) + len(findings) == 1:
+        findings.append(Finding(str(folder), 0, 0, "no `.cedar` file here"))
+    if findings:
+        raise PolicyErrors(findings)
+    *policies, schema = files
+    return policies, schema
+
+
+def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
+    """Parse policies and check them, strictly, against their schema and against each other.
+
+    Args:
+        files: Name and text of each policy file; the stem of the name begins the ids of its policies.
+        schema: Name and text of the schema.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        PolicyErrors: One or more findings, each with its place.
+    """
+    parsed_schema = Schema(*schema)
+    policies: list[tuple[Policy, Statement]] = []
+    findings: list[Finding] = []
+    seen: dict[str, Statement] = {}
+    for name, text in files:
+        for statement in cut(name, text):
+            policy = _parsed(statement)
+            if isinstance(policy, Finding):
+                findings.append(policy)
+            elif policy.id in seen:
+                first = seen[policy.id]
+                findings.append(statement.finding(f"the id `{policy.id}` is taken at {first.file}:{first.line}"))
+            else:
+                seen[policy.id] = statement
+                policies.append((policy, statement))
+    findings.extend(_validation(policies, parsed_schema))
+    if findings:
+        raise PolicyErrors(findings)
+    return Bundle((policy for policy, _ in policies), parsed_schema)
+
+
+def _parsed(statement: Statement) -> Policy | Finding:
+    """One statement as a policy, or what is wrong with it by itself."""
+    if message := _refusal(statement.text):
+        return locate(statement, message, _refusal)
+    parsed: dict[str, dict[str, dict[str, Json]]] = json.loads(cedarpy.policies_to_json_str(statement.text))
+    if parsed["templates"]:
+        return statement.finding("a template decides nothing; write the policy out")
+    (tree,) = parsed["staticPolicies"].values()
+    annotations = tree.get("annotations", {})
+    local_id, reason = (annotations.get(key) for key in ("id", "reason")) if isinstance(annotations, dict) else ("", "")
+    stem = PurePath(statement.file).stem
+    if not isinstance(local_id, str) or not local_id:
+        return statement.finding("a policy without an `@id`")
+    if not _ID.fullmatch(local_id) or not _ID.fullmatch(stem):
+        return statement.finding(f"`{stem}.{local_id}` is not a policy id ({_ID.pattern} on both sides of the dot)")
+    if not isinstance(reason, str) or not reason:
+        return statement.finding(f"the policy `{local_id}` has no `@reason`")
+    return Policy(
+        id=f"{stem}.{local_id}",
+        effect=Effect.ALLOW if tree["effect"] == "permit" else Effect.DENY,
+        reason=reason,
+        file=statement.file,
+        line=statement.line,
+        text=statement.text,
+        tree=tree,
+    )
+
+
+def _validation(policies: Sequence[tuple[Policy, Statement]], schema: Schema) -> Iterable[Finding]:
+    """What the schema has against the policies, asked once for all of them.
+
+    The GIL is released meanwhile: checking 183 policies takes 53 ms (DESIGN section 9), and the caller may be serving.
+    """
+    text = "\n".join(policy.text for policy, _ in policies)
+    result = cedarpy.validate_policies(text, schema.handle, release_gil=True)
+    grouped: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
+    for error in result.errors:
+        message = _VALIDATION.sub("", error.error)
+        number = int(error.policy_id.removeprefix("policy"))  # Cedar numbers policies in the order of the text
+        grouped[number, _IN_ACTION.sub("", message)].append(message)
+    for (number, _), messages in grouped.items():
+        # A policy over many actions fails in each: the first in the alphabet speaks for all.
+        others = f" (and {len(messages) - 1} more like it)" if len(messages) > 1 else ""
+        found = locate(policies[number][1], min(messages), _refusal)
+        yield Finding(found.file, found.line, found.column, found.reason + others)
+
+
+def _refusal(text: str) -> str | None:
+    """Why a text is not a list of policies, or None."""
+    try:
+        cedarpy.PolicySet.from_str(text)
+    except ValueError as exc:
+        return str(exc)
+    return None

@@ -1,0 +1,237 @@
+"""The canonical text of a Cedar schema in, what it says about each action out. Pure.
+
+Cedar's Python library parses and enforces a schema but tells nothing about it, except by printing it in one form
+(`str(cedarpy.Schema)`). That form is read here; it is well-formed by construction, so nothing is checked twice.
+Only `policies.schema` uses this.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import msgspec
+
+from policies.lexer import tokens
+from policies.model import EntityUid
+
+# Cedar's string escapes as Rust prints them (`str::escape_debug`).
+_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
+_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+
+
+class ContextAttribute(msgspec.Struct, frozen=True, gc=False):
+    """One attribute of an action's context.
+
+    Attributes:
+        type: `String`, `Long`, `Boolean`, `Set`, `Record`, an extension (`datetime`, `decimal`, `duration`, `ipaddr`)
+            or the name of an entity type.
+        required: Whether a request without it is refused.
+    """
+
+    type: str
+    required: bool = True
+
+
+class ActionType(msgspec.Struct, frozen=True):
+    """What an action applies to; a mere group applies to nothing.
+
+    Attributes:
+        principal_types: Sorted.
+        resource_types: Sorted.
+        context: Attributes by name.
+        groups: The action groups it is directly in.
+    """
+
+    principal_types: tuple[str, ...] = ()
+    resource_types: tuple[str, ...] = ()
+    context: Mapping[str, ContextAttribute] = MappingProxyType({})
+    groups: tuple[EntityUid, ...] = ()
+
+
+_Record: TypeAlias = "dict[str, tuple[_Type, bool]]"
+"""Attribute name to its type and whether it is required."""
+_Type: TypeAlias = "str | _Record"
+"""A type as written: a name, or a record. Of a set only the name `Set` is kept."""
+
+
+class _Action(msgspec.Struct, frozen=True):
+    """An action as declared: `context` may be the name of a common type declared further down."""
+
+    namespace: str
+    groups: tuple[EntityUid, ...]
+    principals: tuple[str, ...]
+    resources: tuple[str, ...]
+    context: _Type
+
+
+def read_actions(canonical: str) -> dict[EntityUid, ActionType]:
+    """Every action a schema declares, groups included.
+
+    Args:
+        canonical: What `str()` makes of a `cedarpy.Schema`.
+
+    Returns:
+        By uid, which carries the namespace: `EntityUid("Retail::Action", "sell")`.
+    """
+    reader = _Reader(canonical)
+    reader.read()
+    return {
+        uid: ActionType(
+            principal_types=tuple(sorted(action.principals)),
+            resource_types=tuple(sorted(action.resources)),
+            context=MappingProxyType(reader.context(action)),
+            groups=action.groups,
+        )
+        for uid, action in reader.actions.items()
+    }
+
+
+class _Reader:
+    """Goes through the words once, declaration by declaration."""
+
+    def __init__(self, text: str) -> None:
+        self._words = [text[token.start : token.end] for token in tokens(text)]
+        self._at = 0
+        self._namespace = ""
+        self._types: dict[str, _Type] = {}
+        self.actions: dict[EntityUid, _Action] = {}
+
+    def read(self) -> None:
+        while self._at < len(self._words):
+            match self._next():
+                case "namespace":
+                    self._namespace = self._name()
+                    self._next()  # {
+                case "}":
+                    self._namespace = ""
+                case "@":
+                    self._next()  # the annotation's name
+                    if self._drop("("):
+                        self._at += 2  # its value and )
+                case "type":
+                    name = self._qualified(self._name())
+                    self._next()  # =
+                    self._types[name] = self._type()
+                    self._next()  # ;
+                case "action":
+                    self._action()
+                case _:  # an entity type: what it holds is Cedar's business; its strings are words of their own
+                    self._at = self._words.index(";", self._at) + 1
+
+    def context(self, action: _Action) -> dict[str, ContextAttribute]:
+        written = self._resolved(action.context, action.namespace)
+        if isinstance(written, str):
+            return {}
+        return {
+            name: ContextAttribute(self._plain(kind, action.namespace), required)
+            for name, (kind, required) in written.items()
+        }
+
+    def _action(self) -> None:
+        uid = EntityUid(self._qualified("Action"), _unquoted(self._next()))
+        groups: tuple[EntityUid, ...] = ()
+        applies: dict[str, tuple[str, ...]] = {}
+        context: _Type = {}
+        while (word := self._next()) != ";":
+            if word == "in":
+                groups = self._groups()
+            elif word == "context":
+                self._next()  # :
+                context = self._type()
+            elif word in {"principal", "resource"}:
+                self._next()  # :
+                applies[word] = self._names()
+        principals, resources = applies.get("principal", ()), applies.get("resource", ())
+        self.actions[uid] = _Action(self._namespace, groups, principals, resources, context)
+
+    def _groups(self) -> tuple[EntityUid, ...]:
+        groups = []
+        self._next()  # [
+        while not self._drop("]"):
+            path = [self._next()]
+            while self._drop("::"):
+                path.append(self._next())
+            groups.append(EntityUid("::".join(path[:-1]), _unquoted(path[-1])))
+            self._drop(",")
+        return tuple(groups)
+
+    def _names(self) -> tuple[str, ...]:
+        names = []
+        self._next()  # [
+        while not self._drop("]"):
+            names.append(self._name())
+            self._drop(",")
+        return tuple(names)
+
+    def _type(self) -> _Type:
+        if self._drop("{"):
+            return self._record()
+        name = self._name()
+        if self._drop("<"):
+            self._type()
+            self._next()  # >
+        return name
+
+    def _record(self) -> _Record:
+        attributes: _Record = {}
+        while not self._drop("}"):
+            while self._drop("@"):
+                self._next()
+                if self._drop("("):
+                    self._at += 2
+            name = _unquoted(self._next())
+            required = not self._drop("?")
+            self._next()  # :
+            attributes[name] = (self._type(), required)
+            self._drop(",")
+        return attributes
+
+    def _resolved(self, kind: _Type, namespace: str) -> _Type:
+        """A type with common types followed to what they stand for: in its own namespace first, as Cedar does."""
+        while isinstance(kind, str):
+            local = f"{namespace}::{kind}"
+            found = self._types.get(local, self._types.get(kind))
+            if found is None:
+                break
+            kind = found
+        return kind
+
+    def _plain(self, kind: _Type, namespace: str) -> str:
+        resolved = self._resolved(kind, namespace)
+        if not isinstance(resolved, str):
+            return "Record"
+        name = resolved.removeprefix("__cedar::")
+        return "Boolean" if name == "Bool" else name
+
+    def _qualified(self, name: str) -> str:
+        return f"{self._namespace}::{name}" if self._namespace else name
+
+    def _name(self) -> str:
+        name = self._next()
+        while self._drop("::"):
+            name += "::" + self._next()
+        return name
+
+    def _next(self) -> str:
+        word = self._words[self._at]
+        self._at += 1
+        return word
+
+    def _drop(self, word: str) -> bool:
+        """Pass over a word if it stands here."""
+        if self._at >= len(self._words) or self._words[self._at] != word:
+            return False
+        self._at += 1
+        return True
+
+
+def _unquoted(word: str) -> str:
+    """A name as it is, or the text of a string literal."""
+    if not word.startswith('"'):
+        return word
+
+    def plain(found: re.Match[str]) -> str:
+        return chr(int(found[1], 16)) if found[1] else _ESCAPED.get(found[2], found[2])
+
+    return _ESCAPE.sub(plain, word[1:-1])
