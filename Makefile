@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make up` and `make test`. Each does its own set-up; ARGS goes to the program,
+# for example `make up ARGS=--json` or `make test ARGS=tests/audit`.
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check lock docs bench load
+BIN := .venv/bin
+ARGS ?=
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## make .venv from the locked, hashed requirements
+	@.ci/setup $(ARGS)
+
+up: ready ## everything on one machine: PostgreSQL, services, gateway, query API, development issuer
+	@$(BIN)/lychgate up $(ARGS)
+
+test: ready ## the tests, on real servers; ARGS narrows them: ARGS=tests/audit
+	@$(BIN)/pytest $(ARGS)
+
+check: ready ## lint, types, import contracts, the repository's own rules; ARGS goes to ruff: ARGS=--fix
+	@$(BIN)/ruff check $(ARGS)
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -q tests/test_repository.py tests/test_environment.py
+	@$(BIN)/towncrier build --draft --version unreleased > /dev/null 2>&1 || $(BIN)/towncrier build --draft
+
+lock: ready ## pin the dependencies again, with hashes; names no index
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --quiet --custom-compile-command 'make lock' -o requirements.lock $(ARGS)
+
+docs: ready ## generate docs/reference from the code
+	@$(BIN)/python -m lychgate.reference $(ARGS)
+
+bench: ready ## measure: ARGS names the script, for example ARGS=load/decision.py
+	@$(BIN)/python $(or $(ARGS),load/decision.py)
+
+load: ready ## put load on a running stack: ARGS goes to load/run.py
+	@$(BIN)/python load/run.py $(ARGS)
+
+.PHONY: ready
+ready:
+	@.ci/setup
