@@ -1,0 +1,338 @@
+"""The queue before the disk, and the thread that empties it: group commit.
+
+While one group is being synced the next one gathers, so the cost of a sync is shared by as many records as arrive
+meanwhile. A group with a durable record is written and synced at once, and all its waiters are released by one call
+into their loop; a group of buffered records is written after `write_delay_s` and synced after `sync_interval_s`.
+"""
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from audit.codec import encode
+from audit.errors import SpoolUnavailable
+from audit.ids import EventIds
+from audit.limits import SpoolLimits
+from audit.metrics import EmitMetrics
+from audit.ranges import RangeSet
+from audit.spool import frame
+from audit.spool.adopt import loss_event
+from audit.spool.folder import Counter
+from audit.spool.segment import segments
+from audit.spool.writer import SegmentWriter
+from audit.usage import Usage
+
+Waiter: TypeAlias = asyncio.Future[None] | concurrent.futures.Future[None]
+
+_HEARTBEAT_S = 0.5  # how often an idle producer says that it has nothing left: twice per reported watermark
+_RELEASE_S = 0.1  # how often the books look for segments the relay has unlinked
+_UNSYNCED_BYTES = 8 << 20  # what a failed sync would have to write again is kept in memory: not more than this
+_MINT_SLACK_MS = 500  # an id is minted before its number is taken; the watermark stays behind by this
+_NS_PER_MS = 1_000_000
+
+
+class Taken(NamedTuple):
+    """A record that was taken into the queue."""
+
+    payload: bytes
+    seq: int
+    tenant: str
+    durable: bool
+    waiter: Waiter | None
+
+    @property
+    def size(self) -> int:
+        """Its bytes on disk."""
+        return len(self.payload) + frame.HEAD_BYTES
+
+
+class GroupCommit:
+    """Takes records from any thread and brings them to disk from its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        writer: SegmentWriter,
+        counter: Counter,
+        usage: Usage,
+        *,
+        producer: str,
+        limits: SpoolLimits,
+        ids: EventIds,
+        metrics: EmitMetrics,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._folder = folder
+        self._writer = writer
+        self._counter = counter
+        self._usage = usage
+        self._producer = producer
+        self._limits = limits
+        self._ids = ids
+        self._metrics = metrics
+        self._now_ns = now_ns
+        self._epoch = counter.epoch
+        self._changed = threading.Condition(threading.Lock())
+        # Guarded by the condition's lock:
+        self._queue: list[Taken] = []
+        self._queue_bytes = 0
+        self._queued_at = 0.0
+        self._urgent = False
+        self._closing = False
+        self._open: dict[int, int] = {}  # numbers taken and not yet offered, with their time; in order of taking
+        # The thread's own:
+        self._unsynced: list[Taken] = []
+        self._unsynced_bytes = 0
+        self._unsynced_since = 0.0
+        self._shed = RangeSet()
+        self._released_at = 0.0
+        metrics.queue_capacity_bytes.set(limits.queue_bytes)
+        metrics.spool_capacity_bytes.set(limits.max_bytes)
+        self._thread = threading.Thread(target=self._run, name="audit-commit", daemon=True)
+        self._thread.start()
+
+    def take(self, at_ms: int) -> int:
+        """The next sequence number, for an event of that time."""
+        with self._changed:
+            seq = self._counter.take()
+            self._open[seq] = at_ms
+        return seq
+
+    def offer(self, payload: bytes, seq: int, tenant: str, *, durable: bool, waiter: Waiter | None = None) -> None:
+        """Take a record, or say why not. Never blocks on the disk.
+
+        Raises:
+            SpoolUnavailable: there is no room; the number will be named in an `audit.loss` record.
+        """
+        size = len(payload) + frame.HEAD_BYTES
+        with self._changed:
+            self._open.pop(seq, None)
+            if self._closing:
+                reason: str | None = "closed"
+            elif self._queue_bytes + size > self._limits.queue_bytes:
+                reason = "queue"
+            else:
+                reason = self._usage.refusal(tenant, size, durable=durable)
+            if reason is None:
+                self._usage.add(tenant, size)
+                first = not self._queue
+                self._queue.append(Taken(payload, seq, tenant, durable, waiter))
+                self._queue_bytes += size
+                if first:
+                    self._queued_at = time.monotonic()
+                if not self._urgent and (waiter is not None or 2 * self._queue_bytes > self._limits.queue_bytes):
+                    self._urgent = True
+                    self._changed.notify()
+                elif first:
+                    self._changed.notify()
+                return
+            if seq:
+                self._shed.add(seq)
+        raise SpoolUnavailable(reason)
+
+    def close(self, timeout_s: float) -> bool:
+        """Write what is queued, say what is missing, and end the epoch.
+
+        Returns:
+            Whether the end mark is on disk.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive() and self._counter.ended
+
+    @property
+    def depth(self) -> int:
+        """Records in the queue."""
+        return len(self._queue)
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._await_work()
+                group, self._queue = self._queue, []
+                self._queue_bytes = 0
+                self._urgent = False
+                closing = self._closing
+                queued_at = self._queued_at
+                floor_ms = self._floor_ms()
+            self._metrics.queue_depth.set(len(group))
+            if group:
+                self._commit(group, queued_at)
+            now = time.monotonic()
+            if self._unsynced and now - self._unsynced_since >= self._limits.sync_interval_s:
+                self._sync()
+            if self._shed:
+                self._report_shed()
+            self._release(now)
+            self._counter.floor_ms = floor_ms
+            if closing:
+                self._end()
+                return
+
+    def _await_work(self) -> None:
+        """Wait, lock held, until there is a group to write or something to sync."""
+        if not self._queue and not self._closing:
+            left = self._unsynced_since + self._limits.sync_interval_s - time.monotonic() if self._unsynced else 1.0
+            self._changed.wait(max(0.0, min(left, _HEARTBEAT_S)))
+        if self._queue and not self._urgent and not self._closing:
+            left = self._queued_at + self._limits.write_delay_s - time.monotonic()
+            self._changed.wait_for(lambda: self._urgent or self._closing, max(0.0, left))
+
+    def _floor_ms(self) -> int:
+        """Every event with an earlier id is in the group just taken, or written already."""
+        now_ms = self._now_ns() // _NS_PER_MS
+        oldest = next(iter(self._open.values()), now_ms)
+        return max(0, min(oldest, now_ms) - _MINT_SLACK_MS)
+
+    def _commit(self, group: list[Taken], queued_at: float) -> None:
+        try:
+            self._append(group)
+        except OSError as exc:
+            self._metrics.spool_errors.labels("write").inc()
+            self._lose(group, exc)
+            return
+        durable = sum(taken.durable for taken in group)
+        written = time.monotonic()
+        if not self._unsynced:
+            self._unsynced_since = written
+        self._unsynced += group
+        self._unsynced_bytes += sum(taken.size for taken in group)
+        if any(taken.waiter is not None for taken in group) or self._unsynced_bytes > _UNSYNCED_BYTES:
+            self._sync()
+        if durable:
+            self._metrics.emitted.labels("durable").inc(durable)
+            self._metrics.emit_latency.labels("durable").observe(time.monotonic() - queued_at)
+        if durable < len(group):
+            self._metrics.emitted.labels("buffered").inc(len(group) - durable)
+            self._metrics.emit_latency.labels("buffered").observe(written - queued_at)
+        self._metrics.commit_records.observe(len(group))
+
+    def _append(self, group: Sequence[Taken]) -> None:
+        self._writer.append(
+            [frame.pack(taken.payload) for taken in group], [(taken.seq, taken.seq) for taken in group if taken.seq]
+        )
+        sizes: Tally[str] = Tally()
+        for taken in group:
+            sizes[taken.tenant] += taken.size
+        with self._changed:
+            self._usage.place(self._writer.name, sizes)
+
+    def _sync(self) -> None:
+        """Sync; if that fails, write everything since the last sync into a new file, once."""
+        group, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
+        try:
+            self._writer.sync()
+        except OSError:
+            self._metrics.spool_errors.labels("sync").inc()
+            try:
+                with self._changed:
+                    for taken in group:  # a second copy; the first leaves the books with its segment
+                        self._usage.add(taken.tenant, taken.size)
+                self._append(group)
+                self._writer.sync()
+            except OSError as exc:
+                self._metrics.spool_errors.labels("sync").inc()
+                self._lose(group, exc)
+                return
+        _release_all([taken.waiter for taken in group if taken.waiter is not None], None)
+
+    def _lose(self, group: Sequence[Taken], exc: OSError) -> None:
+        """Tell those who wait, count the rest, and remember the numbers until they can be reported."""
+        sizes: Tally[str] = Tally()
+        numbers = RangeSet((taken.seq, taken.seq) for taken in group if taken.seq)
+        for taken in group:
+            sizes[taken.tenant] += taken.size
+        with self._changed:
+            self._usage.drop(sizes)
+            self._shed.update(numbers)
+        waiters = [taken.waiter for taken in group if taken.waiter is not None]
+        if waiters:
+            self._metrics.refused.labels("disk").inc(len(waiters))
+            _release_all(waiters, f"the spool cannot be written: {exc.strerror}")
+        if len(group) > len(waiters):
+            self._metrics.shed.labels("disk").inc(len(group) - len(waiters))
+
+    def _report_shed(self) -> None:
+        with self._changed:
+            shed, self._shed = self._shed, RangeSet()
+        try:
+            self._append_loss(shed, "shed")
+        except OSError:
+            with self._changed:
+                self._shed.update(shed)
+
+    def _append_loss(self, missing: RangeSet, reason: str) -> None:
+        event = loss_event(
+            self._producer, self._epoch, missing, reason=reason, event_id=self._ids.next(), now_ns=self._now_ns()
+        )
+        self._writer.append([frame.pack(encode(event))], list(missing))
+
+    def _release(self, now: float) -> None:
+        if now - self._released_at < _RELEASE_S:
+            return
+        self._released_at = now
+        present = set(segments(self._folder))
+        with self._changed:
+            self._usage.keep(present)
+            total = self._usage.total
+            depth, queue_bytes = len(self._queue), self._queue_bytes
+        self._metrics.spool_bytes.set(total)
+        self._metrics.queue_depth.set(depth)
+        self._metrics.queue_bytes.set(queue_bytes)
+
+    def _end(self) -> None:
+        try:
+            self._sync()
+            taken = self._counter.seq
+            if taken:
+                missing = RangeSet([(1, taken)]).without(self._writer.seen)
+                unwritten = missing.without(self._shed)
+                if self._shed:
+                    self._append_loss(self._shed, "shed")
+                if unwritten:
+                    self._append_loss(unwritten, "unwritten")
+            self._writer.end(taken, clean=True)
+            self._counter.end()
+        except OSError:
+            # Without an end mark, whoever adopts the folder says what is missing.
+            self._metrics.spool_errors.labels("end").inc()
+        finally:
+            self._writer.close()
+
+
+def _release_all(waiters: Sequence[Waiter], failure: str | None) -> None:
+    """Let those go who wait, with one call into each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for waiter in waiters:
+        if isinstance(waiter, concurrent.futures.Future):
+            _settle(waiter, failure)
+        else:
+            by_loop.setdefault(waiter.get_loop(), []).append(waiter)
+    for loop, futures in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, futures, failure)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            continue
+
+
+def _settle_all(futures: Sequence[Waiter], failure: str | None) -> None:
+    for future in futures:
+        _settle(future, failure)
+
+
+def _settle(future: Waiter, failure: str | None) -> None:
+    if future.done():  # its task was cancelled; the record stands all the same
+        return
+    if failure is None:
+        future.set_result(None)
+    else:
+        future.set_exception(SpoolUnavailable(failure))

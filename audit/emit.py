@@ -1,0 +1,216 @@
+"""Where an event enters: the emitter of one process, over its own spool folder.
+
+Comes in: `AuditEvent` values, from the gateway, the services, the query API. Goes out: frames in the spool's segment
+files. Called on the request's way, so everything here is a few microseconds; the disk is the commit thread's business.
+"""
+
+import asyncio
+import concurrent.futures
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from audit.codec import encode
+from audit.commit import GroupCommit
+from audit.errors import SpoolUnavailable
+from audit.event import AuditEvent, Producer, Redaction
+from audit.ids import EventIds
+from audit.limits import SpoolLimits
+from audit.metrics import EmitMetrics
+from audit.redact import WriteRedactor
+from audit.spool.adopt import adopt
+from audit.spool.folder import Counter, lock, make
+from audit.spool.segment import segments
+from audit.spool.writer import SegmentWriter
+from audit.usage import Usage
+
+_CLOSE_TIMEOUT_S = 10.0
+_NS_PER_MS = 1_000_000
+
+
+class Stamp(NamedTuple):
+    """The id and the number of an event, minted together."""
+
+    event_id: str
+    producer: Producer
+
+
+class Emitter:
+    """The audit sink of one process. Safe to use from its loop and from other threads.
+
+    Opening the folder takes its lock, ends a killed predecessor's epoch with an exact `audit.loss` record, and begins
+    a new epoch.
+
+    Attributes:
+        producer_id: Whose records these are.
+        epoch: Of this opening.
+        predecessor_lost: The numbers a killed predecessor took and never wrote.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        producer_id: str,
+        *,
+        limits: SpoolLimits | None = None,
+        redactor: WriteRedactor | None = None,
+        metrics: EmitMetrics | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Open the folder.
+
+        Raises:
+            SpoolBusy: another process owns it.
+            SpoolUnavailable: it cannot be made or written.
+        """
+        self._limits = limits or SpoolLimits()
+        self._redactor = redactor
+        self._metrics = metrics or EmitMetrics(CollectorRegistry())
+        self._now_ns = now_ns
+        self._ids = EventIds(now_ns)
+        self.producer_id = producer_id
+        try:
+            make(folder)
+            self._lock = lock(folder, self._limits.lock_wait_s)
+        except OSError as exc:
+            raise SpoolUnavailable(f"spool folder `{folder}` cannot be used: {exc.strerror}") from exc
+        try:
+            self._counter = Counter(folder)
+            self.predecessor_lost = adopt(folder, self._counter, producer_id)
+            usage = Usage(self._limits)
+            present = segments(folder)
+            for name in present:
+                usage.inherit(name, (folder / name.text()).stat().st_size)
+            self.epoch = max([self._counter.epoch, *(name.epoch for name in present)]) + 1
+            self._counter.begin(self.epoch)
+            writer = SegmentWriter(folder, producer_id, self.epoch, segment_bytes=self._limits.segment_bytes)
+            writer.open()
+        except OSError as exc:
+            os.close(self._lock)
+            raise SpoolUnavailable(f"spool folder `{folder}` cannot be written: {exc.strerror}") from exc
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._commit = GroupCommit(
+            folder,
+            writer,
+            self._counter,
+            usage,
+            producer=producer_id,
+            limits=self._limits,
+            ids=self._ids,
+            metrics=self._metrics,
+            now_ns=now_ns,
+        )
+
+    def stamp(self) -> Stamp:
+        """An id and a number for an event that happens now."""
+        event_id = self._ids.next()
+        return Stamp(event_id, self.producer(event_id))
+
+    def event_id(self) -> str:
+        """A UUIDv7, later than every one before it in this process."""
+        return self._ids.next()
+
+    def producer(self, event_id: str | None = None) -> Producer:
+        """The producer with the next number.
+
+        Args:
+            event_id: Of the event that will carry it, if its id was minted earlier: the watermark waits for it.
+        """
+        at_ms = self._now_ns() // _NS_PER_MS if event_id is None else int(event_id[:8] + event_id[9:13], 16)
+        return Producer(self.producer_id, self.epoch, self._commit.take(at_ms))
+
+    def take_seq(self) -> int:
+        """The next number alone. Every number that is taken must be emitted, or it is reported as lost."""
+        return self._commit.take(self._now_ns() // _NS_PER_MS)
+
+    def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
+        """Take a record without waiting for the disk.
+
+        Args:
+            event: Stamped by this emitter.
+            durable: Whether it may use the room kept for durable records; for completions of durable decisions.
+
+        Returns:
+            False if it was shed; it is counted, and its number will be named in an `audit.loss` record.
+        """
+        try:
+            self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=durable)
+        except SpoolUnavailable as exc:
+            self._metrics.shed.labels(str(exc)).inc()
+            return False
+        return True
+
+    def emit_durable(self, event: AuditEvent) -> asyncio.Future[None]:
+        """Take a record; the future is done when it is synced.
+
+        Raises:
+            SpoolUnavailable: from the call if there is no room, from the future if the disk refused. The record is
+                not safe and nothing may be done on its strength.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        self._durably(event, waiter)
+        return waiter
+
+    def emit_and_wait(self, event: AuditEvent, timeout_s: float = 10.0) -> None:
+        """As `emit_durable`, for threads without a loop.
+
+        Raises:
+            SpoolUnavailable: the record is not safe.
+        """
+        waiter: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._durably(event, waiter)
+        try:
+            waiter.result(timeout_s)
+        except TimeoutError as exc:
+            raise SpoolUnavailable("the disk is too slow") from exc
+
+    def fold_metric(self, count: int) -> None:
+        """Count refusals that share a record."""
+        self._metrics.folded.inc(count)
+
+    def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
+        """Write everything, write the end mark, give the folder up. Blocks; harmless when repeated.
+
+        Returns:
+            Whether the epoch ended cleanly.
+        """
+        if self._lock < 0:
+            return True
+        clean = self._commit.close(timeout_s)
+        if clean:
+            self._counter.close()
+        os.close(self._lock)
+        self._lock = -1
+        return clean
+
+    async def aclose(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
+        """As `close`, without blocking the loop."""
+        return await asyncio.to_thread(self.close, timeout_s)
+
+    def _durably(self, event: AuditEvent, waiter: asyncio.Future[None] | concurrent.futures.Future[None]) -> None:
+        try:
+            self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=True, waiter=waiter)
+        except SpoolUnavailable as exc:
+            self._metrics.refused.labels(str(exc)).inc()
+            raise
+
+    def _bytes(self, event: AuditEvent) -> bytes:
+        if self._redactor is not None:
+            event = self._redactor.at_write(event)
+        payload = encode(event)
+        if len(payload) <= self._limits.event_bytes:
+            return payload
+        self._metrics.truncated.inc()
+        mode, fields = (event.redaction.mode, event.redaction.fields) if event.redaction else ("off", ())
+        return encode(
+            msgspec.structs.replace(
+                event, input=None, changes=(), details=None, redaction=Redaction(mode, fields, truncated=True)
+            )
+        )

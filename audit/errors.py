@@ -1,0 +1,55 @@
+"""What can go wrong on an event's way.
+
+    AuditError                 retriable
+    |- SpoolUnavailable        the spool cannot take the record now: refuse the request      retriable
+    |- SpoolBusy               another process owns the folder
+    |- SpoolFormat             a file of the spool is not what it should be
+    |- SinkUnavailable         the store or the broker cannot take the batch now             retriable
+    |- Fenced                  another consumer owns the partition by now
+    |- WrongRole               the database login may do more than it must
+    `- MigrationFailed         the store cannot be brought forward
+
+Class attributes decide policy, so nobody matches on text.
+"""
+
+
+class AuditError(Exception):
+    """The root.
+
+    Attributes:
+        retriable: Whether the same call may succeed later without anybody's doing.
+    """
+
+    retriable: bool = False
+
+
+class SpoolUnavailable(AuditError):
+    """The record is not on disk, and nobody may act as if it were."""
+
+    retriable = True
+
+
+class SpoolBusy(AuditError):
+    """Another process owns the spool folder."""
+
+
+class SpoolFormat(AuditError):
+    """A file in the spool cannot be read as what its name says."""
+
+
+class SinkUnavailable(AuditError):
+    """The sink did not take the batch. Whether it did is unknown; the dedupe key makes sending again harmless."""
+
+    retriable = True
+
+
+class Fenced(AuditError):
+    """The offsets of this partition have moved on without us: another consumer owns it."""
+
+
+class WrongRole(AuditError):
+    """The database login is owner, superuser or BYPASSRLS: row-level security would not hold it."""
+
+
+class MigrationFailed(AuditError):
+    """The store's schema cannot be brought forward."""

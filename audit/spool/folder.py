@@ -1,0 +1,151 @@
+"""One producer's folder: who owns it, and the numbers it has taken.
+
+The counter is a memory-mapped file, so that a number once taken is known to the successor even if the process was
+killed at the next instruction. Stores of eight aligned bytes are not torn by a kill; after a power loss the counter
+may be behind, so the successor takes the larger of it and what the segments say.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import time
+from pathlib import Path
+
+from audit.errors import SpoolBusy, SpoolFormat
+
+LOCK_FILE = "lock"
+COUNTER_FILE = "counter"
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
+_LOCK_RETRY_S = 0.02
+_MAGIC = b"lgcount1"
+_COUNTER_BYTES = 64
+_EPOCH, _SEQ, _ENDED, _FLOOR = 8, 16, 24, 32
+_U64 = struct.Struct("<Q")
+
+
+def make(path: Path) -> None:
+    """Make a spool folder, readable by its owner only. The mode of a folder that exists is left alone."""
+    path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+
+
+def lock(path: Path, wait_s: float = 0.0) -> int:
+    """Become the owner of a folder.
+
+    Args:
+        path: The folder.
+        wait_s: How long to wait for a predecessor that is just leaving.
+
+    Returns:
+        The descriptor that holds the lock; closing it, or dying, gives the folder up.
+
+    Raises:
+        SpoolBusy: somebody else owns it; the message names the process.
+    """
+    fd = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    deadline = time.monotonic() + wait_s
+    try:
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                if time.monotonic() >= deadline:
+                    owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "another process"
+                    raise SpoolBusy(f"spool folder `{path}` is owned by {owner}") from exc
+                time.sleep(_LOCK_RETRY_S)
+            else:
+                break
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"pid {os.getpid()}".encode(), 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class Counter:
+    """Epoch, numbers taken, whether the epoch has ended, and the watermark, in a file that outlives the process.
+
+    Attributes:
+        seq: The last number taken; kept here as well so that taking one is an addition and one store.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path / COUNTER_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            self._prepare(path / COUNTER_FILE)
+            self._map = mmap.mmap(self._fd, _COUNTER_BYTES)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.seq: int = self._get(_SEQ)
+
+    def take(self) -> int:
+        """The next number. Not for two threads at once."""
+        self.seq = seq = self.seq + 1
+        _U64.pack_into(self._map, _SEQ, seq)
+        return seq
+
+    @property
+    def epoch(self) -> int:
+        """The epoch the numbers belong to; 0 before the first."""
+        return self._get(_EPOCH)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the epoch has its end mark (true before the first)."""
+        return self._get(_EPOCH) == 0 or self._get(_ENDED) == 1
+
+    def begin(self, epoch: int) -> None:
+        """Begin an epoch. The number is reset first: a crash between the stores leaves an ended epoch, not a loss."""
+        self.seq = 0
+        self._put(_SEQ, 0)
+        self._put(_FLOOR, 0)
+        self._put(_EPOCH, epoch)
+        self._put(_ENDED, 0)
+        self.sync()
+
+    def end(self) -> None:
+        """State that the end mark is on disk."""
+        self._put(_ENDED, 1)
+        self.sync()
+
+    @property
+    def floor_ms(self) -> int:
+        """Milliseconds since the epoch: every event with an earlier id is written. 0 if not known yet."""
+        return self._get(_FLOOR)
+
+    @floor_ms.setter
+    def floor_ms(self, value: int) -> None:
+        self._put(_FLOOR, value)
+
+    def sync(self) -> None:
+        """Bring it to disk."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Give the mapping up; the file stays."""
+        self._map.close()
+        os.close(self._fd)
+
+    def _prepare(self, file: Path) -> None:
+        if os.fstat(self._fd).st_size == 0:
+            os.pwrite(self._fd, _MAGIC.ljust(_COUNTER_BYTES, b"\0"), 0)
+        elif os.pread(self._fd, len(_MAGIC), 0) != _MAGIC or os.fstat(self._fd).st_size < _COUNTER_BYTES:
+            raise SpoolFormat(f"`{file}` is not a counter")
+
+    def _get(self, at: int) -> int:
+        return int(_U64.unpack_from(self._map, at)[0])
+
+    def _put(self, at: int, value: int) -> None:
+        _U64.pack_into(self._map, at, value)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the folder's entries (a new segment, a renamed cursor) survive a power loss."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

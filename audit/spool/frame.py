@@ -1,0 +1,96 @@
+"""How a record stands in a segment file. Pure.
+
+    magic 3 bytes | kind 1 byte | length u32 | crc32 u32 of kind, length and payload | payload
+
+Little-endian. The magic makes it possible to find the next whole frame behind a damaged one, so that one bad sector
+costs the records on it and not the rest of the file.
+"""
+
+import struct
+import zlib
+from typing import NamedTuple
+
+_MAGIC = b"\xablg"
+_HEAD = struct.Struct("<4sII")
+_SEED = struct.Struct("<4sI")
+HEAD_BYTES = _HEAD.size
+PAYLOAD_LIMIT = 16 << 20  # no record comes near it; a damaged length does, and must not make us wait for its bytes
+
+HEADER = b"H"
+RECORD = b"R"
+END = b"E"
+_MAGIC_OF = {kind: _MAGIC + kind for kind in (HEADER, RECORD, END)}
+_KINDS = {magic: kind for kind, magic in _MAGIC_OF.items()}
+
+
+class Frame(NamedTuple):
+    """One frame that was read whole.
+
+    Attributes:
+        kind: `HEADER`, `RECORD` or `END`.
+        payload: Its bytes.
+        end: Offset of the first byte behind it.
+    """
+
+    kind: bytes
+    payload: bytes
+    end: int
+
+
+def pack(payload: bytes, kind: bytes = RECORD) -> bytes:
+    """The frame around a payload."""
+    magic = _MAGIC_OF[kind]
+    size = len(payload)
+    return _HEAD.pack(magic, size, zlib.crc32(payload, zlib.crc32(_SEED.pack(magic, size)))) + payload
+
+
+def frame_at(data: bytes, at: int) -> Frame | None:
+    """The frame that begins at an offset; None if it is incomplete, damaged or not a frame at all."""
+    start = at + HEAD_BYTES
+    if start > len(data):
+        return None
+    magic, size, crc = _HEAD.unpack_from(data, at)
+    kind = _KINDS.get(magic)
+    end = start + size
+    if kind is None or size > PAYLOAD_LIMIT or end > len(data):
+        return None
+    payload = data[start:end]
+    if zlib.crc32(payload, zlib.crc32(_SEED.pack(magic, size))) != crc:
+        return None
+    return Frame(kind, payload, end)
+
+
+def read(data: bytes, at: int = 0) -> tuple[list[Frame], int]:
+    """All whole frames from an offset on.
+
+    Returns:
+        The frames, and the offset where reading stopped: the end of the data, or the first byte that is no frame.
+    """
+    frames: list[Frame] = []
+    while (frame := frame_at(data, at)) is not None:
+        frames.append(frame)
+        at = frame.end
+    return frames, at
+
+
+def resync(data: bytes, at: int) -> int | None:
+    """Where the next whole frame begins, looking from just behind an offset; None if there is none."""
+    while (at := data.find(_MAGIC, at + 1)) >= 0:
+        if frame_at(data, at) is not None:
+            return at
+    return None
+
+
+def salvage(data: bytes, at: int = 0) -> tuple[list[Frame], bool]:
+    """All whole frames of a file that will not grow any more, whatever stands between them.
+
+    Returns:
+        The frames, and whether bytes were skipped between two of them (a torn tail alone is not damage).
+    """
+    frames, stop = read(data, at)
+    damaged = False
+    while stop < len(data) and (begin := resync(data, stop)) is not None:
+        damaged = True
+        more, stop = read(data, begin)
+        frames += more
+    return frames, damaged
