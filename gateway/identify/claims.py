@@ -20,6 +20,9 @@ from roles.model import Principal
 PLATFORM_TENANT = "platform"
 """The one tenant whose people may hold a role that crosses tenants (DESIGN section 4)."""
 
+NO_TENANT = "-"
+"""What stands for the tenant and the issuer of a caller without a credential; no tenant can be called that."""
+
 _ANY = "*"
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _MAX_ID_BYTES = 256

@@ -1,9 +1,10 @@
 """Tokens that were verified a moment ago, so that a keep-alive client pays for one signature and not for each request.
 
-One worker's, single-threaded, owned by a snapshot: a new snapshot of keys or roles starts a new memo, or carries the
-old one over with `keep_keys` when nothing but keys has changed.
+One worker's, single-threaded, owned by a snapshot: a new snapshot starts a new memo, or carries the old one over with
+`keep_keys` when nothing but key sets has changed.
 """
 
+import hashlib
 from collections.abc import Collection
 
 from gateway.model import Identity
@@ -13,10 +14,10 @@ DEFAULT_CAPACITY = 16_384
 
 
 class TokenMemo:
-    """A bounded map from a token's SHA-256 to its `Identity`, least recently used out first.
+    """A bounded map from the SHA-256 of an `Authorization` value to its `Identity`, least recently used out first.
 
-    Holds digests, never a token's text. Only tokens that held are remembered: a refusal depends on nothing that an
-    attacker cannot vary, so remembering it would only let them push out the others.
+    Holds digests, never a token's text. Only tokens that held are remembered: a refusal depends on bytes that an
+    attacker varies at will, so remembering it would only let them push out the others.
     """
 
     __slots__ = ("_capacity", "_known", "hits", "misses")
@@ -38,35 +39,38 @@ class TokenMemo:
     def __repr__(self) -> str:
         return f"TokenMemo({len(self._known)} of {self._capacity}, {self.hits} hits, {self.misses} misses)"
 
-    def get(self, token_sha256: bytes, now: float) -> Identity | None:
-        """The identity of a token verified before, unless it has expired by now.
+    def get(self, authorization: bytes, now: float) -> Identity | None:
+        """Whose credential this is, if it held before and has not expired by now.
 
         Args:
-            token_sha256: Of the token's text.
+            authorization: The field's value, as `identify` takes it.
             now: Seconds since the epoch.
         """
+        digest = hashlib.sha256(authorization).digest()
         # A dict keeps insertion order, so taking an entry out and putting it back makes it the youngest.
-        found = self._known.pop(token_sha256, None)
+        found = self._known.pop(digest, None)
         if found is None or now >= found.expires_at:
             self.misses += 1
             return None
-        self._known[token_sha256] = found
+        self._known[digest] = found
         self.hits += 1
         return found
 
-    def put(self, identity: Identity) -> None:
-        """Remember a verified token under its own digest."""
-        self._known.pop(identity.token_sha256, None)
-        self._known[identity.token_sha256] = identity
+    def put(self, authorization: bytes, identity: Identity) -> None:
+        """Remember a credential that held.
+
+        Args:
+            authorization: The field's value.
+            identity: What `identify` made of it.
+        """
+        digest = hashlib.sha256(authorization).digest()
+        self._known.pop(digest, None)
+        self._known[digest] = identity
         while len(self._known) > self._capacity:
             del self._known[next(iter(self._known))]
 
-    def forget(self, token_sha256: bytes) -> None:
-        """Forget one token, because it was revoked; a token that is not known is no error."""
-        self._known.pop(token_sha256, None)
-
     def keep_keys(self, key_refs: Collection[str]) -> None:
-        """Forget every token that a key verified which is no longer trusted.
+        """Forget every credential that a key verified which is no longer trusted.
 
         Args:
             key_refs: `Keyring.key_refs` of the new keyring.

@@ -15,7 +15,7 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from gateway.identify.bearer import Keyring
+from gateway.identify.keyring import Keyring
 from gateway.sources import IssuerKeys, IssuerSource
 from roles.catalogue import Catalogue
 from roles.load import load_catalogue
