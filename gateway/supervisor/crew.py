@@ -1,0 +1,265 @@
+"""All workers: one task a slot keeps a worker in it, and an order to one is an order to all.
+
+Called by `gateway.supervisor.app`. A worker that dies is started again in its slot, with the slot's producer id and
+spool folder, so that it adopts what its predecessor left; one that keeps dying is started ever more slowly.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final
+
+import msgspec
+import structlog
+
+from gateway.control import Family, WorkerConfig
+from gateway.metrics import SupervisorMetrics
+from gateway.sources import Sources
+from gateway.supervisor.child import WORKER, Child, ChildGone
+from gateway.supervisor.totals import Totals
+
+INSTALL_S: Final = 30.0
+"""Building a snapshot of 200 policies is about half a second; a worker that needs this long is stuck."""
+HEALTHY_S: Final = 10.0
+"""A worker that lived this long did not die of its start."""
+_FIRST_DELAY_S: Final = 0.1
+_DRAIN_GRACE_S: Final = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A slot, as `/internal/status` shows it. `pid` is None while no worker is in it."""
+
+    slot: int
+    pid: int | None
+    version: str | None
+
+
+class InstallResult(msgspec.Struct, frozen=True):
+    """What became of new sources.
+
+    Attributes:
+        version: Of the sources.
+        installed: Slots that decide by them.
+        problems: Slot to why not.
+    """
+
+    version: str
+    installed: tuple[int, ...]
+    problems: dict[int, str]
+
+
+def restart_delay(failures: int, limit_s: float) -> float:
+    """How long to wait before the next start.
+
+    Args:
+        failures: How often in a row a worker of this slot died young; 0 after one that had lived.
+        limit_s: The longest wait.
+
+    Returns:
+        Nothing at first, then doubling from 0.1 s.
+    """
+    if failures == 0:
+        return 0.0
+    return float(min(limit_s, _FIRST_DELAY_S * 2 ** min(failures - 1, 16)))
+
+
+class Crew:
+    """The workers of this machine.
+
+    Args:
+        slots: How many.
+        configure: What the worker of a slot is told first.
+        totals: Where their numbers are summed.
+        metrics: Where restarts and installs are counted.
+        on_kid_unknown: Called with issuer and key id when a worker meets a token it has no key for.
+        backoff_s: The longest wait before a restart.
+        command: What becomes a worker.
+        install_s: How long a worker may take to build a snapshot.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        configure: Callable[[int], WorkerConfig],
+        totals: Totals,
+        metrics: SupervisorMetrics,
+        on_kid_unknown: Callable[[str, str], None],
+        backoff_s: float,
+        command: Sequence[str] = WORKER,
+        install_s: float = INSTALL_S,
+    ) -> None:
+        self._slots = slots
+        self._configure = configure
+        self._totals = totals
+        self._metrics = metrics
+        self._on_kid_unknown = on_kid_unknown
+        self._backoff_s = backoff_s
+        self._command = command
+        self._install_s = install_s
+        self._children: dict[int, Child] = {}
+        self._sequence = count(1)
+        self._current: Sources | None = None
+        self._version = ""
+        self._installing = asyncio.Lock()
+        self._draining = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._drain_until = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether every slot has a worker that decides by the sources in hand."""
+        if self._current is None:
+            return False
+        version = self._current.version
+        return len(self._children) == self._slots and all(child.version == version for child in self._children.values())
+
+    @property
+    def serving(self) -> int:
+        """How many workers have a snapshot."""
+        return sum(child.version is not None for child in self._children.values())
+
+    def report(self) -> tuple[Report, ...]:
+        """Every slot, in order."""
+        return tuple(
+            Report(slot, child.pid, child.version) if (child := self._children.get(slot)) else Report(slot, None, None)
+            for slot in range(self._slots)
+        )
+
+    async def run(self, sources: Sources) -> None:
+        """Keep a worker in every slot until `drain`."""
+        self._take(sources)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for slot in range(self._slots):
+                    tasks.create_task(self._keep(slot))
+        finally:
+            self._ended.set()
+
+    async def install(self, sources: Sources) -> InstallResult:
+        """Have every worker decide by new sources; returns when each has answered, or is gone.
+
+        A worker that cannot build them keeps the ones it has and says why. One that does not answer is killed: its
+        successor starts with the new ones.
+        """
+        async with self._installing:
+            self._take(sources)
+            children = list(self._children.values())
+            problems = await asyncio.gather(*(self._install(child, sources) for child in children))
+        found = {child.slot: problem for child, problem in zip(children, problems, strict=True) if problem is not None}
+        installed = tuple(sorted(child.slot for child in children if child.slot not in found))
+        return InstallResult(sources.version, installed, found)
+
+    async def ask_metrics(self, within_s: float) -> None:
+        """Bring the totals up to date; a worker that does not answer in time stays at what it said last."""
+        await asyncio.gather(*(self._ask_metrics(child, within_s) for child in list(self._children.values())))
+
+    async def drain(self, within_s: float) -> int:
+        """Let every worker finish, then end; `run` returns after it.
+
+        Returns:
+            How many had to be killed.
+        """
+        loop = asyncio.get_running_loop()
+        self._drain_until = loop.time() + within_s
+        self._draining.set()
+        await self.ask_metrics(min(1.0, within_s))
+        for child in self._children.values():
+            child.drain(max(0.0, self._drain_until - loop.time()))
+        try:
+            async with asyncio.timeout_at(self._drain_until + _DRAIN_GRACE_S):
+                await self._ended.wait()
+        except TimeoutError:
+            killed = self.kill()
+            await self._ended.wait()
+            return killed
+        return 0
+
+    def kill(self) -> int:
+        """End every worker now; returns how many there were."""
+        left = list(self._children.values())
+        for child in left:
+            _log.warning("worker_killed", slot=child.slot, pid=child.pid)
+            child.kill()
+        return len(left)
+
+    def _take(self, sources: Sources) -> None:
+        self._current, self._version = sources, sources.version
+
+    async def _keep(self, slot: int) -> None:
+        """A worker in this slot, again and again."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while not self._draining.is_set():
+            began = loop.time()
+            try:
+                code: int | None = await self._live(slot)
+            except OSError as exc:  # no process, no descriptor, no memory: it may pass
+                _log.error("worker_not_started", slot=slot, reason=str(exc))
+                code = None
+            if self._draining.is_set():
+                return
+            failures = 0 if loop.time() - began >= HEALTHY_S else failures + 1
+            delay = restart_delay(failures - 1 if failures else 0, self._backoff_s)
+            self._metrics.worker_restarts.inc()
+            _log.error("worker_died", slot=slot, exit_code=code, restart_in_s=delay)
+            try:
+                async with asyncio.timeout(delay):
+                    await self._draining.wait()
+            except TimeoutError:
+                continue
+
+    async def _live(self, slot: int) -> int:
+        """The life of one worker; returns its exit code."""
+        child = await Child.start(self._command, self._configure(slot), self._on_kid_unknown)
+        self._children[slot] = child
+        if self._draining.is_set():
+            child.kill()  # it was born too late to have done anything
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                first = tasks.create_task(self._first_install(child))
+                code = await child.attend()
+                first.cancel()
+        finally:
+            child.kill()
+            del self._children[slot]
+            self._totals.retire(slot)
+            self._metrics.workers.set(self.serving)
+        return code
+
+    async def _first_install(self, child: Child) -> None:
+        """What a new worker starts with; one that cannot is of no use."""
+        # Without the lock: between reading the sources and sending them nothing can come, and a worker takes them in
+        # the order they are sent in.
+        if self._current is None:
+            raise RuntimeError("a worker without sources")
+        problem = await self._install(child, self._current)
+        if problem is not None:
+            child.kill()
+
+    async def _install(self, child: Child, sources: Sources) -> str | None:
+        """Returns why it did not work."""
+        try:
+            reply = await child.install(next(self._sequence), sources, self._install_s)
+        except ChildGone:
+            problem: str | None = "the worker ended"
+        except TimeoutError:
+            problem = "the worker did not answer"
+            child.kill()
+        else:
+            problem = reply.problem
+        if problem is not None:
+            _log.error("install_failed", slot=child.slot, pid=child.pid, version=sources.version, reason=problem)
+        self._metrics.installs.labels("failed" if problem else "installed").inc()
+        self._metrics.workers.set(self.serving)
+        return problem
+
+    async def _ask_metrics(self, child: Child, within_s: float) -> None:
+        try:
+            families: tuple[Family, ...] = await child.ask_metrics(next(self._sequence), within_s)
+        except (ChildGone, TimeoutError):
+            return  # what it said last stands
+        if self._children.get(child.slot) is child:
+            self._totals.update(child.slot, families)

@@ -1,0 +1,85 @@
+"""A worker that obeys and does nothing else: `python -m tests.gateway.supervisor.standin FD`.
+
+What it should do wrong is told by the name of the routes file it is sent:
+`refuse` cannot build, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
+"""
+
+import asyncio
+import os
+import sys
+
+from prometheus_client import CollectorRegistry
+
+from gateway.control import (
+    AskMetrics,
+    Channel,
+    Configure,
+    Drain,
+    Drained,
+    FromWorker,
+    Hello,
+    Install,
+    Installed,
+    KidUnknown,
+    MetricsReply,
+    ToWorker,
+    worker_channel,
+)
+from gateway.metrics import GatewayMetrics, families
+from gateway.sources import Sources
+
+
+class Standin:
+    """What it remembers between frames."""
+
+    def __init__(self, channel: Channel[FromWorker, ToWorker]) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = GatewayMetrics(self.registry, ["order"])
+        self.channel = channel
+        self.version = ""
+        self.mood = ""
+
+    async def run(self) -> None:
+        """Answer every frame until told to leave, or until the supervisor is gone."""
+        self.channel.send(Hello(os.getpid()))
+        async for message in self.channel:
+            match message:
+                case Install(seq=seq, sources=sources):
+                    self.install(seq, sources)
+                case AskMetrics(seq=seq):
+                    self.metrics.answered("order", "GET", 200, 0.001)
+                    self.metrics.connections.set(2)
+                    self.channel.send(MetricsReply(seq, families(self.registry)))
+                case Drain() if self.mood != "deaf":
+                    self.channel.send(Drained())
+                    await self.channel.close()
+                    return
+                case Configure() | Drain():
+                    pass
+
+    def install(self, seq: int, sources: Sources) -> None:
+        """Acknowledge, or do wrong as the mood says."""
+        self.mood = sources.routes.name
+        match self.mood:
+            case "die":
+                sys.exit(3)
+            case "refuse":
+                self.channel.send(Installed(seq, self.version, "cannot build"))
+                return
+            case "silent":
+                return
+            case "garbage":
+                self.channel._writer.write(b"\xff\xff\xff\xff")
+            case "unknown-kid":
+                self.channel.send(KidUnknown("dev", "k2"))
+        self.version = sources.version
+        self.channel.send(Installed(seq, self.version))
+
+
+async def main() -> None:
+    """Be a worker."""
+    await Standin(await worker_channel(int(sys.argv[1]))).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
