@@ -30,6 +30,23 @@ _MAX_ID_BYTES = 256
 _END_OF_TIME = 253_402_300_800
 
 
+def is_tenant(value: object) -> TypeGuard[str]:
+    """Whether this can be a tenant's name."""
+    return isinstance(value, str) and _TENANT.fullmatch(value) is not None
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether this can be a `sub` or `jti`, and so stand in a header, a log and an entity id.
+
+    Not empty, at most 256 bytes, no control characters.
+    """
+    return (
+        isinstance(value, str)
+        and 0 < len(value.encode()) <= _MAX_ID_BYTES
+        and not any(unicodedata.category(character) == "Cc" for character in value)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """How far one issuer is believed; its configuration in the form in which it is asked.
@@ -93,15 +110,15 @@ def identity(
     if payload.get("iss") != source.iss:
         raise TokenRefused(Reason.ISSUER)
     tenant_id = payload.get(source.tenant_claim)
-    if not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id) or not trusted.may_speak_for(tenant_id):
+    if not is_tenant(tenant_id) or not trusted.may_speak_for(tenant_id):
         raise TokenRefused(Reason.TENANT)
     sub = payload.get("sub")
-    if not _is_id(sub):
+    if not is_id(sub):
         raise TokenRefused(Reason.SUBJECT)
     claimed = Claimed(source.name, tenant_id, sub)
     _check_audience(payload, source, claimed)
     jti = payload.get("jti")
-    if jti is not None and not _is_id(jti):
+    if jti is not None and not is_id(jti):
         raise TokenRefused(Reason.CLAIMS, claimed=claimed)
     roles, dropped = _roles(payload, trusted, catalogue, claimed)
     issued_at, expires_at = _times(payload, source.leeway_s, now, claimed)
@@ -114,15 +131,6 @@ def identity(
         jti=jti,
         kid_ref=kid_ref,
         dropped_roles=dropped,
-    )
-
-
-def _is_id(value: Json) -> TypeGuard[str]:
-    """A name that can stand in a header, a log and an entity id: not empty, bounded, without control characters."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value.encode()) <= _MAX_ID_BYTES
-        and not any(unicodedata.category(character) == "Cc" for character in value)
     )
 
 
