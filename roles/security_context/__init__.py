@@ -1,0 +1,66 @@
+"""The signed security context: what the gateway tells a service about a request, and how the service believes it.
+
+    claims     the values, and the hashes that bind a context to a request
+    headers    the names of the fields that carry it, and trace ids
+    keys       the keys it is signed and verified with
+    signer     for the gateway
+    verifier   for services, pure
+    key_source where a service gets the gateway's public keys
+    extractor  the FastAPI dependency
+
+Names are imported when they are first used (PEP 562): the gateway's workers sign, and must not load FastAPI for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from roles.security_context.claims import Actor, SecurityContext, body_hash, target_hash
+    from roles.security_context.extractor import RequestContext, SecurityContextExtractor, context_rule, refuse
+    from roles.security_context.key_source import JwksKeys, KeySource, StaticKeys
+    from roles.security_context.keys import TrustedKeys, new_private_jwk
+    from roles.security_context.signer import ContextSigner
+    from roles.security_context.verifier import ContextVerifier
+
+__all__ = [
+    "Actor",
+    "ContextSigner",
+    "ContextVerifier",
+    "JwksKeys",
+    "KeySource",
+    "RequestContext",
+    "SecurityContext",
+    "SecurityContextExtractor",
+    "StaticKeys",
+    "TrustedKeys",
+    "body_hash",
+    "context_rule",
+    "new_private_jwk",
+    "refuse",
+    "target_hash",
+]
+
+_HOME = {
+    "Actor": "claims",
+    "SecurityContext": "claims",
+    "body_hash": "claims",
+    "target_hash": "claims",
+    "RequestContext": "extractor",
+    "SecurityContextExtractor": "extractor",
+    "context_rule": "extractor",
+    "refuse": "extractor",
+    "JwksKeys": "key_source",
+    "KeySource": "key_source",
+    "StaticKeys": "key_source",
+    "TrustedKeys": "keys",
+    "new_private_jwk": "keys",
+    "ContextSigner": "signer",
+    "ContextVerifier": "verifier",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
