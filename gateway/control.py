@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 import msgspec
 
 from audit.limits import SpoolLimits
+from audit.redact import Mode
 from gateway.limits import Limits
 from gateway.sources import Sources
 
@@ -41,12 +42,14 @@ class RedactionConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         mode: `off`, `log` or `enforce`.
         classes: Class name to dotted field paths.
-        at_write: Classes that are removed before the spool.
+        at_write: Classes that go before the spool, besides `secret`.
+        key_names: Key names that are secrets, besides the built-in ones.
     """
 
-    mode: str = "enforce"
+    mode: Mode = Mode.ENFORCE
     classes: dict[str, tuple[str, ...]] = {}
-    at_write: tuple[str, ...] = ("secret",)
+    at_write: tuple[str, ...] = ()
+    key_names: tuple[str, ...] = ()
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):

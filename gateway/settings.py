@@ -187,12 +187,10 @@ class PolicySettings(_Section):
 
     Attributes:
         folder: Where the `.cedar` files and the schema are.
-        schema_file: The schema's name in it.
         strict: Whether any error of any policy denies.
     """
 
     folder: Path = Path("policies")
-    schema_file: str = "schema.cedarschema"
     strict: bool = False
 
 
