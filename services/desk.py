@@ -1,0 +1,164 @@
+"""What an endpoint has in hand: who asks, their tenant's data, and how a change is made and recorded.
+
+In comes a request whose security context `roles.security_context` has verified; out goes a `Desk`. The tenant is the
+context's and nothing else's: no endpoint reads one from a path, a query, a header or a body. Called by FastAPI for
+every endpoint, through `AtDesk`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from audit.errors import SpoolUnavailable
+from audit.event import Actor, Outcome, Resource, Severity
+from audit.producer import AuditProducer
+from roles.security_context import RequestContext
+from services.change import Change, Detail
+from services.clock import Clock
+from services.errors import ServiceError, Unrecorded
+from services.onward import Onward
+from services.store import Store, TenantData
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What one service stands on.
+
+    Attributes:
+        name: The service's name: the audience of the contexts it takes.
+        store: The data, shared by all seven.
+        audit: Where its domain events go.
+        clock: What time it is.
+        onward: How it calls other services; none where it calls none.
+        heartbeat_s: How long a stream may be silent before it shows that it lives.
+    """
+
+    name: str
+    store: Store
+    audit: AuditProducer
+    clock: Clock
+    onward: Onward | None = None
+    heartbeat_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One request's place to work at.
+
+    Attributes:
+        caller: Who asks, as the gateway vouched for it.
+        data: The caller's tenant's data; there is no way from here to another's.
+        now: When the request was taken up.
+        backend: What the service stands on.
+    """
+
+    caller: RequestContext
+    data: TenantData
+    now: datetime
+    backend: Backend
+
+    @asynccontextmanager
+    async def changing(
+        self,
+        event_type: str,
+        action: str,
+        resource_type: str,
+        resource_id: str | None = None,
+        *,
+        severity: Severity = Severity.INFO,
+    ) -> AsyncIterator[Change]:
+        """Judge, record and make one change, with nobody else changing the tenant's data meanwhile.
+
+        The block judges and stages. When it ends, the record is made durable and only then the change is made, so
+        that a change nobody can account for never happens. When it raises, nothing is changed, and that is recorded as
+        a failure with the code the caller is told; buffered, so that the disk's trouble cannot hide the caller's.
+
+        Args:
+            event_type: The past fact, `order.order.created`.
+            action: The Cedar action that the gateway decided.
+            resource_type: The Cedar type of what is changed.
+            resource_id: Its id; by default that of the first record the change touches.
+            severity: How grave a success is.
+
+        Raises:
+            Unrecorded: Nothing was changed.
+        """
+        async with self.data.lock:
+            change = Change()
+            try:
+                yield change
+            except BaseException as exc:
+                code = exc.code if isinstance(exc, ServiceError) else "internal"
+                self.backend.audit.emit(
+                    event_type,
+                    tenant_id=self.caller.tenant_id,
+                    actor=self._actor(),
+                    action=action,
+                    resource=Resource(type=resource_type, id=resource_id),
+                    outcome=Outcome.FAILURE,
+                    details=self._details({**change.details, "code": code}),
+                    severity=Severity.NOTICE if isinstance(exc, ServiceError) else Severity.ERROR,
+                    trace_id=self.caller.trace_id,
+                    crud=change.crud,
+                )
+                raise
+            subject = Resource(type=resource_type, id=resource_id or change.subject)
+            await self._recorded(event_type, action, subject, change, severity)
+            change.make()
+
+    async def noting(
+        self, event_type: str, action: str, resource: Resource, severity: Severity = Severity.INFO
+    ) -> None:
+        """Record something that changes nothing and still has to be answered for, before it happens.
+
+        Raises:
+            Unrecorded: It must not happen.
+        """
+        await self._recorded(event_type, action, resource, Change(crud="r"), severity)
+
+    async def _recorded(
+        self, event_type: str, action: str, resource: Resource, change: Change, severity: Severity
+    ) -> None:
+        try:
+            await self.backend.audit.emit_durable(
+                event_type,
+                tenant_id=self.caller.tenant_id,
+                actor=self._actor(),
+                action=action,
+                resource=resource,
+                outcome=Outcome.SUCCESS,
+                changes=tuple(change.values),
+                details=self._details(change.details),
+                severity=severity,
+                trace_id=self.caller.trace_id,
+                crud=change.crud,
+            )
+        except SpoolUnavailable as exc:
+            raise Unrecorded from exc
+
+    def _actor(self) -> Actor:
+        kind = "user" if self.caller.sub else "anonymous"
+        return Actor(type=kind, id=self.caller.sub or None, roles=self.caller.roles)
+
+    def _details(self, details: dict[str, Detail]) -> dict[str, Detail] | None:
+        """The details with what every record of a service says: whose decision it rests on, and who passed it on."""
+        told = dict(details)
+        if self.caller.decision_id:
+            told["decision_id"] = self.caller.decision_id
+        if self.caller.act is not None:
+            told["on_behalf_by"] = self.caller.act.sub
+        return told or None
+
+
+def at_desk(request: Request) -> Desk:
+    """The desk of this request. Runs after the extractor, which has left the caller at the request."""
+    backend = cast("Backend", request.app.state.backend)
+    caller = cast("RequestContext", request.state.context)
+    return Desk(caller, backend.store.tenant(caller.tenant_id), backend.clock(), backend)
+
+
+AtDesk = Annotated[Desk, Depends(at_desk)]
