@@ -5,22 +5,27 @@ from the wheel on a free port, in a folder of its own, and is gone afterwards. I
 about durability it proves on the spool.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pytest
 
+from audit.migrate import READER, WRITER, migrate
 from lychgate.postgres import PostgresServer
 from lychgate.postgres.place import wheel
 
 ADDRESS_VARIABLE = "LYCHGATE_TEST_POSTGRES"
+WRITER_PASSWORD = "the-writer-of-the-tests"
+READER_PASSWORD = "the-reader-of-the-tests"
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
@@ -81,3 +86,46 @@ def database(postgres: Postgres) -> Iterator[str]:
     name = postgres.create()
     yield postgres.dsn(name)
     postgres.drop(name)
+
+
+@dataclass(frozen=True)
+class Logins:
+    """A migrated database and how each of its three users logs in."""
+
+    owner: str
+    writer: str
+    reader: str
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Postgres) -> Iterator[str]:
+    """The name of a database that was brought forward once; each test gets a copy, which is quicker than migrating."""
+    name = postgres.create()
+    with ThreadPoolExecutor(max_workers=1) as pool:  # a thread of its own: a loop may be running in this one
+        pool.submit(
+            lambda: asyncio.run(
+                migrate(postgres.dsn(name), writer_password=WRITER_PASSWORD, reader_password=READER_PASSWORD)
+            )
+        ).result()
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture
+def migrated_database(postgres: Postgres, migrated_template: str) -> Iterator[Logins]:
+    """A database of this test's own with the audit's schema in it."""
+    name = postgres.create(migrated_template)
+    dsn = postgres.dsn(name)
+    yield Logins(
+        owner=dsn,
+        writer=_as_user(dsn, WRITER, WRITER_PASSWORD),
+        reader=_as_user(dsn, READER, READER_PASSWORD),
+    )
+    postgres.drop(name)
+
+
+def _as_user(dsn: str, user: str, password: str) -> str:
+    """The same database for another login."""
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))

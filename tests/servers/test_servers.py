@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Logins, Postgres
 
 
 async def test_each_test_gets_an_empty_database_of_its_own(postgres: Postgres, database: str) -> None:
@@ -18,3 +18,16 @@ async def test_each_test_gets_an_empty_database_of_its_own(postgres: Postgres, d
         assert postgres.sql("SELECT to_regclass('public.mine') IS NULL", database=other) == "t"
     finally:
         postgres.drop(other)
+
+
+async def test_a_migrated_database_has_three_logins(migrated_database: Logins) -> None:
+    """Owner, writer and reader reach the same database, each as itself."""
+    users = []
+    for dsn in (migrated_database.owner, migrated_database.writer, migrated_database.reader):
+        connection = await asyncpg.connect(dsn)
+        try:
+            users.append(await connection.fetchval("SELECT session_user::text"))
+            assert await connection.fetchval("SELECT to_regclass('audit_events') IS NOT NULL")
+        finally:
+            await connection.close()
+    assert users[1:] == ["audit_writer", "audit_reader"]
