@@ -204,13 +204,14 @@ class Emitter:
     def _bytes(self, event: AuditEvent) -> bytes:
         if self._redactor is not None:
             event = self._redactor.at_write(event)
-        payload = encode(event)
-        if len(payload) <= self._limits.event_bytes:
-            return payload
+        try:
+            payload = encode(event)
+            if len(payload) <= self._limits.event_bytes:
+                return payload
+        except (UnicodeError, TypeError, ValueError, msgspec.MsgspecError):
+            # A value that no JSON holds (a lone surrogate, say) costs the parts it can stand in, not the record.
+            self._metrics.redaction_failures.inc()
         self._metrics.truncated.inc()
         mode, fields = (event.redaction.mode, event.redaction.fields) if event.redaction else ("off", ())
-        return encode(
-            msgspec.structs.replace(
-                event, input=None, changes=(), details=None, redaction=Redaction(mode, fields, truncated=True)
-            )
-        )
+        small = Redaction(mode, fields, truncated=True)
+        return encode(msgspec.structs.replace(event, input=None, changes=(), details=None, redaction=small))

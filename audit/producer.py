@@ -21,13 +21,9 @@ from audit.event import Actor, AuditEvent, Change, Kind, Outcome, Phase, Request
 from audit.severity import fallback
 
 _CRUD = {
-    "create": "c",
-    "add": "c",
-    "read": "r",
-    "list": "r",
-    "browse": "r",
-    "update": "u",
-    "adjust": "u",
+    **dict.fromkeys(("create", "add"), "c"),
+    **dict.fromkeys(("read", "list", "browse"), "r"),
+    **dict.fromkeys(("update", "adjust"), "u"),
     "delete": "d",
 }
 _US_PER_NS = 1000

@@ -1,0 +1,76 @@
+"""Where the relay delivers to: the port that every sink fits, and the store as one."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from audit.store import Store
+
+DIRECT_LANE = -1
+
+
+class Watermark(NamedTuple):
+    """Everything of this producer with an id before it has been delivered.
+
+    Attributes:
+        producer: The producer's id.
+        epoch: Its epoch.
+        at_ms: Milliseconds since the epoch.
+        ended: Whether nothing of this epoch can follow.
+    """
+
+    producer: str
+    epoch: int
+    at_ms: int
+    ended: bool
+
+
+class Sink(Protocol):
+    """Takes batches of records. Delivering twice is harmless; giving up silently is not."""
+
+    @property
+    def name(self) -> str:
+        """A short word: the cursor's name and the metrics' label."""
+        ...
+
+    async def deliver(self, records: Sequence[bytes]) -> None:
+        """Take encoded events, in order.
+
+        Raises:
+            SinkUnavailable: some or none were taken; the caller sends them all again.
+        """
+        ...
+
+    async def report(self, marks: Sequence[Watermark]) -> None:
+        """Take watermarks, after everything they speak of was delivered.
+
+        Raises:
+            SinkUnavailable: they were not taken.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up what is held. Never hangs."""
+        ...
+
+
+class StoreSink:
+    """The direct form: straight into PostgreSQL."""
+
+    name = "store"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def deliver(self, records: Sequence[bytes]) -> None:
+        """See `Sink`."""
+        await self._store.write(records)
+
+    async def report(self, marks: Sequence[Watermark]) -> None:
+        """See `Sink`."""
+        await self._store.report(
+            [(mark.producer, mark.epoch, DIRECT_LANE, 1, mark.at_ms, mark.ended) for mark in marks]
+        )
+
+    async def close(self) -> None:
+        """See `Sink`."""
+        await self._store.close()
