@@ -7,15 +7,16 @@ notices: unknown, repeated and empty parameters are errors, and so is every valu
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from audit.event import Outcome, Severity
+from audit.event import NO_TENANT, Outcome, Severity
 from audit.severity import normalise
 from query.errors import BadQuery
+from roles.model import TENANT_PATTERN, is_tenant
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -28,7 +29,6 @@ EFFECTS: Final = ("allow", "deny")
 
 Value = TypeVar("Value")
 
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}|-")
 _TRACE = re.compile(r"[0-9a-fA-F]{32}")
 _COUNT = re.compile(r"[0-9]{1,3}")
 _MOMENT = re.compile(
@@ -79,6 +79,7 @@ class Listing:
 
     Attributes:
         include_redacted: True asks for the full view, False for the masked one, None for the reader's own.
+        asked: The parameters as they were sent, without the cursor.
     """
 
     filter: Filter
@@ -86,6 +87,7 @@ class Listing:
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     include_redacted: bool | None = None
+    asked: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def _text(value: str) -> str:
@@ -97,8 +99,8 @@ def _text(value: str) -> str:
 
 
 def _tenant(value: str) -> str:
-    if _TENANT.fullmatch(value) is None:
-        raise BadQuery("is not a tenant: `[a-z0-9][a-z0-9-]{0,62}`, or `-` for events without one")
+    if value != NO_TENANT and not is_tenant(value):
+        raise BadQuery(f"is not a tenant: `{TENANT_PATTERN}`, or `{NO_TENANT}` for events without one")
     return value
 
 
@@ -209,18 +211,20 @@ def listing(query: bytes, allowed: frozenset[str] = LISTING, *, order: Order = O
     """
     fields: dict[str, object] = {}
     paging: dict[str, object] = {"order": order}
-    for name, value in (*_pairs(query, allowed), *fixed.items()):
-        target, (field, read) = (fields, _FILTERS[name]) if name in _FILTERS else (paging, _PAGING[name])
+    pairs = (*_pairs(query, allowed), *fixed.items())
+    for name, value in pairs:
+        target, (key, read) = (fields, _FILTERS[name]) if name in _FILTERS else (paging, _PAGING[name])
         if not value:
             raise BadQuery(f"`{name}` is empty")
         try:
-            target[field] = read(value)
+            target[key] = read(value)
         except BadQuery as exc:
             raise BadQuery(f"`{name}` {exc.detail}") from exc
     wanted = Filter(**fields)  # type: ignore[arg-type]  # the tables above pair each field with a reader of its type
     if wanted.since is not None and wanted.until is not None and wanted.since > wanted.until:
         raise BadQuery("`from` is after `to`")
-    return Listing(filter=wanted, **paging)  # type: ignore[arg-type]  # as above
+    asked = {name: value for name, value in pairs if name != "cursor"}
+    return Listing(filter=wanted, asked=asked, **paging)  # type: ignore[arg-type]  # as above
 
 
 def _pairs(query: bytes, allowed: frozenset[str]) -> list[tuple[str, str]]:

@@ -84,8 +84,7 @@ def test_every_parameter_reaches_its_field() -> None:
         (b"trace_id=xyz", "`trace_id` is not a trace id: 32 hexadecimal digits"),
         (
             b"severity=purple",
-            "`severity` is not a severity: one of debug, info, notice, warn, error, security, critical, "
-            + "or a word that stands for one",
+            f"`severity` is not a severity: one of {', '.join(Severity)}, or a word that stands for one",
         ),
         (b"from=2026-11-23T15:00:00Z&to=2026-11-23T14:00:00Z", "`from` is after `to`"),
     ],

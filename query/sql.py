@@ -1,0 +1,175 @@
+"""A `Filter` in, a statement and its arguments out; no value ever becomes part of the text. Pure.
+
+One statement reads one page. For each tenant asked for (one, or for the platform two) it walks `(tenant_id, event_id)`
+in order and stops at the limit; partitions behind the page are never opened. A decision's completion is looked up by
+primary key, row by row: `LIMIT` in the lateral part keeps the planner from turning that into a join over everything.
+
+INVARIANT: each event is shown once, by the greatest of its phases that is there: `single`, else `decided`, else
+`completed`. The words sort that way, so "no record of this event leads me" is `sibling.phase < record.phase`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from audit.event import Outcome, Phase
+from audit.ids import id_floor
+from audit.severity import RANK
+from query.access import Scope
+from query.filters import Filter, Order
+
+CLOCK_SLACK: Final = timedelta(minutes=5)
+"""How far an event's id and its `occurred_at` may be apart. Both are taken when the event happens; the store refuses
+ids more than this ahead (DESIGN section 5). Time filters compare `occurred_at` exactly and walk this much more."""
+
+Argument = str | int | UUID | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What the reader executes."""
+
+    text: str
+    args: tuple[Argument, ...]
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+COMPLETE_THROUGH: Final = "SELECT audit_complete_through()"
+
+TENANT: Final = "SELECT set_config('app.tenant_id', $1, true)"
+"""`true`: until the transaction ends. The pool hands the connection to another tenant next."""
+
+_OUTCOME: Final = (
+    "COALESCE(s.outcome, e.outcome,"
+    f" CASE WHEN e.phase = '{Phase.DECIDED}' AND audit_producer_gone(e.producer_id, e.producer_epoch)"
+    f" THEN '{Outcome.UNKNOWN}' END)"
+)
+_SEVERITY: Final = "GREATEST(e.severity, s.severity)"  # ignores a NULL
+
+_COLUMNS: Final = (
+    "e.event_id, e.event_type, e.kind, e.tenant_id, e.occurred_at, e.body,"
+    " s.body AS completion, s.occurred_at AS completed_at,"
+    f" (e.phase = '{Phase.DECIDED}' AND s.phase IS NULL"
+    " AND audit_producer_gone(e.producer_id, e.producer_epoch)) AS orphaned"
+)
+_SOURCE: Final = (
+    " FROM audit_events e LEFT JOIN LATERAL ("  # noqa: S608 - constants of ours; values are arguments, always
+    "SELECT o.phase, o.body, o.occurred_at, o.outcome, o.severity FROM audit_events o"
+    f" WHERE e.phase <> '{Phase.SINGLE}' AND o.tenant_id = e.tenant_id AND o.event_id = e.event_id"
+    " AND o.phase <> e.phase ORDER BY o.phase DESC LIMIT 1"
+    ") s ON true WHERE "
+)
+_LEADS: Final = "(s.phase IS NULL OR s.phase < e.phase)"
+
+
+class _Arguments:
+    """Collects arguments and gives each its placeholder."""
+
+    def __init__(self) -> None:
+        self.values: list[Argument] = []
+
+    def __call__(self, value: Argument) -> str:
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+def floor(moment: datetime) -> UUID:
+    """The least event id of a moment's millisecond; times before 1970 have that of 1970."""
+    return UUID(id_floor(max(0, (moment - _EPOCH) // timedelta(milliseconds=1))))
+
+
+def page(
+    wanted: Filter, scope: Scope, order: Order, *, after: UUID | None, until: datetime | None, limit: int
+) -> Statement:
+    """The rows of one page.
+
+    Args:
+        wanted: What was asked for.
+        scope: What the reader may see; narrows, never widens.
+        order: Newest or oldest first.
+        after: The last event of the page before.
+        until: Where an ascending page ends at the latest: everything before it is in the store. None: nothing is known
+            to be complete, and an ascending page is empty.
+        limit: How many rows to fetch.
+
+    Returns:
+        A statement whose rows have the columns of `query.history.Row`.
+    """
+    arg = _Arguments()
+    conditions = [
+        *_walk(wanted, order, after=after, until=until, arg=arg),
+        *_matches(wanted, arg),
+        *([f"e.actor_id = {arg(scope.actor)}"] if scope.actor is not None else []),
+        _LEADS,
+    ]
+    tail = f" ORDER BY event_id {order.upper()} LIMIT {arg(limit)}"
+    branches = [
+        f"SELECT {_COLUMNS}{_SOURCE}{' AND '.join([f'e.tenant_id = {arg(tenant)}', *conditions])}{tail}"
+        for tenant in scope.tenants
+    ]
+    if len(branches) == 1:
+        return Statement(branches[0], tuple(arg.values))
+    return Statement(" UNION ALL ".join(f"({branch})" for branch in branches) + tail, tuple(arg.values))
+
+
+def one(event_id: UUID, scope: Scope) -> Statement:
+    """The rows of one event: as `page`, with at most one row."""
+    arg = _Arguments()
+    conditions = [
+        f"e.event_id = {arg(event_id)}",
+        f"e.tenant_id IN ({', '.join(arg(tenant) for tenant in scope.tenants)})",
+        *([f"e.actor_id = {arg(scope.actor)}"] if scope.actor is not None else []),
+        _LEADS,
+    ]
+    return Statement(f"SELECT {_COLUMNS}{_SOURCE}{' AND '.join(conditions)}", tuple(arg.values))
+
+
+def _walk(
+    wanted: Filter, order: Order, *, after: UUID | None, until: datetime | None, arg: Callable[[Argument], str]
+) -> list[str]:
+    """The stretch of ids to walk: this, and not `occurred_at`, is what the index and the partitions are by."""
+    conditions = []
+    if after is not None:
+        conditions.append(f"e.event_id {'<' if order is Order.DESC else '>'} {arg(after)}")
+    if order is Order.ASC:
+        conditions.append(f"e.event_id < {arg(floor(until or _EPOCH))}")
+    if wanted.since is not None:
+        conditions += [
+            f"e.event_id >= {arg(_shifted(wanted.since, -CLOCK_SLACK))}",
+            f"e.occurred_at >= {arg(wanted.since)}",
+        ]
+    if wanted.until is not None:
+        conditions += [
+            f"e.event_id < {arg(_shifted(wanted.until, CLOCK_SLACK))}",
+            f"e.occurred_at < {arg(wanted.until)}",
+        ]
+    return conditions
+
+
+def _shifted(moment: datetime, by: timedelta) -> UUID:
+    try:
+        return floor(moment + by)
+    except OverflowError:  # the first and the last minutes that a datetime knows
+        return floor(moment)
+
+
+def _matches(wanted: Filter, arg: Callable[[Argument], str]) -> list[str]:
+    """The filters on typed columns; jsonb and LIKE are not leakproof and would be applied after the tenant's scan."""
+    columns = {
+        "e.actor_id": wanted.actor,
+        "e.action": wanted.action,
+        "e.resource_type": wanted.resource_type,
+        "e.resource_id": wanted.resource_id,
+        "e.service": wanted.service,
+        "e.decision": wanted.decision,
+        "e.trace_id": wanted.trace_id,
+        _OUTCOME: None if wanted.outcome is None else str(wanted.outcome),
+        _SEVERITY: None if wanted.severity is None else RANK[wanted.severity],
+    }
+    conditions = [f"{column} = {arg(value)}" for column, value in columns.items() if value is not None]
+    if wanted.severity_gte is not None:
+        conditions.append(f"{_SEVERITY} >= {arg(RANK[wanted.severity_gte])}")
+    return conditions
