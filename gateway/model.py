@@ -1,5 +1,7 @@
 """Values that one stage makes and a sibling reads."""
 
+from enum import Enum
+
 import msgspec
 
 from roles.model import Principal
@@ -35,3 +37,86 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     jti: str | None = None
     kid_ref: str = ""
     dropped_roles: tuple[str, ...] = ()
+
+
+class Source(Enum):
+    """Where a route's attribute comes from."""
+
+    PATH = "path"
+    QUERY = "query"
+    HEADER = "header"
+    BODY = "body"
+
+
+class Attribute(msgspec.Struct, frozen=True, gc=False):
+    """One value that a route puts into Cedar's context.
+
+    Attributes:
+        name: Its name in the action's context type.
+        source: Where it is read.
+        key: Parameter, query key, lower-case header name, or JSON pointer.
+        type: Cedar type: `String`, `Long` or `Boolean`.
+        required: Whether a request without it is refused with 400.
+    """
+
+    name: str
+    source: Source
+    key: str
+    type: str
+    required: bool = True
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """What a method and a path mean.
+
+    Attributes:
+        id: Its name in the file, in logs and in records.
+        method: The method it serves; GET serves HEAD too.
+        template: The path as written, `/orders/{order_id}`; what records show instead of the raw target.
+        segments: Literal text, or None where a parameter stands.
+        params: The parameters' names, in order of the None segments.
+        service: Where the request goes, and the audience of its security context.
+        action: The Cedar action.
+        resource_type: The Cedar entity type.
+        resource_id: The entity's id: literal text with `{param}` in it.
+        attributes: What goes into the context.
+        tenant_param: The parameter that names a tenant.
+        tenant_pointers: JSON pointers into the body that name a tenant.
+        changes: Whether it changes something, so that its security context is bound to the request.
+        durable: Whether the decision is on disk before anything is forwarded.
+        anonymous: Whether a caller without a credential is put to Cedar instead of being refused.
+        pass_authorization: Whether the caller's own credential goes on to the service.
+        body_bytes: Limit for a request body; None for the gateway's.
+        problem: Why it cannot be used; a route with a problem refuses its path and never lets a wider one have it.
+    """
+
+    id: str
+    method: str
+    template: str
+    segments: tuple[str | None, ...]
+    params: tuple[str, ...]
+    service: str
+    action: str
+    resource_type: str
+    resource_id: str
+    attributes: tuple[Attribute, ...] = ()
+    tenant_param: str | None = None
+    tenant_pointers: tuple[str, ...] = ()
+    changes: bool = False
+    durable: bool = False
+    anonymous: bool = False
+    pass_authorization: bool = False
+    body_bytes: int | None = None
+    problem: str = ""
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether the decision needs the body."""
+        return bool(self.tenant_pointers) or any(item.source is Source.BODY for item in self.attributes)
+
+
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """A route, and what its path's parameters stand for in one request. Shared between requests: never changed."""
+
+    route: Route
+    params: dict[str, str]

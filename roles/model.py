@@ -1,5 +1,8 @@
 """The role catalogue's values and the principal they are granted to."""
 
+import re
+from typing import Final
+
 import msgspec
 
 from policies.model import EntityUid
@@ -58,3 +61,14 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     def uid(self) -> EntityUid:
         """`User::"<issuer>/<tenant>/<sub>"`: two issuers can never speak for the same principal."""
         return EntityUid("User", f"{self.issuer}/{self.tenant_id}/{self.sub}")
+
+
+TENANT_PATTERN: Final = r"[a-z0-9][a-z0-9-]{0,62}"
+"""What a tenant's name looks like; it is a DNS label, so it may stand in a header, a path and a topic key."""
+
+_TENANT: Final = re.compile(TENANT_PATTERN)
+
+
+def is_tenant(name: str) -> bool:
+    """Whether `name` may be a tenant's. `-`, the mark of events without one, is not."""
+    return _TENANT.fullmatch(name) is not None

@@ -1,0 +1,70 @@
+"""What is known of one request so far.
+
+A `Case` is opened for every request, also for one that cannot be read, and each stage writes down what it found out.
+The record is made from it whatever happens, so a refusal tells as much as was known when it was made.
+"""
+
+import msgspec
+
+from gateway.errors import GatewayError
+from gateway.model import Identity, Match, Peer
+from gateway.wire.head import Head
+from gateway.wire.target import NormalPath
+from policies.model import Answer, Question
+
+
+class Case(msgspec.Struct, kw_only=True):
+    """One request on its way; written by the stages in their order, never read across connections.
+
+    Attributes:
+        event_id: The decision id, UUIDv7.
+        trace_id: 32 hex digits, the caller's or ours.
+        received_at: Wall time when the head was complete, seconds; the only time this request is decided by.
+        peer: Who is at the other end.
+        head: None while, or because, it cannot be read.
+        path: The canonical path.
+        match: The route and its parameters.
+        identity: The caller, once the credential held.
+        claimed_tenant: The tenant of a caller whose credential is ours but did not hold (expired, wrong audience).
+        claimed_sub: That caller.
+        tenant_id: The tenant of the resource; the identity's, or another where crossing is allowed.
+        named_tenants: Every tenant the request names.
+        question: What Cedar was asked.
+        answer: What it said.
+        decision_us: How long that took.
+        memo_hit: Whether it was remembered.
+        error: Why the request ended here.
+        forwarded: Whether any byte may have reached a service.
+        status: What the caller was answered; None while nothing was.
+        request_bytes: Of the body, so far.
+        response_bytes: Of the answer's body, so far.
+        cut: Why the exchange ended early, a fixed word.
+    """
+
+    event_id: str
+    trace_id: str
+    received_at: float
+    peer: Peer
+    head: Head | None = None
+    path: NormalPath | None = None
+    match: Match | None = None
+    identity: Identity | None = None
+    claimed_tenant: str | None = None
+    claimed_sub: str | None = None
+    tenant_id: str | None = None
+    named_tenants: tuple[str, ...] = ()
+    question: Question | None = None
+    answer: Answer | None = None
+    decision_us: int = 0
+    memo_hit: bool = False
+    error: GatewayError | None = None
+    forwarded: bool = False
+    status: int | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    cut: str | None = None
+
+    @property
+    def crosses(self) -> bool:
+        """Whether a caller acts in a tenant that is not their own."""
+        return self.identity is not None and self.tenant_id not in {None, self.identity.principal.tenant_id}

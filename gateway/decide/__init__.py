@@ -1,0 +1,1 @@
+"""Whether the request may pass: the question put to Cedar, and the answer."""

@@ -1,0 +1,90 @@
+"""What a service is told about the caller: the signed security context and the plain headers beside it.
+
+On a route that only reads, the signed part is kept with the snapshot and used again for the same caller, tenant and
+service until it is half through its life; so a service never gets one that is about to expire. On a route that changes
+something it is bound to the request and signed anew.
+"""
+
+from gateway.case import Case
+from gateway.errors import Internal
+from gateway.forward.headers import CONTEXT, DECISION, TENANT, TRACE, TRACEPARENT, USER_ID, USER_ROLES, header_text
+from gateway.forward.trace import traceparent
+from gateway.snapshot import Snapshot
+from roles.errors import ContextUnusable
+from roles.security_context.claims import SecurityContext, body_hash, target_hash
+
+
+def injected(case: Case, snapshot: Snapshot, body: bytes | None) -> list[tuple[bytes, bytes]]:
+    """The headers a service is sent for an allowed request.
+
+    Args:
+        case: Judged, and allowed.
+        snapshot: By which it was.
+        body: The forwarded body where the gateway has read it; the context is then bound to it as well.
+
+    Raises:
+        Internal: The context cannot be signed: no key for the service, or claims past 4 KiB.
+    """
+    identity, match = case.identity, case.match
+    if identity is None or match is None or case.path is None or case.head is None:
+        raise Internal("a context for a request that was not judged")
+    principal, route = identity.principal, match.route
+    tenant = case.tenant_id or principal.tenant_id
+    try:
+        if route.changes:
+            bound = (case.head.method.decode("ascii"), target_hash(case.path.target), body)
+            token = snapshot.signer.sign(_claims(case, snapshot, tenant, bound))
+        else:
+            token = _reusable(case, snapshot, tenant)
+    except ContextUnusable as exc:
+        raise Internal(f"context: {exc}") from None
+    return [
+        (CONTEXT, token.encode("ascii")),
+        (TENANT, tenant.encode("ascii")),
+        (USER_ID, header_text(principal.sub)),
+        (USER_ROLES, ",".join(principal.roles).encode("ascii")),
+        (TRACE, case.trace_id.encode("ascii")),
+        (DECISION, case.event_id.encode("ascii")),
+        (TRACEPARENT, traceparent(case.trace_id)),
+    ]
+
+
+def _reusable(case: Case, snapshot: Snapshot, tenant: str) -> str:
+    """A context for reading: the one that is kept, or a fresh one."""
+    identity, match = case.identity, case.match
+    if identity is None or match is None:
+        raise Internal("a context for a request that was not judged")
+    key = (identity.token_sha256, tenant, match.route.service)
+    token = snapshot.contexts.get(key, case.received_at)
+    if token is None:
+        token = snapshot.signer.sign(_claims(case, snapshot, tenant, None))
+        snapshot.contexts.put(key, token, case.received_at + snapshot.signer.ttl_s / 2)
+    return token
+
+
+def _claims(
+    case: Case, snapshot: Snapshot, tenant: str, bound: tuple[str, str, bytes | None] | None
+) -> SecurityContext:
+    """What the context says; `bound` is method, target hash, and the body where it was read."""
+    identity, match = case.identity, case.match
+    if identity is None or match is None:
+        raise Internal("a context for a request that was not judged")
+    now = int(case.received_at)
+    method, target, body = bound or (None, None, None)
+    anonymous = not identity.token_sha256
+    return SecurityContext(
+        iss=snapshot.signer.issuer,
+        aud=match.route.service,
+        sub="" if anonymous else identity.principal.sub,
+        tenant_id=tenant,
+        roles=identity.principal.roles,
+        trace_id=case.trace_id,
+        policy_version=snapshot.bundle.version,
+        iat=now,
+        exp=now + snapshot.signer.ttl_s,
+        jti=case.event_id,
+        idp="" if anonymous else identity.principal.issuer,
+        htm=method,
+        htp=target,
+        htb=None if body is None else body_hash(body),
+    )

@@ -1,0 +1,174 @@
+"""What a service may see of a request, and a caller of an answer. Pure.
+
+Strip before inject: whatever speaks for identity, tenant, trace or origin is removed from what the client sent, in any
+case, with underscores for hyphens, however often; then our own is added. Hop-by-hop fields and those that `Connection`
+names end here in both directions; framing is written anew, never copied.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.wire.framing import Ending, Framing
+from gateway.wire.head import Head, ResponseHead
+from roles.security_context import headers as security_context
+
+CONTEXT, TENANT, USER_ID, USER_ROLES, TRACE, DECISION, TRACEPARENT = (
+    name.lower().encode("ascii") for name in security_context.NAMES
+)
+
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+"""RFC 9110 s7.6.1, and what a connection to the next hop would take as an offer."""
+
+_FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
+"""Written anew for the next hop."""
+
+_OURS: Final = (CONTEXT, TENANT, b"x-user-", TRACE, DECISION)
+_ORIGIN: Final = (b"x-forwarded", b"x-original-", b"x-rewrite-", b"x-real-ip", b"x-client-ip", b"true-client-ip")
+_CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
+_REMEMBERED: Final = 2048
+
+_dropped: dict[bytes, bool] = {}  # verdicts on field names; bounded, because strangers choose the names
+
+
+def _is_dropped(name: bytes) -> bool:
+    """Whether a request field never reaches a service, credentials aside."""
+    verdict = _dropped.get(name)
+    if verdict is None:
+        plain = name.replace(b"_", b"-")
+        verdict = (
+            plain in _HOP_BY_HOP
+            or plain in _FRAMING
+            or plain in {TRACEPARENT, b"forwarded"}
+            or plain.startswith(_OURS + _ORIGIN)
+        )
+        if len(_dropped) >= _REMEMBERED:
+            _dropped.clear()
+        _dropped[name] = verdict
+    return verdict
+
+
+def request_head(
+    head: Head,
+    framing: Framing,
+    target: bytes,
+    host: bytes,
+    injected: Iterable[tuple[bytes, bytes]],
+    peer_ip: str,
+    *,
+    pass_authorization: bool,
+) -> bytes:
+    """The head a service is sent.
+
+    Args:
+        head: As the client sent it.
+        framing: How the body will end on the service's connection.
+        target: The canonical target that was decided on.
+        host: Of the upstream, for a client that sent none.
+        injected: The security context and its companions, ready to send.
+        peer_ip: Of the client's connection: the only hop we vouch for.
+        pass_authorization: Whether the route lets the caller's credential through.
+
+    Returns:
+        Request line to empty line.
+    """
+    named = _connection_names(head.headers)
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (head.method, target, head.host or host)]
+    for name, value in head.headers:
+        if _is_dropped(name) or name in named:
+            continue
+        if name in _CREDENTIALS and not (pass_authorization and name == b"authorization"):
+            continue
+        lines.append(b"%b: %b" % (name, value))
+    lines += [b"%b: %b" % pair for pair in injected]
+    lines.append(b"x-forwarded-for: %b\r\nx-forwarded-proto: http" % peer_ip.encode("ascii"))
+    if head.host:
+        lines.append(b"x-forwarded-host: %b" % head.host)
+    lines += _framing_fields(framing)
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def response_head(
+    answer: ResponseHead,
+    framing: Framing,
+    ours: Iterable[tuple[bytes, bytes]],
+    *,
+    close: bool,
+) -> bytes:
+    """The head the client is sent for a service's answer.
+
+    Args:
+        answer: As the service sent it.
+        framing: How the body will end on the client's connection.
+        ours: Trace and decision id.
+        close: Whether the client's connection ends with this answer.
+    """
+    named = _connection_names(answer.headers)
+    lines = [b"HTTP/1.1 %d %b" % (answer.status, answer.reason)]
+    for name, value in answer.headers:
+        if name in _HOP_BY_HOP or name == b"content-length" or name in named or name.startswith(_OURS):
+            continue
+        lines.append(b"%b: %b" % (name, value))
+    lines += [b"%b: %b" % pair for pair in ours]
+    lines += _framing_fields(framing)
+    if framing.ending is Ending.NONE:
+        # An answer to HEAD, or a 304, tells the length its body would have; it is not framing there.
+        lines += [b"content-length: %b" % value for name, value in answer.headers if name == b"content-length"]
+    if close:
+        lines.append(b"connection: close")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def interim_head(answer: ResponseHead) -> bytes:
+    """A 1xx answer on its way to the client, without what is not its business."""
+    lines = [b"HTTP/1.1 %d %b" % (answer.status, answer.reason)]
+    lines += [
+        b"%b: %b" % (name, value)
+        for name, value in answer.headers
+        if name not in _HOP_BY_HOP and name != b"content-length" and not name.startswith(_OURS)
+    ]
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def header_text(text: str) -> bytes:
+    """Text as a field value: what is not visible ASCII is percent-encoded from UTF-8, the percent sign too."""
+    if text.isascii() and text.isprintable() and " " not in text and "%" not in text:
+        return text.encode("ascii")
+    return b"".join(
+        bytes((byte,)) if 0x21 <= byte <= 0x7E and byte != ord("%") else b"%%%02X" % byte  # noqa: PLR2004 - VCHAR
+        for byte in text.encode("utf-8")
+    )
+
+
+def _connection_names(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Fields that `Connection` declares to be for this hop only."""
+    values = [value for name, value in headers if name == b"connection"]
+    if not values:
+        return frozenset()
+    return frozenset(option.strip().lower() for value in values for option in value.split(b","))
+
+
+def _framing_fields(framing: Framing) -> list[bytes]:
+    """The one field that says how the body ends."""
+    match framing.ending:
+        case Ending.LENGTH:
+            return [b"content-length: %d" % framing.length]
+        case Ending.CHUNKED:
+            return [b"transfer-encoding: chunked"]
+        case Ending.NONE | Ending.CLOSE:
+            return []

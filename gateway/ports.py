@@ -1,0 +1,50 @@
+"""What the core asks of the world, so that tests can answer."""
+
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from audit.event import AuditEvent, Producer
+
+
+class Waiter(Protocol):
+    """A promise that a record is on disk: an `asyncio.Future`, as far as it is used here."""
+
+    def add_done_callback(self, callback: Any, /) -> None:
+        """Call back in the loop, with the waiter, once it is kept or broken."""
+        ...
+
+    def exception(self) -> BaseException | None:
+        """None when the record is on disk."""
+        ...
+
+
+class AuditSink(Protocol):
+    """Where records go: `audit.emit.Emitter`."""
+
+    def event_id(self) -> str:
+        """A fresh UUIDv7, rising within the process."""
+        ...
+
+    def producer(self, event_id: str | None = None) -> Producer:
+        """This process's name, epoch and the next number; a number that is taken and never written is a loss."""
+        ...
+
+    def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
+        """Hand over a record without waiting. Never blocks; False when it was shed, which is counted."""
+        ...
+
+    def emit_durable(self, event: AuditEvent) -> Waiter:
+        """Hand over a record; the waiter is done once it is on disk.
+
+        Raises:
+            SpoolUnavailable: There is no room for it.
+        """
+        ...
+
+
+class Spawn(Protocol):
+    """Starts work that nobody waits for, in a task group that somebody does."""
+
+    def __call__(self, work: Coroutine[Any, Any, None], /) -> object:
+        """Start it."""
+        ...

@@ -1,0 +1,1 @@
+"""The shell of the data plane: sockets to heads, verdicts to bytes."""

@@ -1,0 +1,100 @@
+"""The records of one worker's exchanges: which, when, and what happens when one cannot be written."""
+
+from collections.abc import Callable
+
+from audit.errors import SpoolUnavailable
+from audit.event import AuditEvent
+from gateway.case import Case
+from gateway.clock import Clock
+from gateway.errors import Code, GatewayError, Unready
+from gateway.ports import AuditSink, Waiter
+from gateway.record import entry
+from gateway.record.strangers import Strangers
+from gateway.snapshot import Snapshot
+
+
+class Recorder:
+    """Writes what a `Case` has become.
+
+    Args:
+        sink: Where records go.
+        clock: The worker's.
+    """
+
+    def __init__(self, sink: AuditSink, clock: Clock) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._strangers = Strangers(sink, clock)
+
+    def decided(self, case: Case, snapshot: Snapshot, then: Callable[[bool], None]) -> None:
+        """Put an allow on disk before it takes effect; `then` is told whether it is there."""
+        event = entry.decided(
+            case,
+            self._sink.producer(case.event_id),
+            self._clock.text(case.received_at),
+            snapshot.bundle.version,
+            snapshot.bundle.schema_version,
+        )
+        self._durably(event, then)
+
+    def completed(self, case: Case) -> None:
+        """Say how an allow that is on disk ended."""
+        now = self._clock.now()
+        producer = self._sink.producer(case.event_id)
+        event = entry.completed(case, producer, self._clock.text(now), _micros(now - case.received_at))
+        self._sink.emit(event, durable=True)
+
+    def single(self, case: Case, snapshot: Snapshot | None) -> None:
+        """Write the only record of a buffered exchange."""
+        self._sink.emit(self._single(case, snapshot))
+
+    def refused(
+        self, case: Case, snapshot: Snapshot | None, error: GatewayError, then: Callable[[GatewayError], None]
+    ) -> None:
+        """Record a refusal before it is answered; `then` is told what to answer.
+
+        A known caller's refusal is on disk by then, or the answer becomes `audit_unavailable`. A stranger's is folded
+        with those alike and does not wait.
+        """
+        if not entry.is_known(case):
+            now = self._clock.now()
+            self._strangers.refused(case, now, _micros(now - case.received_at), *_versions(snapshot))
+            then(error)
+            return
+        unavailable = Unready("the refusal cannot be recorded", code=Code.AUDIT_UNAVAILABLE)
+        self._durably(self._single(case, snapshot), lambda kept: then(error if kept else unavailable))
+
+    def tick(self) -> None:
+        """Write the folds whose time has come."""
+        self._strangers.tick(self._clock.now())
+
+    def close(self) -> None:
+        """Write what is still folded."""
+        self._strangers.close()
+
+    def _durably(self, event: AuditEvent, then: Callable[[bool], None]) -> None:
+        try:
+            waiter = self._sink.emit_durable(event)
+        except SpoolUnavailable:
+            then(False)
+            return
+
+        def written(done: Waiter) -> None:
+            then(done.exception() is None)
+
+        waiter.add_done_callback(written)
+
+    def _single(self, case: Case, snapshot: Snapshot | None) -> AuditEvent:
+        latency_us = _micros(self._clock.now() - case.received_at)
+        producer = self._sink.producer(case.event_id)
+        at = self._clock.text(case.received_at)
+        return entry.single(case, producer, at, latency_us, *_versions(snapshot))
+
+
+def _versions(snapshot: Snapshot | None) -> tuple[str, str]:
+    """Of policies and schema; empty while there are none."""
+    return (snapshot.bundle.version, snapshot.bundle.schema_version) if snapshot is not None else ("", "")
+
+
+def _micros(seconds: float) -> int:
+    return max(0, int(seconds * 1e6))

@@ -1,0 +1,145 @@
+"""What all connections of a worker share: the snapshot in force, the recorder, limits, upstreams, and the tick."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gateway.case import Case
+from gateway.clock import Clock
+from gateway.errors import Unready
+from gateway.forward.upstreams import Upstreams
+from gateway.identify.refusal import UnknownKey
+from gateway.limits import Limits
+from gateway.metrics import GatewayMetrics
+from gateway.ports import AuditSink
+from gateway.serve.recorder import Recorder
+from gateway.snapshot import Snapshot
+
+TICK_S: Final = 0.25
+"""How often deadlines are looked at. One timer for all connections: a timer for each is a microsecond a request."""
+
+
+class Connection(Protocol):
+    """A client connection, as the server sees it."""
+
+    def tick(self, now: float) -> None:
+        """Look at the deadline of what is being waited for; `now` is the loop's time."""
+
+    def drain(self) -> None:
+        """End with the answer in hand."""
+
+    def cut(self, why: str) -> None:
+        """End now."""
+
+
+class Client(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of an answer."""
+
+    def stall(self, *, stalled: bool) -> None:
+        """Stop or go on reading the request's body."""
+
+    def body_wanted(self) -> None:
+        """Give what there is of the body."""
+
+    def exchange_over(self, *, close: bool) -> None:
+        """The answer is written."""
+
+    def cut(self, why: str) -> None:
+        """End the connection in the middle of the answer."""
+
+
+class Server:
+    """The state of one worker's data plane.
+
+    Attributes:
+        snapshot: What requests are judged by; None until the first is installed.
+        sink: Makes event ids.
+        recorder: Writes records.
+        limits: What strangers may do.
+        upstreams: Connections to services.
+        metrics: What is counted.
+        clock: The only clock of the data plane.
+        loop: The worker's loop.
+        connections: Open client connections.
+        inflight: Requests begun and not over.
+        draining: Whether connections end with the answer in hand.
+        unknown_key: Told of keys that tokens name and no issuer's set has.
+        fault: Told of exceptions that nobody foresaw, with the trace id.
+    """
+
+    def __init__(
+        self,
+        sink: AuditSink,
+        limits: Limits,
+        upstreams: Upstreams,
+        metrics: GatewayMetrics,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        unknown_key: Callable[[UnknownKey], None],
+        fault: Callable[[Exception, str], None],
+    ) -> None:
+        self.snapshot: Snapshot | None = None
+        self.sink = sink
+        self.recorder = Recorder(sink, clock)
+        self.limits = limits
+        self.upstreams = upstreams
+        self.metrics = metrics
+        self.clock = clock
+        self.loop = loop
+        self.unknown_key = unknown_key
+        self.fault = fault
+        self.connections: set[Connection] = set()
+        self.inflight = 0
+        self.draining = False
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Judge by a new snapshot from the next request on; those in hand keep theirs."""
+        self.snapshot = snapshot
+        self.upstreams.configure(snapshot.services)
+        self.metrics.serve(snapshot.services)
+
+    def ready_snapshot(self) -> Snapshot:
+        """The snapshot in force.
+
+        Raises:
+            Unready: There is none yet.
+        """
+        if self.snapshot is None:
+            raise Unready("no snapshot yet")
+        return self.snapshot
+
+    def count_decision(self, case: Case) -> None:
+        """Count what Cedar said."""
+        if case.answer is None:
+            return
+        self.metrics.decided(case.answer.effect.value, None if case.memo_hit else case.decision_us / 1e6)
+        for error in case.answer.errors:
+            self.metrics.policy_failed(error.effect.value)
+
+    def tick(self) -> None:
+        """Look at every deadline; called each `TICK_S`."""
+        now = self.loop.time()
+        for connection in list(self.connections):
+            connection.tick(now)
+        self.upstreams.sweep()
+        self.recorder.tick()
+        self.metrics.connections.set(len(self.connections))
+        self.metrics.inflight.set(self.inflight)
+        self.metrics.upstream_connections.set(self.upstreams.open)
+
+    def drain(self) -> None:
+        """Let every connection end with what it has in hand."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+
+    def close(self) -> None:
+        """Cut what is left, and write what is still folded."""
+        for connection in list(self.connections):
+            connection.cut("drain")
+        self.recorder.close()
+        self.upstreams.close()

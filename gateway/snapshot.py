@@ -1,0 +1,122 @@
+"""Everything a decision depends on, built whole off the path and swapped as one.
+
+The memos (tokens, entities, contexts) belong to the snapshot: swapping it is their invalidation.
+"""
+
+from typing import Final
+
+from gateway.identify.bearer import anonymous, identify
+from gateway.identify.keyring import Keyring
+from gateway.identify.memo import TokenMemo
+from gateway.model import Identity
+from gateway.route.load import load_routes
+from gateway.route.table import Table
+from gateway.sources import Sources
+from policies.bundle import Bundle
+from policies.engine import Engine
+from policies.load import build_bundle
+from policies.model import Entity
+from roles.catalogue import Catalogue
+from roles.entities import principal_entities
+from roles.load import load_catalogue
+from roles.model import Principal
+from roles.security_context.signer import ContextSigner
+
+_ENTITIES: Final = 10_000
+_CONTEXTS: Final = 20_000
+
+
+class Snapshot:
+    """What requests are judged by, from one set of sources.
+
+    Attributes:
+        version: Of the sources.
+        bundle: The policies as loaded; `bundle.version` stands in events and contexts.
+        routes: The table.
+        keyring: Every issuer with its keys.
+        catalogue: The roles.
+        engine: Cedar with the bundle.
+        services: Service name to its addresses, `host:port`.
+        signer: Of security contexts.
+        cross_tenant: The setting `tenancy.cross_tenant`.
+        nobody: The identity of callers without a credential.
+        tokens: Verified tokens.
+        contexts: Contexts for reading that can be used again.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self.version = sources.version
+        self.bundle: Bundle = build_bundle(
+            [(file.name, file.text) for file in sources.policies], (sources.schema.name, sources.schema.text)
+        )
+        self.engine = Engine(self.bundle, strict=sources.strict)
+        self.catalogue: Catalogue = load_catalogue(sources.roles.text, sources.roles.name)
+        self.services = {service.name: service.addresses for service in sources.services}
+        self.routes: Table = load_routes(sources.routes.name, sources.routes.text, self.bundle, self.services)
+        self.keyring = Keyring.build(sources.issuers, sources.keys)
+        self.signer = ContextSigner.from_source(sources.context)
+        self.cross_tenant = sources.cross_tenant
+        self.nobody = anonymous(self.catalogue)
+        self.tokens = TokenMemo()
+        self.contexts = KeptContexts()
+        self._entities: dict[Principal, tuple[Entity, ...]] = {}
+
+    def identify(self, authorization: bytes, now: float) -> Identity:
+        """Whose credential this is; remembered until it expires or the snapshot goes.
+
+        Args:
+            authorization: The field's value; empty for none.
+            now: Seconds since the epoch.
+
+        Raises:
+            NotIdentified: With the code to answer and the reason to record.
+        """
+        identity = self.tokens.get(authorization, now)
+        if identity is None:
+            identity = identify(authorization, self.keyring, self.catalogue, now)
+            self.tokens.put(authorization, identity)
+        return identity
+
+    def entities(self, principal: Principal) -> tuple[Entity, ...]:
+        """The principal as Cedar sees it."""
+        found = self._entities.get(principal)
+        if found is None:
+            if len(self._entities) >= _ENTITIES:
+                self._entities.clear()
+            found = self._entities[principal] = principal_entities(principal, self.catalogue)
+        return found
+
+    def may_cross(self, principal: Principal) -> bool:
+        """Whether the caller may name another tenant: a role says so and the configuration does."""
+        roles = (self.catalogue.get(name) for name in principal.roles)
+        return self.cross_tenant and any(role is not None and role.cross_tenant for role in roles)
+
+
+class KeptContexts:
+    """Signed contexts by caller, tenant and service, each until a time; bounded."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[bytes, str, str], tuple[str, float]] = {}
+
+    def get(self, key: tuple[bytes, str, str], now: float) -> str | None:
+        """The context that is kept, unless its time is over."""
+        found = self._kept.get(key)
+        return found[0] if found is not None and now < found[1] else None
+
+    def put(self, key: tuple[bytes, str, str], token: str, until: float) -> None:
+        """Keep a context until a time, seconds since the epoch."""
+        if len(self._kept) >= _CONTEXTS:
+            self._kept.clear()
+        self._kept[key] = (token, until)
+
+
+def build_snapshot(sources: Sources) -> Snapshot:
+    """Build a snapshot; the whole of it or nothing.
+
+    Raises:
+        PolicyErrors, CatalogueError, RoutesError: With file, place and reason.
+        ValueError: A key of ours or of an issuer cannot be read.
+    """
+    return Snapshot(sources)

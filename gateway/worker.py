@@ -1,0 +1,199 @@
+"""One worker: the data plane's composition root. Started by the supervisor as `python -m gateway.worker FD`.
+
+It imports the data plane only. Configuration, snapshots and orders come over the control pipe; the end of that pipe is
+the end of the worker, so a killed supervisor leaves nobody behind.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from audit.emit import Emitter
+from audit.metrics import EmitMetrics
+from audit.redact import KeyNames, Mode, WriteRedactor
+from gateway.clock import Clock
+from gateway.control import (
+    AskMetrics,
+    Channel,
+    Configure,
+    Drain,
+    Drained,
+    FromWorker,
+    Hello,
+    Install,
+    Installed,
+    KidUnknown,
+    MetricsReply,
+    ToWorker,
+    WorkerConfig,
+    worker_channel,
+)
+from gateway.forward.upstreams import Upstreams
+from gateway.identify.refusal import UnknownKey
+from gateway.metrics import GatewayMetrics, families
+from gateway.serve.connection import ClientConnection
+from gateway.serve.server import TICK_S, Server
+from gateway.snapshot import build_snapshot
+
+_DRAIN_POLL_S: Final = 0.02
+_BACKLOG: Final = 4096
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """A running data plane.
+
+    Args:
+        channel: To the supervisor.
+        config: What it was told.
+        tasks: Where its work runs.
+    """
+
+    def __init__(self, channel: Channel[FromWorker, ToWorker], config: WorkerConfig, tasks: asyncio.TaskGroup) -> None:
+        self._channel = channel
+        self._config = config
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._registry = CollectorRegistry()
+        self._emitter = _emitter(config, self._registry)
+        metrics = GatewayMetrics(self._registry)
+        self._server = Server(
+            self._emitter,
+            config.limits,
+            Upstreams(config.limits, self._spawn, self._loop),
+            metrics,
+            Clock(),
+            self._loop,
+            unknown_key=self._unknown_key,
+            fault=_fault,
+        )
+        self._listener: asyncio.Server | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
+        return self._tasks.create_task(work)
+
+    async def install(self, message: Install) -> None:
+        """Build a snapshot off the loop, swap it in, and begin to accept with the first one."""
+        try:
+            snapshot = await asyncio.to_thread(build_snapshot, message.sources)
+        except Exception as exc:  # noqa: BLE001 - whatever is wrong with the sources, the old snapshot stays
+            current = self._server.snapshot
+            self._channel.send(Installed(message.seq, current.version if current else "", str(exc)))
+            return
+        self._server.install(snapshot)
+        if self._listener is None:
+            await self._listen()
+        self._channel.send(Installed(message.seq, snapshot.version))
+
+    async def _listen(self) -> None:
+        sock = socket.socket(fileno=os.dup(self._config.listen_fd))
+        sock.setblocking(False)
+        self._listener = await self._loop.create_server(
+            lambda: ClientConnection(self._server), sock=sock, backlog=_BACKLOG
+        )
+        self._tick()
+
+    def _tick(self) -> None:
+        self._server.tick()
+        self._ticker = self._loop.call_later(TICK_S, self._tick)
+
+    def _unknown_key(self, key: UnknownKey) -> None:
+        self._channel.send(KidUnknown(key.issuer, key.kid or ""))
+
+    def metrics(self, message: AskMetrics) -> None:
+        """Answer with everything counted so far."""
+        self._channel.send(MetricsReply(message.seq, families(self._registry)))
+
+    async def drain(self, within_s: float) -> None:
+        """Accept no more, let answers in hand end, write everything down, and say so."""
+        if self._listener is not None:
+            self._listener.close()
+        self._server.drain()
+        until = self._loop.time() + within_s
+        while self._server.connections and self._loop.time() < until:
+            await asyncio.sleep(_DRAIN_POLL_S)  # noqa: ASYNC110 - an event would cost each connection; this costs a stop
+        await self.close()
+        self._channel.send(Drained())
+
+    async def close(self) -> None:
+        """Stop, whatever is under way; records are written and the spool gets its end mark."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._listener is not None:
+            self._listener.close()
+        self._server.close()
+        await self._emitter.aclose()
+
+
+def _emitter(config: WorkerConfig, registry: CollectorRegistry) -> Emitter:
+    metrics = EmitMetrics(registry)
+    redaction = config.redaction
+    return Emitter(
+        Path(config.spool_folder),
+        config.producer_id,
+        limits=config.spool,
+        redactor=WriteRedactor(
+            redaction.classes,
+            mode=Mode(redaction.mode),
+            at_write=redaction.at_write,
+            keys=KeyNames(redaction.key_names),
+        ),
+        metrics=metrics,
+    )
+
+
+def _fault(exc: Exception, trace_id: str) -> None:
+    """Tell the operator of an exception nobody foresaw: where, not with which values."""
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(exc.__traceback__)]
+    log.error("unforeseen", error=type(exc).__name__, trace_id=trace_id, at=places[-6:])
+
+
+async def run(fd: int) -> int:
+    """Serve until told to drain, or until the supervisor is gone."""
+    channel = await worker_channel(fd)
+    channel.send(Hello(os.getpid()))
+    worker: Worker | None = None
+    async with asyncio.TaskGroup() as tasks:
+        async for message in channel:
+            match message:
+                case Configure(config):
+                    worker = Worker(channel, config, tasks)
+                case Install() if worker is not None:
+                    await worker.install(message)
+                case AskMetrics() if worker is not None:
+                    worker.metrics(message)
+                case Drain(within_s) if worker is not None:
+                    await worker.drain(within_s)
+                    break
+                case _:
+                    log.error("an order before its time", order=type(message).__name__)
+        else:
+            if worker is not None:  # the supervisor is gone
+                await worker.close()
+    await channel.close()
+    return 0
+
+
+def main() -> int:
+    """Entry point."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the supervisor's to handle
+    with suppress(KeyboardInterrupt):
+        return uvloop.run(run(int(sys.argv[1])))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
