@@ -52,6 +52,6 @@ def rsa_weakness(n: str, e: str) -> str | None:
 
 
 def _number(text: str) -> int:
-    if not text.isascii():
+    if not text or not text.isascii():
         raise binascii.Error("not base64url")
     return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), "big")
