@@ -28,8 +28,7 @@ def loss_event(producer: str, epoch: int, missing: RangeSet, *, reason: str, eve
         producer: Whose records are missing.
         epoch: The epoch of the numbers.
         missing: Which.
-        reason: One of `killed` (the process died), `shed` (no room, the disk refused), `unwritten` (a number was taken
-            and nothing was emitted), `damaged` (a segment can no longer be read).
+        reason: One of `LOSS_REASONS`.
         event_id: Its id.
         now_ns: When, nanoseconds since the epoch.
     """

@@ -11,6 +11,7 @@ import os
 import struct
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from audit.errors import SpoolBusy, SpoolFormat
 
@@ -149,3 +150,25 @@ def sync_folder(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+class CounterView(NamedTuple):
+    """A counter as another process sees it."""
+
+    epoch: int
+    seq: int
+    ended: bool
+    floor_ms: int
+
+
+def peek(path: Path) -> CounterView | None:
+    """Read a folder's counter without owning the folder; None if there is none (yet)."""
+    try:
+        with (path / COUNTER_FILE).open("rb") as file:
+            data = file.read(_COUNTER_BYTES)
+    except FileNotFoundError:
+        return None
+    if len(data) < _COUNTER_BYTES or not data.startswith(_MAGIC):
+        return None
+    epoch, seq, ended, floor = (int(_U64.unpack_from(data, at)[0]) for at in (_EPOCH, _SEQ, _ENDED, _FLOOR))
+    return CounterView(epoch, seq, ended == 1 or epoch == 0, floor)

@@ -14,6 +14,9 @@ from audit.spool import frame
 
 FORMAT = 1
 LOSS = "audit.loss"
+LOSS_REASONS = ("killed", "shed", "unwritten", "damaged")
+"""The process died; there was no room or the disk refused; a number was taken and nothing emitted; a segment can no
+longer be read."""
 _SUFFIX = ".seg"
 QUARANTINE_SUFFIX = ".quarantine"
 
