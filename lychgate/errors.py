@@ -5,7 +5,7 @@
     |- StateBusy           another process runs on the same state folder
     |- PostgresFailed      the server cannot be prepared or started
     |- ConfigurationError  the configuration is wrong; says where
-    `- ChildFailed         a process of the stack did not come up, or died
+    `- ChildFailed         exit_code 1: a process of the stack did not come up, or died
 
 Messages are for the person at the terminal: what, where, and what to do.
 """
@@ -43,4 +43,8 @@ class ConfigurationError(LychgateError):
 
 
 class ChildFailed(LychgateError):
-    """A process of the stack did not come up, or died."""
+    """A process of the stack did not come up, or died; its own exit code 2 means that the configuration is wrong."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

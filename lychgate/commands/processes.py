@@ -1,0 +1,93 @@
+"""`lychgate gateway | consumer | query | service | issuer | migrate`: each process alone, as production runs it."""
+
+from typing import Annotated
+
+import typer
+
+from lychgate.commands.report import ConfigOption, LogFormatOption, example
+from lychgate.logs import LogFormat, configure
+
+
+def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
+    """Run the gateway: the supervisor, its workers, and the operations port."""
+    configure(log_format)
+    from gateway.supervisor.app import run
+    from lychgate.settings import load
+
+    settings = load(config)
+    raise typer.Exit(run(**settings.for_gateway()))
+
+
+def consumer(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
+    """Run the consumer: Kafka to the store."""
+    configure(log_format)
+    from audit.kafka.run import run
+    from lychgate.settings import load
+
+    settings = load(config)
+    raise typer.Exit(run(settings.audit, settings.store))
+
+
+def query(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
+    """Run the audit query API."""
+    configure(log_format)
+    from lychgate.settings import load
+    from query.app import Rules, run
+
+    settings = load(config)
+    rules = Rules(
+        policies_folder=settings.policies.folder,
+        roles_file=settings.gateway.roles_file,
+        context_issuer=settings.context.issuer,
+        cross_tenant=settings.tenancy.cross_tenant,
+        strict=settings.policies.strict,
+    )
+    raise typer.Exit(run(settings.query, settings.store, settings.audit, rules))
+
+
+def service(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Services, or `all`, in one process.")],
+    config: ConfigOption = None,
+    log_format: LogFormatOption = LogFormat.JSON,
+) -> None:
+    """Run sample services in this process."""
+    configure(log_format)
+    from lychgate.settings import load
+    from services.run import run
+
+    settings = load(config)
+    raise typer.Exit(run(names, samples=settings.samples, audit=settings.audit))
+
+
+def issuer(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
+    """Run the development issuer: a token for whoever asks, on loopback."""
+    configure(log_format)
+    import uvicorn
+
+    from lychgate.clock import utc_now
+    from lychgate.issuer import create_app
+    from lychgate.settings import load
+    from lychgate.tokens import DevelopmentIssuer
+
+    up = load(config).up
+    key = DevelopmentIssuer.open(up.state_folder / "issuer", utc_now, iss=up.iss)
+    uvicorn.run(create_app(key), host="127.0.0.1", port=up.issuer_port, log_config=None)
+
+
+def migrate(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
+    """Bring the store forward: numbered SQL, forward only, safe to repeat; runs as the owner."""
+    configure(log_format)
+    from lychgate.settings import load
+    from lychgate.store import bring_forward, described
+
+    typer.echo(described(bring_forward(load(config).store)))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command(epilog=example("lychgate gateway --config /etc/lychgate.yaml"))(gateway)
+    app.command(epilog=example("lychgate consumer"))(consumer)
+    app.command(epilog=example("lychgate query"))(query)
+    app.command(epilog=example("lychgate service order", "lychgate service all"))(service)
+    app.command(hidden=True, epilog=example("lychgate issuer"))(issuer)
+    app.command(epilog=example("lychgate migrate"))(migrate)

@@ -1,0 +1,50 @@
+"""`lychgate up`: everything on one machine."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lychgate.commands.report import ConfigOption, LogFormatOption, example
+from lychgate.logs import LogFormat, configure
+
+
+def up(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the facts as one JSON line, then keep running.")
+    ] = False,
+    free_ports: Annotated[
+        bool, typer.Option("--free-ports", help="Take free ports instead of the configured.")
+    ] = False,
+    config: ConfigOption = None,
+    log_format: LogFormatOption = LogFormat.CONSOLE,
+) -> None:
+    """Run everything on one machine: PostgreSQL, services, issuer, gateway, query API.
+
+    Prints URLs, one token per role and three requests to try. Ctrl-C stops all of it.
+    """
+    configure(log_format)
+    from rich.console import Console
+
+    from lychgate.settings import load
+    from lychgate.up.stack import Stack, stop_signals
+    from lychgate.up.summary import Summary
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"up: {line}\n")
+        sys.stderr.flush()
+
+    def ready(summary: Summary) -> None:
+        if as_json:
+            sys.stdout.write(summary.json() + "\n")
+            sys.stdout.flush()
+        else:
+            summary.show(Console())
+
+    with stop_signals() as stop:
+        Stack(load(config), config, free_ports=free_ports, say=say, stop=stop).run(ready)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(epilog=example("lychgate up", "lychgate up --json --free-ports"))(up)

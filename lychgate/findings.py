@@ -1,0 +1,82 @@
+"""What is wrong with the files that a configuration names: routes, roles, policies. Each finding with its place."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.route.load import RoutesError, load_routes
+from lychgate.errors import ConfigurationError
+from policies.check import check_folder
+from policies.errors import Finding
+from policies.load import load_bundle
+from roles.catalogue import Catalogue
+from roles.errors import CatalogueError
+from roles.load import load_catalogue
+
+if TYPE_CHECKING:
+    from lychgate.settings import Settings
+
+
+def catalogue_of(file: Path) -> Catalogue:
+    """The role catalogue.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is not a catalogue.
+    """
+    try:
+        return load_catalogue(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{file}: cannot be read: {exc}") from exc
+    except CatalogueError as exc:
+        raise ConfigurationError(str(exc)) from exc
+
+
+def require_known_roles(names: Sequence[str], file: Path) -> None:
+    """Refuse role names that a gateway would drop from a token.
+
+    Raises:
+        ConfigurationError: Names the first one and the nearest role.
+    """
+    catalogue = catalogue_of(file)
+    known = [*catalogue.names, *catalogue.foreign]
+    for name in catalogue.resolve(names).dropped:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; the nearest is `{close[0]}`" if close else f"; there are {', '.join(catalogue.names)}"
+        raise ConfigurationError(f"no token can carry the role `{name}`{hint}")
+
+
+def policy_findings(folder: Path, roles_file: Path) -> list[Finding]:
+    """Everything that is wrong with the policies.
+
+    Raises:
+        ConfigurationError: There is no such folder, or no catalogue to compare with.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: there is no such folder")
+    return check_folder(folder, catalogue_of(roles_file).names)
+
+
+def configuration_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the policies, routes and roles of a configuration whose keys are in order.
+
+    Raises:
+        ConfigurationError: A file it names cannot be read, or the role catalogue is not one.
+    """
+    policies = policy_findings(settings.policies.folder, settings.gateway.roles_file)
+    if policies:
+        return [str(finding) for finding in policies]  # routes are checked against the schema: not before it holds
+    return _route_findings(settings)
+
+
+def _route_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the routes."""
+    file = settings.gateway.routes_file
+    try:
+        text = file.read_text(encoding="utf-8")
+        table = load_routes(str(file), text, load_bundle(settings.policies.folder), settings.services)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{file}: cannot be read: {exc}") from exc
+    except RoutesError as exc:
+        return str(exc).splitlines()
+    return [f"{file}: route `{route.id}`: {route.problem}" for route in table.routes if route.problem]

@@ -1,0 +1,1 @@
+"""`lychgate up`: everything on one machine, and nothing left of it afterwards."""
