@@ -20,8 +20,8 @@ from roles.model import TENANT_PATTERN, is_tenant
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
-MAX_VALUE_BYTES: Final = 1024
-"""Four times the longest `sub` DESIGN section 4 lets in; a longer value matches nothing that was ever written."""
+MAX_VALUE_CHARS: Final = 512
+"""What the store keeps of a value in a typed column (`audit.ingest`): a longer one could match nothing."""
 
 MAX_PARAMETERS: Final = 32
 
@@ -93,8 +93,8 @@ class Listing:
 def _text(value: str) -> str:
     if "\x00" in value:
         raise BadQuery("holds a NUL character, which no stored value can")
-    if len(value.encode()) > MAX_VALUE_BYTES:
-        raise BadQuery(f"is longer than {MAX_VALUE_BYTES} bytes")
+    if len(value) > MAX_VALUE_CHARS:
+        raise BadQuery(f"is longer than {MAX_VALUE_CHARS} characters")
     return value
 
 
