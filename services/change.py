@@ -20,10 +20,10 @@ class Change:
         details: What the record says beside the changed values: small, flat, free of secrets.
         subject: The id of the first record that is created, replaced or deleted.
         values: The changed values, one a top-level field, with the field's JSON pointer.
-        crud: What it does to its subject, one of c r u d x.
+        crud: What it does to its subject, one of c r u d; None while it does nothing.
     """
 
-    def __init__(self, crud: str = "x") -> None:
+    def __init__(self, crud: str | None = None) -> None:
         self.crud = crud
         self.details: dict[str, Detail] = {}
         self.subject: str | None = None
@@ -62,14 +62,14 @@ class Change:
 
 
 def differences(old: Record | None, new: Record | None) -> list[audit_event.Change]:
-    """The top-level fields in which two states of a record differ, in the model's order.
+    """The top-level fields in which two states of a record differ, in the model's order; an empty field is none.
 
     Args:
         old: The state before; None for a record that is new.
         new: The state after; None for one that goes.
     """
-    before = {} if old is None else old.model_dump(mode="json")
-    after = {} if new is None else new.model_dump(mode="json")
+    before = {} if old is None else old.model_dump(mode="json", exclude_none=True)
+    after = {} if new is None else new.model_dump(mode="json", exclude_none=True)
     found = []
     for name in before | after:
         if name not in before:

@@ -4,6 +4,7 @@ What it needs of orders and stock it asks their services, in the caller's name (
 start a run here and may not read stock there is refused there, and told so.
 """
 
+from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unreachable
+from services.inventory import Lookup, LookupAnswer
 from services.onward import Onward
 from services.page import Page
 from services.records import (
@@ -19,7 +21,6 @@ from services.records import (
     Order,
     Partner,
     PartnerEndpoint,
-    Quantity,
     Sku,
     Stock,
     Text,
@@ -50,10 +51,10 @@ class Feed(BaseModel):
 
 
 class LineAvailability(BaseModel):
-    """Whether one line of an order can be had."""
+    """Whether what an order wants of one SKU can be had."""
 
     sku: Sku
-    wanted: Quantity
+    wanted: int
     available: int
     enough: bool
 
@@ -81,12 +82,6 @@ class SyncReport(BaseModel):
     skus: int
     out_of_stock: list[Sku]
     as_of: AwareDatetime
-
-
-class _StockView(BaseModel):
-    """What of the inventory service's answer is of interest here."""
-
-    available: int
 
 
 @router.get("/integration/partners")
@@ -158,11 +153,16 @@ async def read_availability(order_id: str, desk: AtDesk) -> Availability:
     """Whether what was ordered can be had, asked of the order and the inventory service."""
     onward = _onward(desk)
     order = await onward.get(desk.caller.token, ("orders", order_id), Order)
-    lines = []
+    wanted: Counter[Sku] = Counter()
     for line in order.lines:
-        stock = await onward.get(desk.caller.token, ("inventory", "stock", line.sku), _StockView)
-        enough = stock.available >= line.quantity
-        lines.append(LineAvailability(sku=line.sku, wanted=line.quantity, available=stock.available, enough=enough))
+        wanted[line.sku] += line.quantity
+    asked = Lookup(skus=list(wanted))
+    found = await onward.post(desk.caller.token, ("inventory", "lookup"), LookupAnswer, asked)
+    available = {level.sku: level.available for level in found.data}
+    lines = [
+        LineAvailability(sku=sku, wanted=count, available=available.get(sku, 0), enough=available.get(sku, 0) >= count)
+        for sku, count in wanted.items()
+    ]
     return Availability(order_id=order.id, complete=all(line.enough for line in lines), lines=lines)
 
 

@@ -16,10 +16,13 @@ from typing import cast, get_args
 import httpx
 import structlog
 import uvicorn
+from prometheus_client import CollectorRegistry
 
 from audit.emit import Emitter
 from audit.errors import AuditError
+from audit.metrics import EmitMetrics
 from audit.producer import AuditProducer
+from audit.redact import KeyNames, WriteRedactor
 from audit.settings import AuditSettings
 from roles.errors import ContextUnusable
 from roles.security_context import (
@@ -171,8 +174,24 @@ def _listening(stack: AsyncExitStack, name: ServiceName, samples: SamplesSetting
 def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings) -> AuditProducer:
     """The service's own spool folder, opened."""
     producer_id = f"svc-{name}"
+    metrics = EmitMetrics(CollectorRegistry())
+    redaction = audit.redaction
+    redactor = WriteRedactor(
+        redaction.paths,
+        mode=redaction.mode,
+        at_write=redaction.at_write,
+        keys=KeyNames(redaction.key_names),
+        on_redacted=lambda mode, count: metrics.redacted.labels(mode.value).inc(count),
+        on_failure=metrics.redaction_failures.inc,
+    )
     try:
-        emitter = Emitter(audit.spool.folder / producer_id, producer_id, limits=audit.spool.limits())
+        emitter = Emitter(
+            audit.spool.folder / producer_id,
+            producer_id,
+            limits=audit.spool.limits(),
+            redactor=redactor,
+            metrics=metrics,
+        )
     except AuditError as exc:
         raise CannotServe(f"service {name} has no place for its audit events: {exc}") from exc
     stack.push_async_callback(emitter.aclose)
