@@ -4,11 +4,12 @@ For one machine and for tests. Whoever may read the key file can be anyone, so i
 serves people trusts other issuers.
 """
 
+import fcntl
 import json
 import os
-import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -79,7 +80,8 @@ class DevelopmentIssuer:
         path = folder / _KEY_FILE
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            key = _stored_key(path, clock) or _new_key(path)
+            with _alone_in(folder):
+                key = _stored_key(path, clock) or _new_key(path)
         except OSError as exc:
             raise CannotMint(f"the development issuer's key {path} cannot be used: {exc.strerror}") from exc
         return cls(key, iss, audience, clock)
@@ -121,6 +123,17 @@ class DevelopmentIssuer:
         return jwt.encode({"alg": ALGORITHM, "typ": "JWT", "kid": self.key.kid}, claims, self.key, [ALGORITHM])
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system lets go of it when the process ends, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _stored_key(path: Path, clock: Clock) -> ECKey | None:
     """The key in the file; None when there is none, or when what was there has just been set aside."""
     try:
@@ -130,6 +143,8 @@ def _stored_key(path: Path, clock: Clock) -> ECKey | None:
     key = _private_key(text)
     if key is None:
         aside = path.with_name(f"{path.name}.unusable-{stamp(clock())}")
+        while aside.exists():
+            aside = aside.with_name(f"{aside.name}+")
         path.rename(aside)
         _log.warning("issuer_key_set_aside", file=str(path), moved_to=str(aside))
         return None
@@ -151,21 +166,14 @@ def _private_key(text: bytes) -> ECKey | None:
 
 
 def _new_key(path: Path) -> ECKey:
-    """Make a key and put it in place whole; if another process was faster, its key is the one."""
+    """Make a key and put it in place whole: a process that is killed half-way leaves no half key."""
     key = ECKey.generate_key(CURVE, auto_kid=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    fresh = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(key.as_dict(private=True), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.link(fresh, path)
-    except FileExistsError:
-        stored = _private_key(path.read_bytes())
-        if stored is None:
-            raise
-        return stored
-    finally:
-        fresh.unlink()
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(key.as_dict(private=True), stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)
     return key
