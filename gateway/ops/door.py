@@ -39,7 +39,7 @@ class Judged(Protocol):
     def snapshot(self) -> Snapshot:
         """The one that decides now."""
 
-    def kid_unknown(self, issuer: str, kid: str) -> None:
+    def kid_unknown(self, issuer: str, kid: str, /) -> None:
         """A token names a key that its issuer's set does not have."""
 
 

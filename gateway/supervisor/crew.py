@@ -77,6 +77,9 @@ class Crew:
         backoff_s: The longest wait before a restart.
         command: What becomes a worker.
         install_s: How long a worker may take to build a snapshot.
+
+    Attributes:
+        complete_once: Whether there has been a moment when every slot decided by the sources in hand.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Crew:
         self._draining = asyncio.Event()
         self._ended = asyncio.Event()
         self._drain_until = 0.0
+        self.complete_once = False
 
     @property
     def ready(self) -> bool:
@@ -129,8 +133,13 @@ class Crew:
         )
 
     async def run(self, sources: Sources) -> None:
-        """Keep a worker in every slot until `drain`."""
-        self._take(sources)
+        """Keep a worker in every slot until `drain`.
+
+        Args:
+            sources: What they start with, unless `install` has brought newer ones already.
+        """
+        if self._current is None:
+            self._take(sources)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for slot in range(self._slots):
@@ -253,6 +262,7 @@ class Crew:
         if problem is not None:
             _log.error("install_failed", slot=child.slot, pid=child.pid, version=sources.version, reason=problem)
         self._metrics.installs.labels("failed" if problem else "installed").inc()
+        self.complete_once = self.complete_once or self.ready
         self._metrics.workers.set(self.serving)
         return problem
 

@@ -1,0 +1,99 @@
+"""The way out of the spool: one relay over the folders of this machine, into the store or the broker.
+
+The store directly where no broker is configured (DESIGN section 5), so that one machine needs none.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from audit.errors import SinkUnavailable
+from audit.metrics import IngestMetrics, RelayMetrics
+from audit.relay import Relay
+from audit.settings import AuditSettings, StoreSettings
+from audit.sinks import Sink, StoreSink
+from audit.store import Store
+
+FLUSH_S: Final = 5.0
+"""How long a stop waits for the sink. What is left then is on disk, and the next start delivers it."""
+_PING_S: Final = 0.25
+
+_log = structlog.get_logger(__name__)
+
+
+class Delivery:
+    """Owns the relay and its sink.
+
+    Args:
+        audit: Spool, relay and broker.
+        store: Used where there is no broker.
+        registry: Where they count.
+
+    Attributes:
+        reached: Whether the sink has answered since the start.
+    """
+
+    def __init__(self, audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> None:
+        self.reached = False
+        self._store = Store(store.dsn(store.writer), metrics=IngestMetrics(registry))
+        self._sink: Sink = StoreSink(self._store)
+        settings = audit.relay
+        self._relay = Relay(
+            audit.spool.folder,
+            self._sink,
+            batch_records=settings.batch_records,
+            batch_bytes=settings.batch_bytes,
+            poll_interval_s=settings.poll_interval_s,
+            backoff_max_s=settings.backoff_max_s,
+            adopt_after_s=settings.adopt_after_s,
+            metrics=RelayMetrics(registry),
+        )
+
+    async def run(self) -> None:
+        """Relay until cancelled.
+
+        Raises:
+            WrongRole: The store's login may do more than it must: nothing is written with it.
+        """
+        await self._reach()
+        await self._relay.run()
+
+    async def _reach(self) -> None:
+        """Wait for the sink; said once, not at every attempt."""
+        told = False
+        while True:
+            try:
+                await self._store.ping()
+            except SinkUnavailable as exc:
+                if not told:
+                    told = True
+                    _log.warning("store_not_reached", reason=str(exc))
+                await asyncio.sleep(_PING_S)
+            else:
+                self.reached = True
+                return
+
+    async def flush(self) -> bool:
+        """Deliver what the spool holds; returns whether all of it went in time."""
+        delivered = await self._relay.flush(FLUSH_S)
+        if not delivered:
+            _log.warning("audit_left_in_spool", backlog_bytes=self._relay.status().backlog_bytes)
+        return delivered
+
+    async def close(self) -> None:
+        """Give the sink's connection up."""
+        await self._sink.close()
+
+    def status(self) -> dict[str, Any]:
+        """How far it is, for `/internal/status`."""
+        status = self._relay.status()
+        return {
+            "sink": status.sink,
+            "reached": self.reached,
+            "caught_up": status.caught_up,
+            "failures": status.failures,
+            "last_error": status.last_error,
+            "backlog_bytes": status.backlog_bytes,
+        }

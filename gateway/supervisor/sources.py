@@ -1,0 +1,145 @@
+"""Files and settings to `Sources`, checked before any socket is opened.
+
+Called by `gateway.supervisor.app` at start. What is wrong is said in the words of `lychgate policy check`: file, line
+and reason, one finding a line.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.route.load import RoutesError
+from gateway.settings import (
+    ContextSettings,
+    GatewaySettings,
+    IssuerSettings,
+    PolicySettings,
+    ServiceSettings,
+    TenancySettings,
+)
+from gateway.snapshot import Snapshot, build_snapshot
+from gateway.sources import ContextSource, SourceFile, Sources
+from policies.check import check_roles
+from policies.errors import PolicyErrors
+from policies.load import read_folder
+from roles.errors import CatalogueError, ContextUnusable
+from roles.security_context.keys import new_private_jwk
+
+UNBUILDABLE: Final = (PolicyErrors, CatalogueError, RoutesError, ContextUnusable, ValueError)
+"""What `build_snapshot` raises on sources that no snapshot can be made of."""
+
+_KEY_MODE = 0o600
+_FOLDER_MODE = 0o700
+
+_log = structlog.get_logger(__name__)
+
+
+class StartRefused(Exception):
+    """The gateway cannot start on what it is given; the text says why, and where."""
+
+
+def read_sources(
+    *,
+    gateway: GatewaySettings,
+    issuers: Iterable[IssuerSettings],
+    context: ContextSettings,
+    tenancy: TenancySettings,
+    policies: PolicySettings,
+    services: Mapping[str, ServiceSettings],
+) -> Sources:
+    """Read everything but the issuers' keys, which are fetched.
+
+    Raises:
+        StartRefused: A file cannot be read.
+    """
+    try:
+        files, schema = read_folder(policies.folder)
+    except PolicyErrors as exc:
+        raise StartRefused(str(exc)) from exc
+    return Sources(
+        policies=tuple(SourceFile(*file) for file in files),
+        schema=SourceFile(*schema),
+        roles=_file(gateway.roles_file),
+        routes=_file(gateway.routes_file),
+        issuers=tuple(issuer.source() for issuer in issuers),
+        keys=(),
+        services=tuple(service.source(name) for name, service in services.items()),
+        context=context_source(context),
+        cross_tenant=tenancy.cross_tenant,
+        strict=policies.strict,
+    )
+
+
+def checked(sources: Sources) -> Snapshot:
+    """Build a snapshot as the workers will.
+
+    Raises:
+        StartRefused: It cannot be built, or a policy names a role that the catalogue does not have.
+    """
+    try:
+        snapshot = build_snapshot(sources)
+    except UNBUILDABLE as exc:
+        raise StartRefused(str(exc)) from exc
+    findings = check_roles(snapshot.bundle, snapshot.catalogue.names)
+    if findings:
+        raise StartRefused("\n".join(str(finding) for finding in findings))
+    for route in snapshot.routes.routes:
+        if route.problem:
+            _log.warning("route_refuses", route=route.id, reason=route.problem)
+    return snapshot
+
+
+def context_source(settings: ContextSettings) -> ContextSource:
+    """How contexts are signed; the key pair is made where there is none yet.
+
+    Raises:
+        StartRefused: A key file cannot be read or made.
+    """
+    if settings.alg == "HS256":
+        if not settings.hs256_key_files:
+            raise StartRefused("context.alg is HS256, and context.hs256_key_files names no key")
+        secrets = {service: _file(path).text for service, path in settings.hs256_key_files.items()}
+        return ContextSource(issuer=settings.issuer, alg=settings.alg, hs256_keys=secrets, ttl_s=settings.ttl_s)
+    try:
+        _make_key(settings.key_file, settings.alg)
+    except OSError as exc:
+        raise StartRefused(f"{settings.key_file}: cannot be made: {exc.strerror}") from exc
+    return ContextSource(
+        issuer=settings.issuer, alg=settings.alg, private_jwk=_file(settings.key_file).text, ttl_s=settings.ttl_s
+    )
+
+
+def _make_key(path: Path, alg: str) -> None:
+    """A new signing key, for its owner alone; nothing where there is one.
+
+    Written whole under another name and linked: of two gateways that start together, both get the one that came first.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _KEY_MODE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(new_private_jwk("ES256" if alg == "ES256" else "EdDSA"))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        _log.info("context_key_made", file=str(path))
+    finally:
+        draft.unlink()
+
+
+def _file(path: Path) -> SourceFile:
+    try:
+        return SourceFile(path.name, path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as exc:
+        raise StartRefused(f"{path}: not UTF-8") from exc
+    except OSError as exc:
+        raise StartRefused(f"{path}: cannot be read: {exc.strerror}") from exc
