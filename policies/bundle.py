@@ -4,7 +4,7 @@ Made by `policies.load`; `policies.engine` decides with it, `gateway` and the co
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -49,6 +49,11 @@ class Policy(msgspec.Struct, frozen=True):
         named = many if isinstance(many, list) else [one] if one is not None else None
         return None if named is None else frozenset(_uids(named))
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """The ids of the roles it names, in its scope or in a condition."""
+        return frozenset(uid.id for uid in _uids(_nodes(dict(self.tree))) if uid.type == "Role")
+
 
 class Bundle:
     """A set of policies, the schema they fit, and what can be known about both without a question.
@@ -70,9 +75,7 @@ class Bundle:
         self.schema_version = _digest([("schema", schema.text)])
         self.version = _digest([("schema", schema.text), *((p.id, p.text) for p in self.policies.values())])
         self.actions = tuple(sorted(uid.id for uid in schema.actions if uid.type == "Action"))
-        self.roles = frozenset(
-            uid.id for p in self.policies.values() for uid in _uids(_nodes(dict(p.tree))) if uid.type == "Role"
-        )
+        self.roles: frozenset[str] = frozenset().union(*(p.roles for p in self.policies.values()))
 
     def __repr__(self) -> str:
         return f"Bundle({self.version}: {len(self.policies)} policies, {len(self.actions)} actions)"
@@ -130,7 +133,7 @@ def _nodes(value: Json) -> Iterator[Json]:
             yield from _nodes(inner)
 
 
-def _uids(nodes: Iterable[Json] | Sequence[Json]) -> Iterator[EntityUid]:
+def _uids(nodes: Iterable[Json]) -> Iterator[EntityUid]:
     """Those of the values that name an entity: `{"type": ..., "id": ...}`."""
     for node in nodes:
         if isinstance(node, dict) and node.keys() == {"type", "id"}:

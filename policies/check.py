@@ -1,10 +1,11 @@
 """What `lychgate policy check` finds: everything `policies.load` refuses, and what only the whole shows."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
-from policies.bundle import Bundle
+from policies.bundle import Bundle, Policy
 from policies.errors import Finding, PolicyErrors
+from policies.lexer import Statement, locate
 from policies.load import load_bundle
 
 
@@ -27,14 +28,13 @@ def check_folder(folder: Path, roles: Collection[str] | None = None) -> list[Fin
 
 def check_roles(bundle: Bundle, roles: Collection[str]) -> list[Finding]:
     """Roles the policies name and the catalogue does not: such a policy would never apply, and nobody would notice."""
-    return sorted(finding for role in bundle.roles - set(roles) for finding in _mentions(bundle, role))
+    return sorted(
+        _mention(policy, role) for policy in bundle.policies.values() for role in policy.roles.difference(roles)
+    )
 
 
-def _mentions(bundle: Bundle, role: str) -> Iterator[Finding]:
-    literal = f'Role::"{role}"'
-    for policy in bundle.policies.values():
-        offset = policy.text.find(literal)
-        if offset >= 0:
-            line = policy.line + policy.text.count("\n", 0, offset)
-            column = offset - (policy.text.rfind("\n", 0, offset) + 1) + 1
-            yield Finding(policy.file, line, column, f"`{role}` is not a role of the catalogue")
+def _mention(policy: Policy, role: str) -> Finding:
+    """Where a policy names a role; its start where the name is spelled oddly."""
+    statement = Statement(policy.file, policy.text, 0, len(policy.text))
+    found = locate(statement, f'`Role::"{role}"`', str)
+    return Finding(policy.file, policy.line + found.line - 1, found.column, f"`{role}` is not a role of the catalogue")

@@ -19,6 +19,8 @@ from policies.model import Answer, Effect, EntityUid, PolicyError, Question
 
 _EVALUATION: Final = re.compile(r"error while evaluating policy `([^`]*)`: (.*)", re.DOTALL)
 _QUOTED: Final = re.compile(r"`[^`]*`")
+_EXTENSION: Final = re.compile(r"error while evaluating `[^`]*` extension function: .*", re.DOTALL)
+_ENTITIES: Final = re.compile(r" from:\n.*\](?=: )", re.DOTALL)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -65,31 +67,34 @@ class Engine:
         if policies is None:
             raise NoDecision("the schema declares no such action")
         try:
+            context = _ENCODER.encode(question.context).decode()
+            entities = _ENCODER.encode(question.entities).decode()
             result = cedarpy.is_authorized(
                 {
                     "principal": {"type": question.principal.type, "id": question.principal.id},
                     "action": {"type": action.type, "id": action.id},
                     "resource": {"type": question.resource.type, "id": question.resource.id},
-                    "context": _ENCODER.encode(question.context).decode(),
+                    "context": context,
                 },
                 policies,
-                _ENCODER.encode(question.entities).decode(),
+                entities,
                 self.bundle.schema.handle,
             )
         except (ValueError, TypeError, OverflowError) as exc:  # for example a lone surrogate in an id
-            raise NoDecision(f"the question cannot be written as JSON ({type(exc).__name__})") from exc
-        errors = tuple(self._error(text) for text in result.diagnostics.errors)
+            raise NoDecision(f"the question cannot be written as JSON ({type(exc).__name__})") from None
         if result.decision is cedarpy.Decision.NoDecision:
-            raise NoDecision("; ".join(error.message for error in errors))
+            known = self.bundle.schema.text
+            raise NoDecision("; ".join(_without_values(text, known, question) for text in result.diagnostics.errors))
+        errors = tuple(self._error(text, question) for text in result.diagnostics.errors)
         return combine(result.decision is cedarpy.Decision.Allow, result.diagnostics.reasons, errors, self.strict)
 
-    def _error(self, text: str) -> PolicyError:
+    def _error(self, text: str, question: Question) -> PolicyError:
         """Cedar's message as a value. Which policy it is about stands only in the text."""
         found = _EVALUATION.fullmatch(text)
         policy = self.bundle.policies.get(found[1]) if found else None
         if found is None or policy is None:  # unreadable: taken for a forbid, which denies
-            return PolicyError("", Effect.DENY, _without_values(text, ""))
-        return PolicyError(policy.id, policy.effect, _without_values(found[2], policy.text))
+            return PolicyError("", Effect.DENY, _without_values(text, "", question))
+        return PolicyError(policy.id, policy.effect, _without_values(found[2], policy.text, question))
 
 
 def combine(allowed: bool, reasons: Iterable[str], errors: tuple[PolicyError, ...], strict: bool) -> Answer:
@@ -119,11 +124,16 @@ def _policy_set(policies: Iterable[Policy]) -> cedarpy.PolicySet:
     return cedarpy.PolicySet.from_json_str(json.dumps(document), release_gil=True)
 
 
-def _without_values(message: str, known: str) -> str:
-    """A message of Cedar's without what it quotes from the request.
+def _without_values(message: str, known: str, question: Question) -> str:
+    """A message of Cedar's without what it says of the request: records and logs are read by many.
 
     Args:
-        message: Quotes in backticks attribute names, entities and values alike.
-        known: Text that anyone who reads the record may know; what it contains may be quoted.
+        message: Quotes attribute names, entities and values alike, in backticks; an extension function's message and
+            that of unreadable entities have values without any.
+        known: The policy or the schema; what it contains may be quoted.
+        question: As asked. Where it or `known` has a backtick of its own, quotes cannot be told from what they quote.
     """
+    if "`" in known or b"`" in _ENCODER.encode(question):
+        return "the message is withheld: a backtick in the question"
+    message = _EXTENSION.sub("an extension function failed", _ENTITIES.sub("", message))
     return _QUOTED.sub(lambda quoted: quoted[0] if quoted[0][1:-1] in known else "`…`", message)

@@ -115,7 +115,7 @@ def locate(statement: Statement, message: str, parse: Callable[[str], str | None
     if message == _END:
         return statement.finding(message, spans[-1].start if spans else 0)
     if message.startswith(("unexpected token", "invalid token")):
-        return statement.finding(message, spans[_first_refused(statement.text, spans, parse)].start)
+        return statement.finding(message, spans[_first_refused(statement.text, spans, message, parse)].start)
     starts = {span.start for span in spans}
     ends = {span.end for span in spans}
     for word in (*_QUOTED.findall(message), *_TRAILING.findall(message)):
@@ -125,18 +125,20 @@ def locate(statement: Statement, message: str, parse: Callable[[str], str | None
     return statement.finding(message)
 
 
-def _first_refused(text: str, spans: list[Span], parse: Callable[[str], str | None]) -> int:
-    """The index of the token at which parsing fails.
+def _first_refused(text: str, spans: list[Span], message: str, parse: Callable[[str], str | None]) -> int:
+    """The index of the token that cannot stand where it stands.
 
-    Cedar's parser reads from left to right and stops at the first token that cannot follow, so every beginning that
-    ends before that token is merely incomplete: bisection finds it in a handful of parses.
+    Cedar's parser reads from left to right: a beginning of the text that has the bad token is refused for it, one that
+    has not is refused for something else. Bisection finds the shortest that has it in a handful of parses. Each
+    beginning is closed by a `;`, without which Cedar would rather speak of the missing end; where the bad token is
+    itself a `;` there is nothing to close.
     """
+    closed_by = "" if "`;`" in message else "\n;"
     low, high = 0, len(spans) - 1
     while low < high:
         middle = (low + high) // 2
-        reason = parse(text[: spans[middle].end])
-        if reason is None or reason == _END:
-            low = middle + 1
-        else:
+        if parse(text[: spans[middle].end] + closed_by) == message:
             high = middle
+        else:
+            low = middle + 1
     return low

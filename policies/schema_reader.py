@@ -78,10 +78,10 @@ def read_actions(canonical: str) -> dict[EntityUid, ActionType]:
     reader.read()
     return {
         uid: ActionType(
-            principal_types=tuple(sorted(action.principals)),
-            resource_types=tuple(sorted(action.resources)),
+            principal_types=tuple(sorted(reader.entity(name, action.namespace) for name in action.principals)),
+            resource_types=tuple(sorted(reader.entity(name, action.namespace) for name in action.resources)),
             context=MappingProxyType(reader.context(action)),
-            groups=action.groups,
+            groups=tuple(reader.group(uid, action.namespace) for uid in action.groups),
         )
         for uid, action in reader.actions.items()
     }
@@ -94,6 +94,7 @@ class _Reader:
         self._words = [text[token.start : token.end] for token in tokens(text)]
         self._at = 0
         self._namespace = ""
+        self._entities: set[str] = set()
         self._types: dict[str, _Type] = {}
         self.actions: dict[EntityUid, _Action] = {}
 
@@ -117,7 +118,18 @@ class _Reader:
                 case "action":
                     self._action()
                 case _:  # an entity type: what it holds is Cedar's business; its strings are words of their own
+                    self._entities.add(self._qualified(self._next()))
                     self._at = self._words.index(";", self._at) + 1
+
+    def entity(self, name: str, namespace: str) -> str:
+        """The full name of an entity type: of the namespace it is written in, if there is one of this name."""
+        local = f"{namespace}::{name}"
+        return local if local in self._entities else name
+
+    def group(self, uid: EntityUid, namespace: str) -> EntityUid:
+        """The full uid of an action group, likewise."""
+        local = EntityUid(f"{namespace}::{uid.type}", uid.id)
+        return local if local in self.actions else uid
 
     def context(self, action: _Action) -> dict[str, ContextAttribute]:
         written = self._resolved(action.context, action.namespace)
@@ -201,7 +213,7 @@ class _Reader:
         resolved = self._resolved(kind, namespace)
         if not isinstance(resolved, str):
             return "Record"
-        name = resolved.removeprefix("__cedar::")
+        name = self.entity(resolved.removeprefix("__cedar::"), namespace)
         return "Boolean" if name == "Bool" else name
 
     def _qualified(self, name: str) -> str:

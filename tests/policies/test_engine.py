@@ -1,0 +1,197 @@
+"""Deciding: how policies combine, what an error does, and what is never said."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.engine import Engine, combine
+from policies.errors import NoDecision
+from policies.load import build_bundle
+from policies.model import Answer, Effect, Entity, EntityUid, Json, PolicyError, Question
+from tests.builders.questions import make_principal, make_question, real_engine
+
+SCHEMA = (
+    "schema.cedarschema",
+    """
+entity Role in [Role]; entity User in [Role] = { tenant: String }; entity Doc = { tenant: String, size: Long };
+action "doc:read" appliesTo { principal: [User], resource: [Doc], context: { n: Long, s?: String, at?: ipaddr } };
+action "doc:write" appliesTo { principal: [User], resource: [Doc], context: { n: Long } };
+""",
+)
+PERMIT = '@id("yes") @reason("r") permit (principal, action, resource);'
+FORBID = '@id("no") @reason("r") forbid (principal, action, resource) when { context.n == 1 };'
+PERMIT_FAILS = '@id("oops") @reason("r") permit (principal, action, resource) when { context.n * 2 > 0 };'
+FORBID_FAILS = '@id("never") @reason("r") forbid (principal, action, resource) when { context.n * 2 > 0 && false };'
+HUGE = 2**63 - 1
+
+
+def make_engine(*policies: str, strict: bool = False) -> Engine:
+    """An engine over these policies."""
+    return Engine(build_bundle([("p.cedar", "\n".join(policies))], SCHEMA), strict=strict)
+
+
+def ask(n: Json = 0, action: str = "doc:read", doc: str = "d", user: str = "u", **context: Json) -> Question:
+    """A question about a document."""
+    principal, resource = EntityUid("User", user), EntityUid("Doc", doc)
+    entities = (Entity(principal, {"tenant": "t"}), Entity(resource, {"tenant": "t", "size": 1}))
+    return Question(principal, action, resource, {"n": n, **context}, entities)
+
+
+def test_nothing_matches_and_that_is_a_deny() -> None:
+    """The default deny has no reasons."""
+    assert make_engine(FORBID).decide(ask()) == Answer(Effect.DENY)
+
+
+def test_an_empty_set_denies() -> None:
+    """Without policies nothing is allowed."""
+    assert make_engine().decide(ask()) == Answer(Effect.DENY)
+
+
+def test_a_permit_allows_with_its_id() -> None:
+    """The answer names every permit that matched, sorted."""
+    other = PERMIT.replace("yes", "also")
+    assert make_engine(PERMIT, other).decide(ask()) == Answer(Effect.ALLOW, ("p.also", "p.yes"))
+
+
+def test_a_forbid_wins() -> None:
+    """One forbid outweighs every permit, and is the reason."""
+    assert make_engine(PERMIT, FORBID).decide(ask(1)) == Answer(Effect.DENY, ("p.no",))
+
+
+def test_a_forbid_that_fails_denies() -> None:
+    """Cedar would skip it and allow; here it denies, and is both reason and error."""
+    answer = make_engine(PERMIT, FORBID_FAILS).decide(ask(HUGE))
+    assert (answer.effect, answer.reasons) == (Effect.DENY, ("p.never",))
+    assert [(error.policy_id, error.effect) for error in answer.errors] == [("p.never", Effect.DENY)]
+
+
+def test_a_permit_that_fails_is_ignored_and_reported() -> None:
+    """It allows nothing, and does not stand in the way of another permit."""
+    alone = make_engine(PERMIT_FAILS).decide(ask(HUGE))
+    assert (alone.effect, alone.reasons) == (Effect.DENY, ())
+    both = make_engine(PERMIT_FAILS, PERMIT).decide(ask(HUGE))
+    assert (both.effect, both.reasons) == (Effect.ALLOW, ("p.yes",))
+    assert [error.policy_id for error in both.errors] == [error.policy_id for error in alone.errors] == ["p.oops"]
+
+
+def test_in_strict_mode_any_error_denies() -> None:
+    """Also a permit's, although another permit matches."""
+    answer = make_engine(PERMIT_FAILS, PERMIT, strict=True).decide(ask(HUGE))
+    assert (answer.effect, answer.reasons) == (Effect.DENY, ("p.oops",))
+    assert make_engine(PERMIT_FAILS, PERMIT, strict=True).decide(ask(1)).allows
+
+
+FAILED_PERMIT, FAILED_FORBID = PolicyError("a", Effect.ALLOW, "x"), PolicyError("b", Effect.DENY, "y")
+
+
+@given(
+    allowed=st.booleans(),
+    errors=st.lists(st.sampled_from([FAILED_PERMIT, FAILED_FORBID]), unique=True).map(tuple),
+    strict=st.booleans(),
+)
+def test_an_allow_is_cedars_allow_without_a_failed_forbid(
+    allowed: bool, errors: tuple[PolicyError, ...], strict: bool
+) -> None:
+    """The rule of combination over every case: never more is allowed than Cedar allows."""
+    answer = combine(allowed, ["r"], errors, strict)
+    assert answer.allows == (allowed and FAILED_FORBID not in errors and not (strict and errors))
+    assert set(answer.errors) == set(errors)
+    assert answer.allows is False or answer.reasons == ("r",)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ask(action="doc:burn"),
+        ask("text"),
+        ask(1.5),
+        ask(None),
+        ask(HUGE + 1),
+        ask(more=1),
+        ask(at={"__extn": {"fn": "ip", "arg": "no address"}}),
+        ask(doc="\ud800"),
+        ask(s="\ud800"),
+        Question(EntityUid("User", "u"), "doc:read", EntityUid("User", "u"), {"n": 1}, ()),
+        Question(EntityUid("User", "u"), "doc:read", EntityUid("Doc", "d"), {}, ()),
+        Question(EntityUid("no type", "u"), "doc:read", EntityUid("Doc", "d"), {"n": 1}, ()),
+    ],
+    ids=repr,
+)
+def test_a_question_that_does_not_fit_the_schema_is_no_decision(question: Question) -> None:
+    """Our own fault is said to be one, and never becomes an allow."""
+    with pytest.raises(NoDecision):
+        make_engine(PERMIT).decide(question)
+
+
+@pytest.mark.parametrize("odd", ["", " ", '"', "\\", "\n", "\x00", "::", 'User::"x"', "é", "\u2028", "💥", "a" * 5000])
+def test_an_id_may_be_any_text(odd: str) -> None:
+    """Ids go to Cedar as type and id, so that no spelling can break out or fail."""
+    own = '@id("own") @reason("r") permit (principal, action, resource) when { principal.tenant == resource.tenant };'
+    assert make_engine(own).decide(ask(doc=odd, user=odd)).reasons == ("p.own",)
+
+
+SECRET = "4111-1111"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ask(HUGE, s=SECRET),
+        ask(HUGE, doc=SECRET),
+        ask(HUGE, user=f"`{SECRET}`"),
+        ask(0, s=SECRET, action="doc:write"),
+        ask({"__extn": {"fn": "ip", "arg": SECRET}}),
+        ask(at={"__extn": {"fn": "ip", "arg": SECRET}}),
+        ask(SECRET),
+        Question(
+            EntityUid("User", "u"),
+            "doc:read",
+            EntityUid("Doc", "d"),
+            {"n": 1},
+            (Entity(EntityUid("Doc", SECRET), {"x": SECRET}),),
+        ),
+    ],
+    ids=repr,
+)
+def test_an_error_says_nothing_of_the_request(question: Question) -> None:
+    """Records and logs are read by many: attribute names may stand in them, values may not."""
+    looks = '@id("looks") @reason("r") permit (principal, action, resource) when { resource.size * context.n > 9 };'
+    said = outcome(make_engine(PERMIT_FAILS, FORBID_FAILS, looks), question)
+    assert SECRET not in said
+    assert str(HUGE) not in said
+
+
+def outcome(engine: Engine, question: Question) -> str:
+    """Everything an engine says when a policy or the whole question fails."""
+    try:
+        answer = engine.decide(question)
+    except NoDecision as fault:
+        return f"{fault!r} {fault.__cause__!r}"
+    assert answer.errors
+    return repr(answer)
+
+
+def test_a_missing_entity_is_told_by_the_policy_that_looked_for_it() -> None:
+    """A policy that needs an attribute of an entity that was not given fails, and says which attribute."""
+    engine = make_engine('@id("a") @reason("r") permit (principal, action, resource) when { resource.size > 0 };')
+    question = Question(EntityUid("User", "u"), "doc:read", EntityUid("Doc", "d"), {"n": 1}, ())
+    answer = engine.decide(question)
+    assert not answer.allows
+    assert [error.message for error in answer.errors] == ["entity `…` does not exist"]
+
+
+def test_a_slice_decides_as_the_whole_does() -> None:
+    """The policies of other actions do not change an answer, neither its effect nor its reasons."""
+    write = PERMIT.replace("yes", "w").replace("action,", 'action == Action::"doc:write",')
+    engine = make_engine(FORBID, write)
+    assert engine.decide(ask(action="doc:write")) == Answer(Effect.ALLOW, ("p.w",))
+    assert engine.decide(ask()) == Answer(Effect.DENY)
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    """An engine keeps nothing of a question."""
+    principal = make_principal(["Cashier"])
+    question = make_question(principal, "order:create")
+    first = real_engine().decide(question)
+    real_engine().decide(make_question(principal, "payment:refund", context={"amount": 1}))
+    assert real_engine().decide(question) == first == Answer(Effect.ALLOW, ("order.sell",))
