@@ -4,7 +4,7 @@ import typer
 
 from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json
 
-app = typer.Typer(no_args_is_help=True, help="The configuration file and what it names.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configuration file and what it names.")
 
 
 @app.command(epilog=example("lychgate config check", "lychgate config check --config /etc/lychgate.yaml --json"))

@@ -7,7 +7,7 @@ import typer
 
 from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json
 
-app = typer.Typer(no_args_is_help=True, help="The Cedar policies.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
 
 
 @app.command(epilog=example("lychgate policy check", "lychgate policy check policies --json"))

@@ -9,13 +9,26 @@ from lychgate.logs import LogFormat, configure
 
 
 def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
-    """Run the gateway: the supervisor, its workers, and the operations port."""
+    """Run the gateway: supervisor, workers, operations."""
     configure(log_format)
     from gateway.supervisor.app import run
     from lychgate.settings import load
 
     settings = load(config)
-    raise typer.Exit(run(**settings.for_gateway()))
+    raise typer.Exit(
+        run(
+            gateway=settings.gateway,
+            ops=settings.ops,
+            issuers=settings.issuers,
+            context=settings.context,
+            tenancy=settings.tenancy,
+            policies=settings.policies,
+            services=settings.services,
+            audit=settings.audit,
+            store=settings.store,
+            log_format=log_format.value,
+        )
+    )
 
 
 def consumer(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
@@ -60,7 +73,7 @@ def service(
 
 
 def issuer(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
-    """Run the development issuer: a token for whoever asks, on loopback."""
+    """Run the development issuer, on loopback: a token for whoever asks."""
     configure(log_format)
     import uvicorn
 
@@ -75,7 +88,10 @@ def issuer(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.
 
 
 def migrate(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
-    """Bring the store forward: numbered SQL, forward only, safe to repeat; runs as the owner."""
+    """Bring the store forward.
+
+    Numbered SQL, forward only, safe to repeat and from two places at once; runs as the owner.
+    """
     configure(log_format)
     from lychgate.settings import load
     from lychgate.store import bring_forward, described

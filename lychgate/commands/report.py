@@ -29,7 +29,8 @@ class ExitCode(IntEnum):
 
 def example(*lines: str) -> str:
     """The example under a command's help."""
-    return "Example:\n\n" + "\n\n".join(f"  $ {line}" for line in lines)
+    # \b keeps the lines as they are.
+    return "\b\nExample:\n" + "\n".join(f"  $ {line}" for line in lines)
 
 
 def print_json(value: object) -> None:

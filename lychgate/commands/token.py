@@ -6,7 +6,7 @@ import typer
 
 from lychgate.commands.report import ConfigOption, JsonOption, example, print_json
 
-app = typer.Typer(no_args_is_help=True, help="Tokens of the development issuer.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Tokens of the development issuer.")
 
 
 @app.command(epilog=example("lychgate token mint --role member_agent --tenant acme --user mia"))

@@ -19,9 +19,10 @@ def up(
     config: ConfigOption = None,
     log_format: LogFormatOption = LogFormat.CONSOLE,
 ) -> None:
-    """Run everything on one machine: PostgreSQL, services, issuer, gateway, query API.
+    """Run everything on one machine.
 
-    Prints URLs, one token per role and three requests to try. Ctrl-C stops all of it.
+    PostgreSQL from the wheel, the development issuer, the sample services, the gateway and the query API. Prints
+    URLs, one token per role and three requests to try. Ctrl-C stops all of it.
     """
     configure(log_format)
     from rich.console import Console
