@@ -15,7 +15,7 @@ from roles.model import Role
 
 # Role names travel comma-separated in `X-User-Roles`, and as labels and Cedar ids.
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_HEADER: Final = re.compile(r"^\s*\[\[\s*role\s*\]\]", re.MULTILINE)
+_HEADER: Final = re.compile(r"^[ \t]*\[\[[ \t]*role[ \t]*\]\]", re.MULTILINE)
 _TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _MSGSPEC_PLACE: Final = re.compile(r" - at `\$(?:\.role\[(\d+)\])?[^`]*`")
 
@@ -119,7 +119,7 @@ def _role_line(text: str, index: int) -> int:
 
 def _key_line(text: str, key: str) -> int:
     """The line that starts with a key, bare or quoted."""
-    found = re.search(rf"""^\s*["']?{re.escape(key)}["']?\s*=""", text, re.MULTILINE)
+    found = re.search(rf"""^[ \t]*["']?{re.escape(key)}["']?\s*=""", text, re.MULTILINE)
     return text.count("\n", 0, found.end()) + 1 if found else 0
 
 

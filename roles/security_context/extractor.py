@@ -99,7 +99,7 @@ class SecurityContextExtractor:
             context = await self._verified(token)
             await self._check_binding(context, request)
         except ContextRejected as exc:
-            await _LOG.awarning("context_rejected", reason=exc.reason, trace_id=request.state.trace_id)
+            _LOG.warning("context_rejected", reason=exc.reason, trace_id=request.state.trace_id)
             raise
         found = _request_context(context, token, request)
         request.state.trace_id = found.trace_id

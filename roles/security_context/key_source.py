@@ -111,7 +111,7 @@ class JwksKeys:
                 self._keys = TrustedKeys.from_jwks(await self._download())
                 self._fetched_at = self._tried_at
             except (httpx.HTTPError, ContextUnusable) as exc:
-                await _LOG.awarning("context_keys_not_fetched", url=self._url, error=type(exc).__name__)
+                _LOG.warning("context_keys_not_fetched", url=self._url, error=type(exc).__name__)
 
     async def _download(self) -> bytes:
         body = bytearray()
