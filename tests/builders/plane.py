@@ -5,7 +5,6 @@ What a worker is, without the process around it; `tests/gateway/supervisor` has 
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -179,11 +178,13 @@ class Plane:
         finally:
             writer.close()
 
-    async def settled(self, timeout_s: float = 5.0) -> None:
-        """Wait until no request is under way."""
+    async def record(self, timeout_s: float = 5.0) -> AuditEvent:
+        """The only record so far; a stranger's refusal is folded for up to a second before it is written."""
         async with asyncio.timeout(timeout_s):
-            while self.server.inflight:
-                await asyncio.sleep(0.005)
+            while not self.events:  # noqa: ASYNC110 - the emitter tells nobody
+                await asyncio.sleep(0.01)
+        [event] = self.events
+        return event
 
 
 def request(

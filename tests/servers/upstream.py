@@ -78,4 +78,3 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield found
     finally:
         server.close()
-
