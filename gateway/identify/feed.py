@@ -92,7 +92,7 @@ class Feed:
         self._problem = problem
         return news
 
-    def take(self, jwks: str, at: float) -> bool:
+    def take(self, jwks: str, at: float) -> IssuerKeys | None:
         """Judge what was published.
 
         Args:
@@ -100,20 +100,21 @@ class Feed:
             at: Seconds since the epoch.
 
         Returns:
-            Whether there are other keys now than before. Order and white space are no change.
+            The keys, if they are others than before; order and white space are no change.
 
         Raises:
             KeySetRefused: Nothing of it may be used; the last good set stays.
         """
         key_set = read_key_set(jwks, self.issuer)
         changed = self.keys is None or _essence(key_set) != _essence(self._key_set)
-        if changed:
-            self.keys = IssuerKeys(self.issuer, jwks)
         self._key_set = key_set
         self._confirmed_at = at
         self._problem = ""
         self._failures = 0
-        return changed
+        if not changed:
+            return None
+        self.keys = IssuerKeys(self.issuer, jwks)
+        return self.keys
 
     @property
     def status(self) -> KeyStatus:

@@ -154,10 +154,10 @@ class KeyFetcher:
             if feed.fail(str(exc)):
                 _log.warning("issuer_keys_failed", issuer=place.issuer, reason=str(exc), kept=feed.status.key_count)
             return
-        if changed and feed.keys is not None:
+        if changed is not None:
             status = feed.status
             _log.info("issuer_keys_changed", issuer=place.issuer, keys=status.key_count, ignored=status.ignored)
-            await self._on_change(feed.keys)
+            await self._on_change(changed)
 
     async def _fetch(self, place: KeyPlace) -> str:
         try:

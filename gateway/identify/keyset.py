@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -173,25 +171,25 @@ def _import(jwk: _Jwk) -> tuple[PublicKey, str]:
     """The key and its RFC 7638 thumbprint. joserfc checks the encoding, and that a point is on its curve."""
     members = msgspec.structs.asdict(jwk).items()
     public: dict[str, str | list[str]] = {name: value for name, value in members if value is not None}
-    imported: RSAKey | ECKey | OKPKey
     try:
         match jwk.kty, jwk.crv:
             case "RSA", _:
                 if weakness := rsa_weakness(jwk.n or "", jwk.e or ""):
                     raise _Unusable("refused", weakness)
-                imported = RSAKey.import_key(public)
+                rsa = RSAKey.import_key(public)
+                return rsa.public_key, rsa.thumbprint()
             case "EC", ("P-256" | "P-384" | "P-521"):
-                imported = ECKey.import_key(public)
-            case "OKP", "Ed25519":
-                imported = OKPKey.import_key(public)
+                curve = ECKey.import_key(public)
+                return curve.public_key, curve.thumbprint()
+            case "OKP", ("Ed25519" | "Ed448" | "X25519" | "X448"):
+                octets = OKPKey.import_key(public)
+                if isinstance(octets.public_key, Ed25519PublicKey):
+                    return octets.public_key, octets.thumbprint()
             case _:
-                raise _Unusable("ignored", "unknown kty or crv")
+                pass
     except (JoseError, ValueError) as exc:
         raise _Unusable("refused", "not a valid key") from exc
-    key = imported.public_key
-    if not isinstance(key, (RSAPublicKey, ec.EllipticCurvePublicKey, Ed25519PublicKey)):
-        raise _Unusable("refused", "not a valid key")
-    return key, imported.thumbprint()
+    raise _Unusable("ignored", "unknown kty or crv")
 
 
 def _ambiguous_kids(keys: list[VerificationKey]) -> frozenset[str]:

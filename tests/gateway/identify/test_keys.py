@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.identify.bearer import identify
 from gateway.identify.keyring import Keyring
@@ -222,6 +223,21 @@ async def test_what_is_bad_keeps_the_last_good(publisher: Publisher, kind: str) 
         fetcher.kid_unknown(ISSUER)
         await until(lambda: len(changes) == 2)
         assert fetcher.status[0].problem == ""
+
+
+async def test_a_failure_is_logged_once_and_not_each_time(publisher: Publisher) -> None:
+    """An issuer that is down for a night fills no log; when it fails in another way, that is said."""
+    publisher.says = answer(b"", "503 Service Unavailable")
+    with capture_logs() as logs:
+        async with fetching(_place(publisher, refresh_s=0.01)) as (fetcher, _):
+            await until(lambda: len(publisher.asked) >= 5)
+            publisher.says = answer(b"", "500 Internal Server Error")
+            await until(lambda: fetcher.status[0].problem == "answered with status 500")
+    told = [(entry["event"], entry["reason"]) for entry in logs]
+    assert told == [
+        ("issuer_keys_failed", "answered with status 503"),
+        ("issuer_keys_failed", "answered with status 500"),
+    ]
 
 
 async def test_a_dripping_answer_is_cut(publisher: Publisher) -> None:
