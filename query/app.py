@@ -47,6 +47,9 @@ from roles.security_context import ContextVerifier, JwksKeys, KeySource, Securit
 from roles.security_context.keys import TrustedKeys
 
 PRODUCER: Final = "query"
+_CLASSES: Final = frozenset({"pii", "payment", "secret"})
+"""Known even where an installation has configured no paths for them (DESIGN section 4)."""
+
 _KEYS_TIMEOUT_S: Final = 5.0
 _LOG: Final = structlog.get_logger(__name__)
 
@@ -226,8 +229,12 @@ def configured_views(query: QuerySettings, redaction: RedactionSettings) -> View
     """The views as the two sections describe them.
 
     Raises:
-        ValueError: A view would hide what readers page by.
+        ValueError: A view would hide what readers page by, or names a class that nobody knows: a misspelt class must
+            not be one that hides nothing.
     """
+    for name, view in (("masked", query.views.masked), ("own", query.views.own)):
+        if unknown := set(view.classes) - set(redaction.paths) - _CLASSES:
+            raise ValueError(f"query.views.{name}.classes: `{min(unknown)}` is no class of audit.redaction.paths")
     treatments = {View.MASKED: query.views.masked.treatment(), View.OWN: query.views.own.treatment()}
     return Views(redaction.paths, treatments, key_names=redaction.key_names)
 

@@ -144,16 +144,23 @@ class AuditLog:
 
     @asynccontextmanager
     async def _recorded(self, read: Read) -> AsyncIterator["_Progress"]:
-        """Record what came of a read, before anybody is told."""
+        """Record and count what came of a read, before anybody is told."""
         progress = _Progress()
+        code = "ok"
         try:
-            yield progress
-        except BadQuery:
-            raise  # nothing was read; the gateway's own record tells of the request
+            try:
+                yield progress
+            except BadQuery:
+                raise  # nothing was read; the gateway's own record tells of the request
+            except QueryError as exc:
+                await self._record(read, progress, exc)
+                raise
+            await self._record(read, progress, None)
         except QueryError as exc:
-            await self._record(read, progress, exc)
+            code = exc.code
             raise
-        await self._record(read, progress, None)
+        finally:
+            self._metrics.requests.labels(read.endpoint, code).inc()
 
     async def _record(self, read: Read, progress: "_Progress", error: QueryError | None) -> None:
         event = entry(
