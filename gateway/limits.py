@@ -22,6 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         header_read_s: From the first byte of a head to its last; then 408.
         body_stall_s: Without a byte of an unfinished request body; then 408.
         keep_alive_idle_s: Between requests.
+        half_close_s: A client that has closed its sending side and is sent nothing for this long is taken to be gone.
+            A close and a half-close look the same until something is written.
         connect_s: To an upstream; then 502.
         first_byte_s: From the request's last byte to the answer's first; then 504.
         stall_s: Without a byte of an unfinished answer; then the answer is cut.
@@ -42,6 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     header_read_s: float = 10.0
     body_stall_s: float = 30.0
     keep_alive_idle_s: float = 75.0
+    half_close_s: float = 1.0
     connect_s: float = 5.0
     first_byte_s: float = 60.0
     stall_s: float = 60.0

@@ -23,10 +23,12 @@ class ClientConnection(asyncio.Protocol):
         "_deadline",
         "_eof",
         "_exchange",
+        "_gone_at",
         "_in_head",
         "_pumping",
         "_reader",
         "_reading",
+        "_sent_at_eof",
         "_server",
         "_stalled",
         "_transport",
@@ -46,6 +48,8 @@ class ClientConnection(asyncio.Protocol):
         self._closing = False
         self._in_head = False
         self._eof = False
+        self._gone_at = 0.0
+        self._sent_at_eof = 0
         self.peer = Peer("", 0)
 
     # --- what the loop does
@@ -76,6 +80,8 @@ class ClientConnection(asyncio.Protocol):
         """The client has sent all it will; it may still wait for its answer."""
         self._eof = True
         if self._exchange is not None and not self._closing:
+            self._sent_at_eof = self._exchange.case.response_bytes
+            self._gone_at = self._server.loop.time() + self._server.limits.half_close_s
             self._exchange.client_finished()
             return True
         return False
@@ -138,8 +144,15 @@ class ClientConnection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Look at the deadline of what is being waited for."""
-        if self._exchange is not None:
-            self._exchange.tick(now)
+        exchange = self._exchange
+        if exchange is not None:
+            if self._eof and now >= self._gone_at:
+                sent = exchange.case.response_bytes
+                if sent == self._sent_at_eof:
+                    self.cut("client_gone")
+                    return
+                self._sent_at_eof, self._gone_at = sent, now + self._server.limits.half_close_s
+            exchange.tick(now)
         elif now >= self._deadline:
             if self._closing or not self._buffer:
                 self.cut("idle")

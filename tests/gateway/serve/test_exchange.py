@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 import time
 from pathlib import Path
 
@@ -398,9 +400,10 @@ async def test_an_answer_that_stalls_is_cut_not_ended(tmp_path: Path) -> None:
         assert (event.outcome, event.details) == (Outcome.FAILURE, {"cut": "upstream_stall"})
 
 
-async def test_a_client_that_goes_takes_the_services_work_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_a_client_that_goes_takes_the_services_work_with_it(tmp_path: Path, how: str) -> None:
     """The upstream connection is closed, and the record says how it ended."""
-    async with plane(tmp_path) as gate:
+    async with plane(tmp_path, limits=Limits(half_close_s=0.1)) as gate:
         seen = asyncio.Event()
         ended = asyncio.Event()
 
@@ -413,9 +416,12 @@ async def test_a_client_that_goes_takes_the_services_work_with_it(tmp_path: Path
 
         gate.service.script = script
         _, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+        if how == "reset":
+            sock: socket.socket = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.write(request(close=False))
         await asyncio.wait_for(seen.wait(), 5)
-        writer.transport.abort()
+        writer.close()
         await asyncio.wait_for(ended.wait(), 5)
         event = await gate.record()
         assert (event.outcome, event.details) == (Outcome.UNKNOWN, {"cut": "client_gone"})
