@@ -12,8 +12,8 @@ from gateway.identify.claims import NO_TENANT, identity
 from gateway.identify.jws import MAX_CONTAINERS, bearer_token, read
 from gateway.identify.keyring import Keyring
 from gateway.identify.refusal import Reason, TokenRefused
-from gateway.identify.strict_json import NotAnObject, parse_object
 from gateway.model import Identity
+from gateway.strict_json import NotStrictJson, parse_object
 from policies.model import Json
 from roles.catalogue import Catalogue
 from roles.model import Principal
@@ -52,5 +52,5 @@ def anonymous(catalogue: Catalogue) -> Identity:
 def _claims(payload: bytes) -> dict[str, Json] | None:
     try:
         return parse_object(payload, MAX_CONTAINERS)
-    except NotAnObject:
+    except NotStrictJson:
         return None

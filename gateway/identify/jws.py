@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.errors import Code
 from gateway.identify.refusal import Reason, TokenRefused
-from gateway.identify.strict_json import NotAnObject, parse_object
+from gateway.strict_json import NotStrictJson, parse_object
 
 # Room for a few hundred role names; Kestrel, nginx and Apache all stop a header line at 8 KiB.
 MAX_TOKEN_BYTES = 8192
@@ -86,7 +86,7 @@ def read(token: bytes) -> Jws:
     try:
         header = parse_object(_decode(head), MAX_CONTAINERS)
         decoded_payload, decoded_signature = _decode(payload), _decode(signature)
-    except (NotAnObject, binascii.Error) as exc:
+    except (NotStrictJson, binascii.Error) as exc:
         raise TokenRefused(Reason.MALFORMED) from exc
     alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(alg, str) or not isinstance(typ, str):

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from gateway.identify.algorithms import ALGORITHMS, PublicKey, Verify, verifiers
 from gateway.identify.jws import MAX_KID_CHARS
 from gateway.identify.rsa_strength import rsa_weakness
-from gateway.identify.strict_json import NotAnObject, parse_object
+from gateway.strict_json import NotStrictJson, parse_object
 
 # Google publishes 2 keys, Entra 8; room for a tenant-by-tenant identity provider.
 MAX_KEYS = 128
@@ -132,7 +132,7 @@ def read_key_set(jwks: str, issuer: str) -> KeySet:
 def _entries(jwks: str) -> list[object]:
     try:
         entries = parse_object(jwks.encode(), _MAX_CONTAINERS).get("keys")
-    except (NotAnObject, UnicodeEncodeError) as exc:
+    except (NotStrictJson, UnicodeEncodeError) as exc:
         raise KeySetRefused("not a JSON object") from exc
     if not isinstance(entries, list):
         raise KeySetRefused("no list of keys")
