@@ -37,7 +37,9 @@ class SpoolSettings(_Section):
     max_bytes: int = Field(_DEFAULTS.max_bytes, gt=0, description="Undelivered bytes a producer may hold.")
     segment_bytes: int = Field(_DEFAULTS.segment_bytes, gt=0, description="Size at which a segment file is closed.")
     queue_bytes: int = Field(_DEFAULTS.queue_bytes, gt=0, description="Bytes in memory before the disk.")
-    event_bytes: int = Field(_DEFAULTS.event_bytes, gt=0, description="A larger record loses its large parts.")
+    event_bytes: int = Field(
+        _DEFAULTS.event_bytes, ge=4096, le=_DEFAULTS.event_bytes, description="Larger records lose their body."
+    )
     buffered_share: float = Field(_DEFAULTS.buffered_share, gt=0, le=1, description="Share for buffered records.")
     tenant_share: float = Field(_DEFAULTS.tenant_share, gt=0, le=1, description="Share one tenant may fill.")
     write_delay_s: float = Field(_DEFAULTS.write_delay_s, ge=0, le=0.05, description="A buffered record's wait.")
@@ -57,7 +59,7 @@ class KafkaSettings(_Section):
     dead_letter_topic: str = Field(DEAD_LETTER_TOPIC, description="Where records go that cannot become rows.")
     group_id: str = Field("lychgate-audit-store", description="The consumers of one store.")
     deadline_s: float = Field(10.0, gt=0, description="Our own deadline on a batch; the client has none.")
-    batch_bytes: int = Field(262_144, gt=0, description="Largest batch for one partition.")
+    batch_bytes: int = Field(524_288, ge=524_288, le=1_000_000, description="Largest batch for one partition.")
 
 
 class RedactionSettings(_Section):

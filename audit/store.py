@@ -7,7 +7,7 @@ COPY cannot skip what is there already, so rows go to a temporary table first an
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,6 +97,9 @@ Mark = tuple[str, int, int, int, int, bool]
 """Producer, epoch, lane, lanes, milliseconds, ended."""
 
 
+Bury: TypeAlias = Callable[[Sequence[DeadLetter]], Awaitable[None]]
+
+
 class Store:
     """One writer's connection. Calls queue up behind each other; a broken connection is made anew at the next call."""
 
@@ -112,15 +115,20 @@ class Store:
         self._house_at = 0.0
 
     async def write(
-        self, records: Sequence[bytes], *, offsets: Sequence[Offset] = (), keep_dead: bool = True
+        self,
+        records: Sequence[bytes],
+        *,
+        offsets: Sequence[Offset] = (),
+        marks: Sequence[Mark] = (),
+        bury: Bury | None = None,
     ) -> Written:
         """Make records visible, all or none, exactly once.
 
         Args:
             records: Encoded events.
             offsets: To be moved in the same transaction.
-            keep_dead: Whether what cannot become a row goes to `audit_dead_letters`; the caller keeps it otherwise,
-                before this is called again.
+            marks: Watermarks that hold when the records are visible, in the same transaction.
+            bury: Where to put what cannot become a row, before the transaction ends; `audit_dead_letters` otherwise.
 
         Raises:
             SinkUnavailable: nothing was written, or whether it was is unknown; writing it again is harmless.
@@ -130,6 +138,7 @@ class Store:
         async with self._lock, _mapped(self):
             connection = await self._ready()
             if self._bounds is None:
+                self._house_at = 0.0  # look again next time
                 raise SinkUnavailable("the store has no partitions: run `lychgate migrate`")
             batch = ingest(records, self._bounds, self._now())
             async with connection.transaction():
@@ -139,8 +148,10 @@ class Store:
                     conflicts += await self._conflicting(connection, batch.rows)
                 await self._set_apart(connection, conflicts)
                 dead = [*batch.dead, *refused]
-                if keep_dead:
-                    await self._bury(connection, dead)
+                if dead:
+                    await (self._bury(connection, dead) if bury is None else bury(dead))
+                if marks:
+                    await connection.executemany(_REPORT, list(marks))
                 for offset in offsets:
                     await self._move(connection, offset)
             written = Written(
@@ -265,12 +276,13 @@ class Store:
             )
 
     async def _bury(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
-        if letters:
-            await connection.executemany(
-                _DEAD,
-                [(each.reason, each.error.replace("\0", " "), each.payload, hashlib.sha256(each.payload).digest())
-                 for each in letters],
-            )  # fmt: skip
+        await connection.executemany(
+            _DEAD,
+            [
+                (each.reason, each.error.replace("\0", " "), each.payload, hashlib.sha256(each.payload).digest())
+                for each in letters
+            ],
+        )
 
     async def _move(self, connection: Connection, offset: Offset) -> None:
         moved = await connection.fetchval(

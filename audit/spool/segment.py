@@ -72,6 +72,8 @@ class Stub(msgspec.Struct, frozen=True):
     event_type: str
     tenant_id: str
     producer: Producer
+    phase: str = ""
+    occurred_at: str = ""
     details: dict[str, Any] | None = None
 
     def numbers(self) -> Iterable[Range]:
