@@ -200,7 +200,14 @@ def create_app(
         The audit's endpoints behind the extractor; `/healthz`, `/readyz` and `/internal/metrics` without: they say
         nothing about anybody, and the port is not for the public.
     """
-    app = FastAPI(title="Lychgate audit", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Lychgate audit",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # a redirect would send the caller past the gateway, to where we listen
+    )
     answers.install(app)
     app.include_router(audit_routes(log, extractor))
 
