@@ -155,12 +155,14 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def inherited(changes: Mapping[str, str]) -> dict[str, str]:
-    """The variables a process of ours is started with: our own, less what sets a key of ours, plus the changes.
+    """The variables a process of ours is started with: our own, with some keys set.
 
-    Nothing is lost: what the variables set stands in the settings that the changes were made from, except for keys the
-    changes do not name, and those stay.
+    A variable that sets a part of a changed key (`LYCHGATE_SERVICES__ORDER`) goes: it stands in the settings that the
+    change was made from.
     """
-    own = dict(os.environ)  # noqa: TID251 -- the one reader of the environment
-    covered = tuple(f"{name}{SEPARATOR}" for name in changes)
-    kept = {name: value for name, value in own.items() if not name.upper().startswith(covered)}
+    own = os.environ  # noqa: TID251 -- the one reader of the environment
+    parts = tuple(f"{name}{SEPARATOR}" for name in changes)
+    kept = {
+        name: value for name, value in own.items() if name.upper() not in changes and not name.upper().startswith(parts)
+    }
     return {**kept, **changes}

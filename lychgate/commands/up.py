@@ -25,8 +25,6 @@ def up(
     URLs, one token per role and three requests to try. Ctrl-C stops all of it.
     """
     configure(log_format)
-    from rich.console import Console
-
     from lychgate.settings import load
     from lychgate.up.stack import Stack, stop_signals
     from lychgate.up.summary import Summary
@@ -40,6 +38,8 @@ def up(
             sys.stdout.write(summary.json() + "\n")
             sys.stdout.flush()
         else:
+            from rich.console import Console
+
             summary.show(Console())
 
     with stop_signals() as stop:

@@ -24,11 +24,15 @@ class ChildSpec:
         name: In messages and in the name of its log.
         command: Program and arguments.
         ready_urls: All answer 2xx when it is ready.
+        needs_store: Whether it is started only when the store is there.
+        stops_first: Whether the others must still be there while it stops.
     """
 
     name: str
     command: tuple[str, ...]
     ready_urls: tuple[str, ...] = ()
+    needs_store: bool = False
+    stops_first: bool = False
 
 
 class Child:

@@ -84,13 +84,12 @@ def choose_ports(settings: Settings, *, free: bool) -> Ports:
     )
 
 
-def variables(settings: Settings, ports: Ports, store: Store, machine_role: str) -> dict[str, str]:
+def variables(settings: Settings, ports: Ports, machine_role: str) -> dict[str, str]:
     """What the processes are told beyond the file they read themselves.
 
     Args:
         settings: The configuration.
         ports: Where everything listens.
-        store: Where PostgreSQL is.
         machine_role: The role services call each other with.
     """
     ops = ports.url(ports.ops)
@@ -109,14 +108,22 @@ def variables(settings: Settings, ports: Ports, store: Store, machine_role: str)
         "SAMPLES__ONWARD__EXCHANGE_URL": f"{ops}/context/exchange",
         "SAMPLES__ONWARD__MACHINE__ISSUER_URL": f"{ports.url(ports.issuer)}/token",
         "SAMPLES__ONWARD__MACHINE__ROLE": machine_role,
-        "STORE__HOST": HOST,
-        "STORE__PORT": store.port,
     }
     told |= _state(settings)
     told |= {f"SAMPLES__PORTS__{name.upper()}": port for name, port in ports.services.items()}
+    return _as_variables(told)
+
+
+def store_variables(store: Store) -> dict[str, str]:
+    """What those who come to the store are told, once it is there."""
+    told: dict[str, object] = {"STORE__HOST": HOST, "STORE__PORT": store.port}
     for name, login in {"OWNER": store.owner, "WRITER": store.writer, "READER": store.reader}.items():
         told[f"STORE__{name}__USER"] = login.user
         told[f"STORE__{name}__PASSWORD_FILE"] = login.password_file
+    return _as_variables(told)
+
+
+def _as_variables(told: Mapping[str, object]) -> dict[str, str]:
     return {f"LYCHGATE_{name}": str(value) for name, value in told.items()}
 
 
@@ -145,23 +152,20 @@ def _issuers(configured: tuple[IssuerSettings, ...], iss: str) -> list[dict[str,
 
 
 def children(settings: Settings, ports: Ports, config: Path | None) -> tuple[ChildSpec, ...]:
-    """The processes, in the order they are started; they are stopped with the gateway first."""
+    """The processes, in the order they are started: those that do not need the store do not wait for it."""
 
     def program(*words: str) -> tuple[str, ...]:
         where = ("--config", str(config)) if config is not None else ()
         return (sys.executable, "-P", "-m", "lychgate", *words, *where)
 
     ops, query, issuer = (ports.url(port) for port in (ports.ops, ports.query, ports.issuer))
+    services = tuple(f"{ports.url(port)}/healthz" for port in ports.services.values())
     specs = [
-        ChildSpec("gateway", program("gateway"), (f"{ops}/readyz",)),
+        ChildSpec("services", program("service", "all"), services),
         ChildSpec("issuer", program("issuer"), (f"{issuer}/.well-known/jwks.json",)),
-        ChildSpec(
-            "services",
-            program("service", "all"),
-            tuple(f"{ports.url(port)}/healthz" for port in ports.services.values()),
-        ),
-        ChildSpec("query", program("query"), (f"{query}/readyz",)),
+        ChildSpec("gateway", program("gateway"), (f"{ops}/readyz",), needs_store=True, stops_first=True),
+        ChildSpec("query", program("query"), (f"{query}/readyz",), needs_store=True),
     ]
     if settings.audit.kafka.bootstrap_servers:
-        specs.append(ChildSpec("consumer", program("consumer")))
+        specs.append(ChildSpec("consumer", program("consumer"), needs_store=True))
     return tuple(specs)

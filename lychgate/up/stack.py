@@ -10,12 +10,13 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
-
-import httpx
+from urllib.parse import urlsplit
 
 from audit.settings import LoginSettings, StoreSettings
 from lychgate.clock import utc_now
@@ -110,67 +111,68 @@ class Stack:
             state = stack.enter_context(StateFolder(up.state_folder, self._say))
             self._logs.mkdir(mode=0o700, exist_ok=True)
             ports = plan.choose_ports(self._settings, free=self._free_ports)
+            machine = next(role.name for role in catalogue.roles if role.machine)
+            self._environment = inherited(plan.variables(self._settings, ports, machine))
+            specs = plan.children(self._settings, ports, self._config)
             postgres = self._postgres(up.state_folder)
             stack.callback(postgres.stop)
-            postgres.start()
-            store = _logins(up.state_folder / "postgres", postgres)
-            bring_forward(_store_settings(self._settings.store, store))
-            machine = next(role.name for role in catalogue.roles if role.machine)
-            self._environment = inherited(plan.variables(self._settings, ports, store, machine))
             stack.callback(self._stop_children)
-            specs = plan.children(self._settings, ports, self._config)
-            for spec in specs:
-                self._start(spec, state)
+            self._start([spec for spec in specs if not spec.needs_store], state)
+            self._open_store(postgres)
+            self._start([spec for spec in specs if spec.needs_store], state)
             self._await_ready(specs)
             if self._stop.asked:
                 return
-            iss = ports.url(ports.issuer)
-            tokens = offer.tokens(
-                DevelopmentIssuer.open(up.state_folder / "issuer", utc_now, iss=iss), catalogue, up.token_ttl_s
-            )
+            issuer = DevelopmentIssuer.open(up.state_folder / "issuer", utc_now, iss=ports.url(ports.issuer))
+            tokens = offer.tokens(issuer, catalogue, up.token_ttl_s)
             files = offer.keep_tokens((up.state_folder / "tokens").absolute(), tokens)
             ready(Summary(ports, postgres.port, tokens, files, requests, self._logs))
-            self._watch(specs, postgres, state)
+            self._watch(postgres, state)
 
     def _postgres(self, folder: Path) -> PostgresServer:
         port = 0 if self._free_ports else self._settings.up.postgres_port
         return PostgresServer(folder / "postgres", port=port, log=self._logs / "postgres.log", say=self._say)
 
-    def _start(self, spec: ChildSpec, state: StateFolder) -> None:
-        self._children[spec.name] = Child(spec, self._environment, self._logs)
+    def _open_store(self, postgres: PostgresServer) -> None:
+        """Start PostgreSQL, bring the store forward, and remember how to log in."""
+        postgres.start()
+        store = _logins(self._settings.up.state_folder / "postgres", postgres)
+        bring_forward(_store_settings(self._settings.store, store))
+        self._environment |= plan.store_variables(store)
+
+    def _start(self, specs: Iterable[ChildSpec], state: StateFolder) -> None:
+        """Start processes and write down who they are."""
+        for spec in specs:
+            self._children[spec.name] = Child(spec, self._environment, self._logs)
         state.record({name: child.id for name, child in self._children.items()})
 
     def _await_ready(self, specs: tuple[ChildSpec, ...]) -> None:
         """Wait until all are ready, or one has died, or somebody wants to stop, or the time is over."""
         deadline = time.monotonic() + self._settings.up.ready_within_s
-        waiting = [(spec, url) for spec in specs for url in spec.ready_urls]
-        with httpx.Client(timeout=_PROBE_S, trust_env=False) as client:
-            while waiting and not self._stop.asked:
-                for child in self._children.values():
-                    _require_alive(child)
-                waiting = [(spec, url) for spec, url in waiting if not _is_ready(client, url)]
-                if waiting and time.monotonic() >= deadline:
-                    spec, url = waiting[0]
-                    last = self._children[spec.name].last_words()
-                    raise ChildFailed(
-                        f"{spec.name} is not ready after {self._settings.up.ready_within_s:g} s ({url}); "
-                        f"the end of {self._children[spec.name].log}:\n{last}"
-                    )
-                if waiting:
-                    self._stop.pause()
+        waiting = [(spec.name, url) for spec in specs for url in spec.ready_urls]
+        while waiting and not self._stop.asked:
+            for child in self._children.values():
+                _require_alive(child)
+            waiting = [(name, url) for name, url in waiting if not _is_ready(url)]
+            if waiting and time.monotonic() >= deadline:
+                name, url = waiting[0]
+                child = self._children[name]
+                raise ChildFailed(
+                    f"{name} is not ready after {self._settings.up.ready_within_s:g} s ({url}); "
+                    f"the end of {child.log}:\n{child.last_words()}"
+                )
+            if waiting:
+                self._stop.pause()
 
-    def _watch(self, specs: tuple[ChildSpec, ...], postgres: PostgresServer, state: StateFolder) -> None:
+    def _watch(self, postgres: PostgresServer, state: StateFolder) -> None:
         """Start again what dies, until asked to stop."""
         while not self._stop.asked:
             if postgres.pid is None:
                 raise ChildFailed(f"PostgreSQL died; its last words:\n{postgres.last_words()}")
-            for spec in specs:
-                child = self._children[spec.name]
-                if child.exit_code is None:
-                    continue
+            for child in [child for child in self._children.values() if child.exit_code is not None]:
                 self._count_death(child)
                 self._say(f"{_death(child)}\nstarting it again")
-                self._start(spec, state)
+                self._start([child.spec], state)
             self._stop.pause()
 
     def _count_death(self, child: Child) -> None:
@@ -183,8 +185,8 @@ class Stack:
     def _stop_children(self) -> None:
         """Stop the gateway, so that nothing new comes in and its records are delivered; then the others together."""
         deadline = time.monotonic() + self._settings.up.stop_within_s
-        children = list(self._children.values())
-        for group in (children[:1], children[1:]):
+        for first in (True, False):
+            group = [child for child in self._children.values() if child.spec.stops_first is first]
             for child in group:
                 child.ask_to_stop()
             for child in group:
@@ -200,12 +202,17 @@ class Stack:
             time.sleep(_POLL_S / 2)
 
 
-def _is_ready(client: httpx.Client, url: str) -> bool:
-    """Whether it answers with success."""
+def _is_ready(url: str) -> bool:
+    """Whether it answers with success. The standard library will do: importing httpx takes longer than all probes."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or plan.HOST, parts.port, timeout=_PROBE_S)
     try:
-        return client.get(url).is_success
-    except httpx.HTTPError:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status < HTTPStatus.MULTIPLE_CHOICES
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _require_alive(child: Child) -> None:

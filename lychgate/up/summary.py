@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from lychgate.up.offer import TENANT, Request
 from lychgate.up.plan import Ports
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,11 @@ class Summary:
         urls = {name: self.ports.url(getattr(self.ports, name)) for name in ("gateway", "ops", "query")}
         return json.dumps({"urls": urls, "tenant": TENANT, "tokens": dict(self.tokens)}, separators=(",", ":"))
 
-    def show(self, console: Console) -> None:
+    def show(self, console: "Console") -> None:
         """For people; `curl` lines and tokens are never wrapped, so that they can be copied."""
+        from rich.markup import escape  # here: scripts ask for JSON, and Rich takes its time
+        from rich.table import Table
+
         url = self.ports.url
         places = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         places.add_row("gateway", url(self.ports.gateway), "every request goes here")
