@@ -146,7 +146,7 @@ class _Port:
         except Exception as exc:  # noqa: BLE001 - the edge: what broke is refused and recorded, never let through
             _log.error("ops_failed", endpoint=endpoint, trace_id=case.trace_id, exc_info=exc)
             error = Internal("failed")
-        error = await self._door.settle(case, error, details)
+        error = await self._door.settle(case, error, details, durable=error is None and route.durable)
         request.state.trace_id = case.trace_id
         if error is not None or done is None:
             done = refusal(error or Internal("no answer"), case.trace_id)

@@ -142,25 +142,25 @@ class Door:
             raise Forbidden("policy", missing_role=missing)
 
     async def settle(
-        self, case: Case, error: GatewayError | None, details: Mapping[str, Any] | None = None
+        self, case: Case, error: GatewayError | None, details: Mapping[str, Any], *, durable: bool
     ) -> GatewayError | None:
         """Write the record of a case, before it is answered.
 
-        What a known caller was denied and what changes something is on disk when this returns.
+        What a known caller was denied, and what is durable, is on disk when this returns.
 
         Args:
             case: Complete but for its end.
             error: Why it was refused; None where it was not.
-            details: What the record says besides.
+            details: What the record says besides; empty for nothing.
+            durable: Whether it must be on disk although it was allowed.
 
         Returns:
             Why it is refused after all: the error, or that there can be no record.
         """
         case.error = error
         case.status = error.code.status if error is not None else 200
-        changes = case.match is not None and case.match.route.changes
         try:
-            if is_known(case) and (error is not None or changes):
+            if durable or (is_known(case) and error is not None):
                 await self._emitter.emit_durable(self._event(case, details))
             else:
                 self._emitter.emit(self._event(case, details))
@@ -170,7 +170,7 @@ class Door:
             self._metrics.refused(error.code)
         return error
 
-    def _event(self, case: Case, details: Mapping[str, Any] | None) -> AuditEvent:
+    def _event(self, case: Case, details: Mapping[str, Any]) -> AuditEvent:
         bundle = self._judged.snapshot.bundle
         now = self._clock.now()
         latency_us = int((now - case.received_at) * _MICROSECONDS)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.case import Case
-from gateway.errors import BadRequest, Code, Forbidden, GatewayError, UnsupportedMedia
+from gateway.errors import BadRequest, Code, Forbidden, Internal, Unready, UnsupportedMedia
 from gateway.forward.headers import header_text
 from gateway.model import Identity, Match
 from gateway.ops.door import Door, head
@@ -95,7 +95,7 @@ def exchange(case: Case, asked: Asked, caller: Principal, snapshot: Snapshot, do
     case.trace_id, case.head, case.path, case.match = shown.trace_id, onward, path, match
     case.question = case.answer = None
     identity = case.identity = _identity(shown, asked.context, snapshot)
-    _decide(case, identity, onward, path, match, snapshot, door)
+    _decide(case, identity, shown.tenant_id, snapshot, door)
     return _answer(case, asked, shown, actor, path, match, snapshot)
 
 
@@ -132,18 +132,23 @@ def _identity(shown: SecurityContext, context: str, snapshot: Snapshot) -> Ident
     return Identity(principal, "context", expires_at=float(shown.exp), token_sha256=digest, jti=shown.jti)
 
 
-def _decide(
-    case: Case, identity: Identity, onward: Head, path: NormalPath, match: Match, snapshot: Snapshot, door: Door
-) -> None:
+def _decide(case: Case, identity: Identity, tenant_id: str, snapshot: Snapshot, door: Door) -> None:
+    """Ask whether the original caller may make the onward request, in the tenant the context speaks of.
+
+    A role that had crossed into that tenant is asked about as a principal of it, and so is not let across again.
+    """
+    onward, path, match = case.head, case.path, case.match
+    if onward is None or path is None or match is None:
+        raise Internal("exchange: no onward request")
     route = match.route
     if route.problem:
-        raise Forbidden(f"route: {route.problem}")
+        raise Unready(f"route: {route.problem}")
     if route.reads_body:
         # DESIGN section 7: a door that does not bring the body cannot be used for a route that decides on it.
         raise UnsupportedMedia("exchange: this route decides on the body")
     if not identity.token_sha256 and not route.anonymous:
         raise Forbidden("exchange: the caller has no credential")
-    tenant_id = case.tenant_id = identity.principal.tenant_id
+    case.tenant_id = tenant_id
     case.named_tenants = tuple(named_tenants(route, onward, match.params, None))
     if set(case.named_tenants) - {tenant_id}:
         raise Forbidden("tenant", code=Code.TENANT_MISMATCH)
@@ -160,6 +165,7 @@ def _answer(
     match: Match,
     snapshot: Snapshot,
 ) -> Answered:
+    """Sign the context for the next service, and say where to go with it."""
     now = int(case.received_at)
     service, bound = match.route.service, match.route.changes
     claims = msgspec.structs.replace(
@@ -176,11 +182,11 @@ def _answer(
     )
     addresses = snapshot.services.get(service)
     if not addresses:
-        raise GatewayError("exchange: a service without an address")
+        raise Internal("exchange: a service without an address")
     try:
         signed = snapshot.signer.sign(claims)
     except ContextUnusable as exc:
-        raise GatewayError(f"exchange: {exc}") from None
+        raise Internal(f"exchange: {exc}") from None
     return Answered(
         context=signed,
         service=service,
