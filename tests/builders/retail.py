@@ -6,6 +6,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +30,7 @@ from roles.security_context import (
     new_private_jwk,
     target_hash,
 )
-from services.app import ROUTERS, create_app
+from services.app import create_app
 from services.desk import Backend
 from services.onward import Onward
 from services.seed import sample_store
@@ -63,21 +64,18 @@ class Retail:
     spool: Path
     onward: Onward | None = None
     clock: HandClock = field(default_factory=HandClock)
-    signer: ContextSigner = field(
-        default_factory=lambda: ContextSigner(ISSUER, 60, {"*": new_private_jwk("EdDSA")}, "EdDSA")
-    )
+    private_jwk: str = field(default_factory=new_private_jwk)
     store: Store = field(default_factory=sample_store)
     apps: dict[str, FastAPI] = field(default_factory=dict)
     emitters: dict[str, Emitter] = field(default_factory=dict)
 
+    @cached_property
+    def signer(self) -> ContextSigner:
+        """Signs as the gateway does."""
+        return ContextSigner(ISSUER, 60, {"*": self.private_jwk}, "EdDSA")
+
     def __enter__(self) -> Self:
-        """Start all seven."""
-        for name in ROUTERS:
-            emitter = self.emitters[name] = Emitter(self.spool / f"svc-{name}", f"svc-{name}")
-            backend = Backend(
-                name, self.store, AuditProducer(emitter, service=name), self.clock, self.onward, heartbeat_s=0.05
-            )
-            self.apps[name] = create_app(backend, self.extractor(name))
+        """Start nothing yet: a service starts when it is first asked, a test seldom needs all seven."""
         return self
 
     def __exit__(
@@ -86,6 +84,16 @@ class Retail:
         """Close what was opened."""
         for emitter in self.emitters.values():
             emitter.close()
+
+    def app(self, name: str) -> FastAPI:
+        """One service, started when it was not yet."""
+        if name not in self.apps:
+            emitter = self.emitters[name] = Emitter(self.spool / f"svc-{name}", f"svc-{name}")
+            backend = Backend(
+                name, self.store, AuditProducer(emitter, service=name), self.clock, self.onward, heartbeat_s=0.05
+            )
+            self.apps[name] = create_app(backend, self.extractor(name))
+        return self.apps[name]
 
     def extractor(self, service: str) -> SecurityContextExtractor:
         """Of one service, believing this signer."""
@@ -133,7 +141,7 @@ class Retail:
 
     def client(self, service: str) -> httpx.AsyncClient:
         """An HTTP client of one service, without a context."""
-        transport = httpx.ASGITransport(self.apps[service], raise_app_exceptions=False)
+        transport = httpx.ASGITransport(self.app(service), raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url=f"http://{service}")
 
     async def ask(self, service: str, method: str, path: str, body: Any = None, **who: Any) -> httpx.Response:
@@ -150,6 +158,7 @@ class Retail:
 
     async def events(self, service: str) -> list[AuditEvent]:
         """What the service has recorded, in order; its emitter is closed first, so that everything is on disk."""
+        self.app(service)
         await self.emitters[service].aclose()
         folder = self.spool / f"svc-{service}"
         return [decode(record) for name in segments(folder) for record in contents(folder / name.text()).records]

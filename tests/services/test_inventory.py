@@ -88,7 +88,7 @@ async def test_stock_is_listed(retail: Retail) -> None:
 
 async def test_the_stream_tells_movements_as_they_happen_and_that_it_lives(retail: Retail) -> None:
     """A watcher gets each movement of its own tenant as an event, and a comment when there was none for a while."""
-    backend = retail.apps["inventory"].state.backend
+    backend = retail.app("inventory").state.backend
     watching = _stream(Desk(None, retail.store.tenant("acme"), NOON, backend))  # type: ignore[arg-type] # never asked
     assert await anext(watching) == b": watching\n\n"
     assert await anext(watching) == b": still here\n\n"

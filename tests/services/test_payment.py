@@ -89,7 +89,7 @@ async def test_refunds_that_race_never_exceed_what_was_paid(retail: Retail) -> N
     assert (await retail.ask("payment", "GET", "/payments/intents/pi-1001")).json()["refunded"] == 63_380 // 3 * 3
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(amounts=st.lists(st.integers(1, 40_000), max_size=8))
 async def test_no_sequence_of_refunds_exceeds_what_was_paid(retail: Retail, amounts: list[int]) -> None:
     """Whatever is asked for, in whatever order, the sum given back never exceeds the payment."""
