@@ -15,10 +15,11 @@ from typing import NamedTuple
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from audit.codec import encode
+from audit.codec import encode, timestamp
 from audit.commit import GroupCommit
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Producer, Redaction
+from audit.fold import FoldKey, Folds
 from audit.ids import EventIds
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
@@ -73,6 +74,7 @@ class Emitter:
         self._metrics = metrics or EmitMetrics(CollectorRegistry())
         self._now_ns = now_ns
         self._ids = EventIds(now_ns)
+        self._folds = Folds()
         self.producer_id = producer_id
         try:
             make(folder)
@@ -171,9 +173,23 @@ class Emitter:
         except TimeoutError as exc:
             raise SpoolUnavailable("the disk is too slow") from exc
 
-    def fold_metric(self, count: int) -> None:
-        """Count refusals that share a record."""
-        self._metrics.folded.inc(count)
+    def emit_folded(self, key: FoldKey, trace_id: str | None, make: Callable[[Stamp], AuditEvent]) -> None:
+        """Record a refusal of an unknown caller, together with those like it.
+
+        Args:
+            key: What makes them alike.
+            trace_id: Of this refusal.
+            make: Makes the record; called for the first of a fold only. Call `emit_due` about every second.
+        """
+        if self._folds.count(key, timestamp(self._now_ns()), trace_id):
+            self._metrics.folded.inc()
+        else:
+            self._folds.open(key, make(self.stamp()), time.monotonic())
+
+    def emit_due(self, *, everything: bool = False) -> None:
+        """Emit the folded records whose second is over."""
+        for event in self._folds.due(time.monotonic(), everything=everything):
+            self.emit(event)
 
     def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
         """Write everything, write the end mark, give the folder up. Blocks; harmless when repeated.
@@ -183,11 +199,12 @@ class Emitter:
         """
         if self._lock < 0:
             return True
+        self.emit_due(everything=True)
         clean = self._commit.close(timeout_s)
         if clean:
             self._counter.close()
-        os.close(self._lock)
-        self._lock = -1
+            os.close(self._lock)
+            self._lock = -1
         return clean
 
     async def aclose(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:

@@ -104,11 +104,17 @@ class KafkaWriter:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        with suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), _STOP_S)
-            return
-        # It waits for a broker that does not answer: end its sender and its connections ourselves.
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(_STOP_S):
-                await producer._sender.close()  # noqa: SLF001  # there is no public way
-                await producer.client.close()
+        stopping = asyncio.ensure_future(producer.stop())
+        done, _ = await asyncio.wait([stopping], timeout=_STOP_S)
+        for task in done:
+            with suppress(KafkaError, OSError):
+                task.result()
+        if not done:
+            # It waits for a broker that does not answer: end its sender and its connections ourselves.
+            stopping.cancel()
+            with suppress(asyncio.CancelledError, KafkaError, OSError):
+                await stopping
+            with suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(_STOP_S):
+                    await producer._sender.close()  # noqa: SLF001  # there is no public way
+                    await producer.client.close()
