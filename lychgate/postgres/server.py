@@ -61,6 +61,10 @@ class PostgresServer:
         sync: False only for tests: initdb does not wait for the disk.
         ready_within_s: Recovery after a crash may take long; beyond this it has failed.
         clock: For dated names.
+
+    Attributes:
+        port: Where it listens, once started.
+        place: Where it lives, once started.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._password = ""
         self.port = port
+        self.place: Place | None = None
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -125,7 +130,7 @@ class PostgresServer:
             StateBusy: Another live process runs this folder.
             PostgresFailed: It does not start; the message ends with its last words.
         """
-        place = find_place(self._folder, self._say, elsewhere=self._elsewhere, clock=self._clock)
+        self.place = place = find_place(self._folder, self._say, elsewhere=self._elsewhere, clock=self._clock)
         self._hold(place.folder)
         try:
             self._bring_up(place)
