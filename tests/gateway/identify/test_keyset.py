@@ -96,7 +96,6 @@ def test_entries_that_are_no_keys(entry: object) -> None:
         "<html>",
         json.dumps({"keys": [_published(use="enc")]}),
         '{"keys":[],"keys":[]}',
-        json.dumps({"keys": [{}] * (MAX_KEYS + 1)}),
         "[" * 10_000,
         "\ud800",
     ],
@@ -105,6 +104,14 @@ def test_what_is_no_set_is_refused_whole(text: str) -> None:
     """Not a JWK Set, one with a doubtful text, too large, or with not one key to use."""
     with pytest.raises(KeySetRefused):
         read_key_set(text, "partner")
+
+
+def test_a_set_has_a_size() -> None:
+    """As many keys as the limit are read, one more is refused before any of them is."""
+    many = [GOOD.public(kid=f"k{number}") for number in range(MAX_KEYS + 1)]
+    assert len(read_key_set(jwks(*many[:-1]), "partner").keys) == MAX_KEYS
+    with pytest.raises(KeySetRefused, match="too many keys"):
+        read_key_set(jwks(*many), "partner")
 
 
 def test_an_empty_set_withdraws_every_key() -> None:
