@@ -59,6 +59,7 @@ class KafkaSettings(_Section):
     dead_letter_topic: str = Field(DEAD_LETTER_TOPIC, description="Where records go that cannot become rows.")
     group_id: str = Field("lychgate-audit-store", description="The consumers of one store.")
     deadline_s: float = Field(10.0, gt=0, description="Our own deadline on a batch; the client has none.")
+    consumer_metrics_port: int | None = Field(None, gt=0, lt=65536, description="Where the consumer's metrics are.")
     batch_bytes: int = Field(524_288, ge=524_288, le=1_000_000, description="Largest batch for one partition.")
 
 

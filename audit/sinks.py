@@ -48,6 +48,14 @@ class Sink(Protocol):
         """
         ...
 
+    async def ping(self) -> None:
+        """Ask whether it is there: what readiness needs to know.
+
+        Raises:
+            SinkUnavailable: not now.
+        """
+        ...
+
     async def close(self) -> None:
         """Give up what is held. Never hangs."""
         ...
@@ -70,6 +78,10 @@ class StoreSink:
         await self._store.report(
             [(mark.producer, mark.epoch, DIRECT_LANE, 1, mark.at_ms, mark.ended) for mark in marks]
         )
+
+    async def ping(self) -> None:
+        """See `Sink`."""
+        await self._store.ping()
 
     async def close(self) -> None:
         """See `Sink`."""

@@ -33,6 +33,14 @@ class KafkaSink:
         """
         await self._writer.send(watermark_messages(marks, await self._writer.partitions()))
 
+    async def ping(self) -> None:
+        """Ask the broker for the topic.
+
+        Raises:
+            SinkUnavailable: it does not answer.
+        """
+        await self._writer.partitions()
+
     async def close(self) -> None:
         """Give the producer up. Never hangs."""
         await self._writer.close()

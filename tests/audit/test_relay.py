@@ -17,8 +17,8 @@ from audit.relay import Relay
 from audit.sinks import StoreSink, Watermark
 from audit.spool.segment import segments
 from audit.store import Store
-from tests.audit.conftest import StoreLogins
 from tests.builders.audit import make_event
+from tests.servers.postgres import Logins
 
 
 class ListSink:
@@ -44,6 +44,9 @@ class ListSink:
         if self.down:
             raise SinkUnavailable("down")
         self.marks += marks
+
+    async def ping(self) -> None:
+        """See `Sink`."""
 
     async def close(self) -> None:
         """See `Sink`."""
@@ -71,16 +74,16 @@ def stamped(emitter: Emitter, **fields: object) -> AuditEvent:
     return make_event(event_id=stamp.event_id, producer=stamp.producer, **fields)
 
 
-async def test_what_is_emitted_becomes_rows(tmp_path: Path, logins: StoreLogins) -> None:
+async def test_what_is_emitted_becomes_rows(tmp_path: Path, migrated_database: Logins) -> None:
     """Buffered and durable records of two producers arrive in the store, once, while the producers go on."""
     one, two = Emitter(tmp_path / "one", "one"), Emitter(tmp_path / "two", "two")
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     relay = Relay(tmp_path, StoreSink(store))
     task = asyncio.ensure_future(relay.run())
     for _ in range(50):
         one.emit(stamped(one))
         await two.emit_durable(stamped(two))
-    connection = await asyncpg.connect(logins.owner)
+    connection = await asyncpg.connect(migrated_database.owner)
 
     async def arrived() -> bool:
         return await connection.fetchval("SELECT count(*) FROM audit_events") == 100  # type: ignore[no-any-return]

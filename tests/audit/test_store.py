@@ -13,15 +13,15 @@ from audit.errors import Fenced, SinkUnavailable, WrongRole
 from audit.event import AuditEvent, Phase, Severity
 from audit.ids import EventIds
 from audit.store import Offset, Store
-from tests.audit.conftest import StoreLogins
 from tests.builders.audit import make_event
+from tests.servers.postgres import Logins
 
 IDS = EventIds()
 
 
-async def rows(logins: StoreLogins, query: str, *args: object) -> list[asyncpg.Record]:
+async def rows(migrated_database: Logins, query: str, *args: object) -> list[asyncpg.Record]:
     """What the owner sees."""
-    connection = await asyncpg.connect(logins.owner)
+    connection = await asyncpg.connect(migrated_database.owner)
     try:
         return list(await connection.fetch(query, *args))
     finally:
@@ -33,14 +33,14 @@ def event(**fields: object) -> AuditEvent:
     return make_event(event_id=IDS.next(), **fields)
 
 
-async def test_events_become_rows(logins: StoreLogins) -> None:
+async def test_events_become_rows(migrated_database: Logins) -> None:
     """Every typed column and the whole body are stored."""
     given = event(tenant_id="acme", severity=Severity.SECURITY)
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     written = await store.write([encode(given)])
     await store.close()
     assert (written.rows, written.duplicates, written.conflicts, list(written.dead)) == (1, 0, 0, [])
-    [row] = await rows(logins, "SELECT * FROM audit_events")
+    [row] = await rows(migrated_database, "SELECT * FROM audit_events")
     assert str(row["event_id"]) == given.event_id
     assert row["tenant_id"] == "acme"
     assert row["severity"] == 5
@@ -53,44 +53,44 @@ async def test_events_become_rows(logins: StoreLogins) -> None:
     assert msgspec.json.decode(row["body"], type=AuditEvent) == given
 
 
-async def test_the_same_record_again_is_a_duplicate(logins: StoreLogins) -> None:
+async def test_the_same_record_again_is_a_duplicate(migrated_database: Logins) -> None:
     """A record that is there already changes nothing, in one batch and over two."""
     payload = encode(event())
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     first = await store.write([payload, payload])
     second = await store.write([payload, encode(event())])
     await store.close()
     assert (first.rows, first.duplicates) == (1, 1)
     assert (second.rows, second.duplicates, second.conflicts) == (1, 1, 0)
-    assert len(await rows(logins, "SELECT 1 FROM audit_events")) == 2
+    assert len(await rows(migrated_database, "SELECT 1 FROM audit_events")) == 2
 
 
-async def test_another_content_under_the_same_key_is_kept_apart(logins: StoreLogins) -> None:
+async def test_another_content_under_the_same_key_is_kept_apart(migrated_database: Logins) -> None:
     """A conflict is counted and kept, in one batch and over two; the first content stands."""
     given = event(action="order:read")
     forged = msgspec.structs.replace(given, action="order:delete")
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     first = await store.write([encode(given), encode(forged)])
     second = await store.write([encode(forged)])
     await store.close()
     assert (first.rows, first.conflicts) == (1, 1)
     assert (second.rows, second.conflicts, second.duplicates) == (0, 1, 0)
-    [row] = await rows(logins, "SELECT action FROM audit_events")
+    [row] = await rows(migrated_database, "SELECT action FROM audit_events")
     assert row["action"] == "order:read"
-    [apart] = await rows(logins, "SELECT payload FROM audit_conflicts")
+    [apart] = await rows(migrated_database, "SELECT payload FROM audit_conflicts")
     assert b"order:delete" in apart["payload"]
 
 
-async def test_two_phases_of_an_event_are_two_rows(logins: StoreLogins) -> None:
+async def test_two_phases_of_an_event_are_two_rows(migrated_database: Logins) -> None:
     """The dedupe key is the id together with the phase."""
     decided = event(phase=Phase.DECIDED)
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     written = await store.write([encode(decided), encode(msgspec.structs.replace(decided, phase=Phase.COMPLETED))])
     await store.close()
     assert (written.rows, written.conflicts) == (2, 0)
 
 
-async def test_poison_is_set_apart_and_the_rest_goes_on(logins: StoreLogins) -> None:
+async def test_poison_is_set_apart_and_the_rest_goes_on(migrated_database: Logins) -> None:
     """Each kind of record that cannot become a row ends in the dead letters with its reason; the good ones are rows."""
     ahead = EventIds(lambda: int((datetime.now(UTC) + timedelta(minutes=6)).timestamp() * 1e9)).next()
     ancient = EventIds(lambda: 1_000_000_000_000_000_000).next()
@@ -104,7 +104,7 @@ async def test_poison_is_set_apart_and_the_rest_goes_on(logins: StoreLogins) -> 
         encode(event(tenant_id="")),
         encode(event()),
     ]
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     written = await store.write(batch)
     await store.write(batch)
     await store.close()
@@ -112,41 +112,41 @@ async def test_poison_is_set_apart_and_the_rest_goes_on(logins: StoreLogins) -> 
     assert sorted(letter.reason for letter in written.dead) == [
         "malformed", "out_of_range", "out_of_range", "schema", "schema", "schema",
     ]  # fmt: skip
-    assert len(await rows(logins, "SELECT 1 FROM audit_dead_letters")) == 6
+    assert len(await rows(migrated_database, "SELECT 1 FROM audit_dead_letters")) == 6
 
 
-async def test_a_row_the_database_refuses_is_found_by_halving(logins: StoreLogins) -> None:
+async def test_a_row_the_database_refuses_is_found_by_halving(migrated_database: Logins) -> None:
     """One refused row among many is set apart alone, at any place in the batch."""
-    connection = await asyncpg.connect(logins.owner)
+    connection = await asyncpg.connect(migrated_database.owner)
     await connection.execute("ALTER TABLE audit_events ADD CHECK (action <> 'refused')")
     await connection.close()
     for place in (0, 3, 8):
         events = [event() for _ in range(9)]
         events[place] = event(action="refused")
-        store = Store(logins.writer)
+        store = Store(migrated_database.writer)
         written = await store.write([encode(each) for each in events])
         await store.close()
         assert written.rows == 8
         assert [letter.reason for letter in written.dead] == ["refused"]
 
 
-async def test_odd_text_is_stored(logins: StoreLogins) -> None:
+async def test_odd_text_is_stored(migrated_database: Logins) -> None:
     """A NUL, an emoji and a very long id neither fail the batch nor get lost."""
     given = event(details={"a\0b": "x\0y", "emoji": "\U0001f6d2", "number": 1e300, "small": 1e-7, "whole": 2.0})
     long = event(resource=msgspec.convert({"type": "Order", "id": "x" * 9000}, type(given.resource)))
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     written = await store.write([encode(given), encode(long)])
     again = await store.write([encode(given), encode(long)])
     await store.close()
     assert (written.rows, list(written.dead)) == (2, [])
     assert again.duplicates == 2
-    for row in await rows(logins, "SELECT body, payload_hash FROM audit_events"):
+    for row in await rows(migrated_database, "SELECT body, payload_hash FROM audit_events"):
         assert digest(row["body"].encode()) == row["payload_hash"]
 
 
-async def test_offsets_move_with_the_rows_or_not_at_all(logins: StoreLogins) -> None:
+async def test_offsets_move_with_the_rows_or_not_at_all(migrated_database: Logins) -> None:
     """A consumer that was superseded writes nothing: its epoch is fenced."""
-    old, new = Store(logins.writer), Store(logins.writer)
+    old, new = Store(migrated_database.writer), Store(migrated_database.writer)
     [mine] = await old.claim("topic", [0], "group")
     assert mine.next_offset == 0
     moved = Offset("topic", 0, "group", 1, mine.epoch)
@@ -155,39 +155,42 @@ async def test_offsets_move_with_the_rows_or_not_at_all(logins: StoreLogins) -> 
     assert (theirs.next_offset, theirs.epoch) == (1, mine.epoch + 1)
     with pytest.raises(Fenced):
         await old.write([encode(event())], offsets=[Offset("topic", 0, "group", 2, mine.epoch)])
-    assert len(await rows(logins, "SELECT 1 FROM audit_events")) == 1
+    assert len(await rows(migrated_database, "SELECT 1 FROM audit_events")) == 1
     await new.write([encode(event())], offsets=[Offset("topic", 0, "group", 2, theirs.epoch)])
-    assert len(await rows(logins, "SELECT 1 FROM audit_events")) == 2
+    assert len(await rows(migrated_database, "SELECT 1 FROM audit_events")) == 2
     await old.close()
     await new.close()
 
 
-async def test_the_store_comes_back_after_its_connection_was_cut(logins: StoreLogins) -> None:
+async def test_the_store_comes_back_after_its_connection_was_cut(migrated_database: Logins) -> None:
     """A failure is a retriable error, and the next call works on a new connection."""
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     await store.write([encode(event())])
-    await rows(logins, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'audit_writer'"
-                       " AND datname = current_database()")  # fmt: skip
+    await rows(
+        migrated_database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE usename = 'audit_writer' AND datname = current_database()",
+    )
     with suppress(SinkUnavailable):  # unless the driver has noticed already
         await store.write([encode(event())])
     assert (await store.write([encode(event())])).rows == 1
     await store.close()
 
 
-async def test_a_login_that_may_do_more_is_refused(logins: StoreLogins) -> None:
+async def test_a_login_that_may_do_more_is_refused(migrated_database: Logins) -> None:
     """The owner's login is not used for writing, however well it would work."""
-    store = Store(logins.owner)
+    store = Store(migrated_database.owner)
     with pytest.raises(WrongRole, match="superuser"):
         await store.write([encode(event())])
     await store.close()
 
 
-async def test_watermarks_make_complete_through(logins: StoreLogins) -> None:
+async def test_watermarks_make_complete_through(migrated_database: Logins) -> None:
     """`complete_through` is the least watermark of those that have not ended; a killed one's next epoch replaces it."""
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
 
     async def complete_through() -> float | None:
-        [row] = await rows(logins, "SELECT extract(epoch FROM audit_complete_through())::float8 AS at")
+        [row] = await rows(migrated_database, "SELECT extract(epoch FROM audit_complete_through())::float8 AS at")
         return row["at"]  # type: ignore[no-any-return]
 
     assert await complete_through() is None
@@ -203,7 +206,10 @@ async def test_watermarks_make_complete_through(logins: StoreLogins) -> None:
     assert await complete_through() == 0
     await store.report([("c", 1, 1, 2, 11_000, False)])
     assert await complete_through() == 11
-    [gone] = await rows(logins, "SELECT audit_producer_gone('b', 1) AS b1, audit_producer_gone('b', 2) AS b2,"
-                                " audit_producer_gone('a', 1) AS a1, audit_producer_gone('x', 1) AS x1")  # fmt: skip
+    [gone] = await rows(
+        migrated_database,
+        "SELECT audit_producer_gone('b', 1) AS b1, audit_producer_gone('b', 2) AS b2,"
+        " audit_producer_gone('a', 1) AS a1, audit_producer_gone('x', 1) AS x1",
+    )
     assert tuple(gone.values()) == (True, False, True, False)
     await store.close()

@@ -16,9 +16,9 @@ from audit.kafka.producer import KafkaSink
 from audit.kafka.writer import KafkaWriter
 from audit.relay import Relay
 from audit.store import Store
-from tests.audit.conftest import StoreLogins
 from tests.audit.mock_kafka import MockKafka, mock_kafka
 from tests.audit.test_relay import stamped, until
+from tests.servers.postgres import Logins
 
 TOPIC, DEAD = "audit.events.v1", "audit.events.v1.dlq"
 
@@ -47,9 +47,9 @@ async def running(*coroutines: object) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def consumer(broker: MockKafka, logins: StoreLogins) -> AsyncIterator[Consumer]:
+async def consumer(broker: MockKafka, migrated_database: Logins) -> AsyncIterator[Consumer]:
     """A consumer with a store of its own."""
-    store = Store(logins.writer)
+    store = Store(migrated_database.writer)
     made = Consumer(
         broker.bootstrap_servers, store, topic=TOPIC, dead_letter_topic=DEAD, group_id="store", deadline_s=3.0
     )
@@ -64,14 +64,14 @@ async def count(connection: "asyncpg.Connection[asyncpg.Record]", table: str = "
 
 
 async def test_emitted_records_pass_the_broker_into_the_store_exactly_once(
-    tmp_path: Path, logins: StoreLogins, broker: MockKafka
+    tmp_path: Path, migrated_database: Logins, broker: MockKafka
 ) -> None:
     """Records of two tenants pass all stages; watermarks follow; a late copy adds nothing."""
     emitter = Emitter(tmp_path / "p", "p")
     sink = KafkaSink(broker.bootstrap_servers, TOPIC, deadline_s=3.0)
     relay = Relay(tmp_path, sink)
-    connection = await asyncpg.connect(logins.owner)
-    async with consumer(broker, logins), running(relay.run()):
+    connection = await asyncpg.connect(migrated_database.owner)
+    async with consumer(broker, migrated_database), running(relay.run()):
         for number in range(60):
             await emitter.emit_durable(stamped(emitter, tenant_id=("acme", "globex")[number % 2]))
 
@@ -82,7 +82,7 @@ async def test_emitted_records_pass_the_broker_into_the_store_exactly_once(
     await emitter.aclose()
     (tmp_path / "p" / "cursor-kafka.json").unlink(missing_ok=True)  # a lost cursor sends everything again
     relay = Relay(tmp_path, sink)
-    async with consumer(broker, logins):
+    async with consumer(broker, migrated_database):
         assert await relay.flush(10)
 
         async def ended() -> bool:
@@ -95,13 +95,15 @@ async def test_emitted_records_pass_the_broker_into_the_store_exactly_once(
     await connection.close()
 
 
-async def test_a_broker_that_was_away_costs_nothing(tmp_path: Path, logins: StoreLogins, broker: MockKafka) -> None:
+async def test_a_broker_that_was_away_costs_nothing(
+    tmp_path: Path, migrated_database: Logins, broker: MockKafka
+) -> None:
     """While the broker is down records wait on disk; nothing hangs; when it is back they arrive once."""
     emitter = Emitter(tmp_path / "p", "p")
     sink = KafkaSink(broker.bootstrap_servers, TOPIC, deadline_s=1.0)
     relay = Relay(tmp_path, sink, backoff_max_s=0.2)
-    connection = await asyncpg.connect(logins.owner)
-    async with consumer(broker, logins), running(relay.run()):
+    connection = await asyncpg.connect(migrated_database.owner)
+    async with consumer(broker, migrated_database), running(relay.run()):
         await emitter.emit_durable(stamped(emitter))
 
         async def rows(number: int) -> bool:
@@ -120,12 +122,12 @@ async def test_a_broker_that_was_away_costs_nothing(tmp_path: Path, logins: Stor
     await connection.close()
 
 
-async def test_poison_goes_to_the_dead_letter_topic(logins: StoreLogins, broker: MockKafka) -> None:
+async def test_poison_goes_to_the_dead_letter_topic(migrated_database: Logins, broker: MockKafka) -> None:
     """What cannot become a row goes to the other topic with its reason, and its partition goes on."""
     writer = KafkaWriter(broker.bootstrap_servers, TOPIC, deadline_s=3.0, batch_bytes=524_288)
     await writer.send([Message(None, b"poison", [], 1), Message(None, b"\xff", [("ce_type", b"audit.watermark")], 1)])
-    connection = await asyncpg.connect(logins.owner)
-    async with consumer(broker, logins):
+    connection = await asyncpg.connect(migrated_database.owner)
+    async with consumer(broker, migrated_database):
 
         async def passed() -> bool:
             return await connection.fetchval("SELECT max(next_offset) FROM audit_consumer_offsets") == 2  # type: ignore[no-any-return]
@@ -143,15 +145,15 @@ async def test_poison_goes_to_the_dead_letter_topic(logins: StoreLogins, broker:
 
 
 async def test_a_consumer_that_was_superseded_rejoins_and_nothing_is_read_twice(
-    tmp_path: Path, logins: StoreLogins, broker: MockKafka
+    tmp_path: Path, migrated_database: Logins, broker: MockKafka
 ) -> None:
     """When somebody else has claimed its partitions it is fenced, claims anew, and goes on at the store's offsets."""
     # One member at a time: the mock's group coordinator cannot rebalance two aiokafka members (SyncGroup is refused).
     emitter = Emitter(tmp_path / "p", "p")
     sink = KafkaSink(broker.bootstrap_servers, TOPIC, deadline_s=3.0)
     relay = Relay(tmp_path, sink)
-    other = Store(logins.writer)
-    connection = await asyncpg.connect(logins.owner)
+    other = Store(migrated_database.writer)
+    connection = await asyncpg.connect(migrated_database.owner)
     sent = 0
 
     async def send(number: int) -> None:
@@ -164,7 +166,7 @@ async def test_a_consumer_that_was_superseded_rejoins_and_nothing_is_read_twice(
         return await count(connection) == sent
 
     async with running(relay.run()):
-        async with consumer(broker, logins) as first:
+        async with consumer(broker, migrated_database) as first:
             await send(20)
             await until(all_there, 30)
             before = first.assigned
@@ -173,7 +175,7 @@ async def test_a_consumer_that_was_superseded_rejoins_and_nothing_is_read_twice(
                 assert offset.next_offset > 0
             await send(20)
             await until(all_there, 60)
-        async with consumer(broker, logins):
+        async with consumer(broker, migrated_database):
             await send(20)
             await until(all_there, 60)
     epochs = await connection.fetch("SELECT epoch FROM audit_consumer_offsets")

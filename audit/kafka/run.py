@@ -1,0 +1,71 @@
+"""The consumer as a process: what `lychgate consumer` runs."""
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+
+import structlog
+from prometheus_client import CollectorRegistry, start_http_server
+
+from audit.errors import WrongRole
+from audit.kafka.consumer import Consumer
+from audit.metrics import IngestMetrics
+from audit.settings import AuditSettings, StoreSettings
+from audit.store import Store
+
+_OK = 0
+_CONFIGURATION = 2
+
+_log = structlog.get_logger("audit.consumer")
+
+
+def run(audit: AuditSettings, store: StoreSettings) -> int:
+    """Consume until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0, or 2 if the configuration does not hold.
+    """
+    servers = audit.kafka.bootstrap_servers
+    if servers is None:
+        sys.stderr.write(
+            "audit.kafka.bootstrap_servers is not set: without a broker the gateway writes the store itself"
+            " and there is nothing to consume\n"
+        )
+        return _CONFIGURATION
+    try:
+        asyncio.run(_consume(servers, audit, store))
+    except (WrongRole, OSError) as exc:
+        sys.stderr.write(f"{exc}
+")
+        return _CONFIGURATION
+    return _OK
+
+
+async def _consume(servers: str, audit: AuditSettings, store_settings: StoreSettings) -> None:
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    if audit.kafka.consumer_metrics_port is not None:
+        start_http_server(audit.kafka.consumer_metrics_port, addr="127.0.0.1", registry=registry)
+    store = Store(store_settings.dsn(store_settings.writer), metrics=metrics)
+    consumer = Consumer(
+        servers,
+        store,
+        topic=audit.kafka.topic,
+        dead_letter_topic=audit.kafka.dead_letter_topic,
+        group_id=audit.kafka.group_id,
+        deadline_s=audit.kafka.deadline_s,
+        batch_bytes=audit.kafka.batch_bytes,
+        metrics=metrics,
+    )
+    task = asyncio.ensure_future(consumer.run())
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, task.cancel)
+    _log.info("audit_consumer_started", topic=audit.kafka.topic, group_id=audit.kafka.group_id)
+    try:
+        with suppress(asyncio.CancelledError):
+            await task
+    finally:
+        await store.close()
+    _log.info("audit_consumer_stopped")

@@ -1,0 +1,354 @@
+"""Tests of `audit.emit`: what an emitter promises, and what is left when it is killed."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from audit.codec import decode
+from audit.emit import Emitter
+from audit.errors import SpoolBusy, SpoolUnavailable
+from audit.event import AuditEvent, Producer
+from audit.fold import FoldKey
+from audit.limits import SpoolLimits
+from audit.metrics import EmitMetrics
+from audit.ranges import RangeSet
+from audit.redact import WriteRedactor
+from audit.spool.folder import peek
+from audit.spool.segment import LOSS, contents, segments
+from tests.audit.test_relay import ListSink, Relay, stamped
+from tests.builders.audit import make_event
+
+ROOT = Path(__file__).parents[2]
+
+
+def on_disk(folder: Path) -> list[AuditEvent]:
+    """Everything in the folder's segments."""
+    return [decode(payload) for name in segments(folder) for payload in contents(folder / name.text()).records]
+
+
+def losses(events: list[AuditEvent]) -> list[dict[str, object]]:
+    """The details of the loss records among events."""
+    return [event.details or {} for event in events if event.event_type == LOSS]
+
+
+def wait_until_written(folder: Path, count: int) -> None:
+    """Poll until so many records are on disk."""
+    deadline = time.monotonic() + 5
+    while len(on_disk(folder)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+async def test_a_durable_record_is_on_disk_when_the_future_is_done(emitter: Emitter, tmp_path: Path) -> None:
+    """When `emit_durable` returns, another process can read the record."""
+    event = stamped(emitter)
+    await emitter.emit_durable(event)
+    assert on_disk(tmp_path / "spool" / "test") == [event]
+
+
+async def test_a_buffered_record_is_written_within_50_ms(emitter: Emitter, tmp_path: Path) -> None:
+    """Nobody waits for a buffered record, and it is on disk soon after."""
+    event = stamped(emitter)
+    began = time.monotonic()
+    assert emitter.emit(event)
+    wait_until_written(tmp_path / "spool" / "test", 1)
+    assert time.monotonic() - began < 0.5  # 50 ms and the scheduling of a busy machine
+
+
+async def test_records_from_threads_are_taken(emitter: Emitter, tmp_path: Path) -> None:
+    """A service's worker threads may emit and wait."""
+    await asyncio.gather(*(asyncio.to_thread(emitter.emit_and_wait, stamped(emitter)) for _ in range(20)))
+    assert len(on_disk(tmp_path / "spool" / "test")) == 20
+
+
+def test_ids_and_numbers_rise(emitter: Emitter) -> None:
+    """Ids sort as they were taken; numbers begin at 1 and have no holes."""
+    stamps = [emitter.stamp() for _ in range(5000)]
+    ids = [stamp.event_id for stamp in stamps]
+    assert ids == sorted(set(ids))
+    assert [stamp.producer for stamp in stamps] == [Producer("test", 1, number) for number in range(1, 5001)]
+
+
+def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
+    """Folder and files are not readable by others, whatever the umask."""
+    before = os.umask(0)
+    try:
+        emitter = Emitter(tmp_path / "p", "p")
+        emitter.emit(stamped(emitter))
+        emitter.close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "p").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "p").iterdir()} == {0o600}
+
+
+def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:
+    """Two emitters cannot share a folder; the error names the process."""
+    first = Emitter(tmp_path / "p", "p")
+    with pytest.raises(SpoolBusy, match=f"pid {os.getpid()}"):
+        Emitter(tmp_path / "p", "p", limits=SpoolLimits(lock_wait_s=0.05))
+    first.close()
+    Emitter(tmp_path / "p", "p").close()
+
+
+def test_a_clean_stop_leaves_an_end_mark_and_the_next_epoch_begins(tmp_path: Path) -> None:
+    """Everything queued is written at close, the epoch ends, and numbers begin anew in the next."""
+    first = Emitter(tmp_path / "p", "p")
+    for _ in range(100):
+        first.emit(stamped(first))
+    assert first.close()
+    assert first.close()
+    view = peek(tmp_path / "p")
+    assert view is not None
+    assert (view.epoch, view.seq, view.ended) == (1, 100, True)
+    second = Emitter(tmp_path / "p", "p")
+    assert not second.predecessor_lost
+    assert second.producer() == Producer("p", 2, 1)
+    second.close()
+    events = on_disk(tmp_path / "p")
+    assert len([event for event in events if event.producer.epoch == 1]) == 100
+    assert losses(events) == [
+        {"producer": "p", "epoch": 2, "missing": [[1, 1]], "count": 1, "reason": "unwritten"}
+    ]  # the number that was taken last
+
+
+@pytest.mark.parametrize("guarantee", ["durable", "buffered"])
+async def test_a_killed_producer_loses_nothing_it_was_promised(tmp_path: Path, guarantee: str) -> None:
+    """After SIGKILL every acked record is delivered, and the loss record names exactly the numbers that are missing."""
+    folder = tmp_path / "child"
+    for epoch in (1, 2):
+        child = subprocess.Popen(  # noqa: ASYNC220  # it is killed before anything else happens
+            [sys.executable, "-m", "tests.audit.child", str(folder), guarantee], stdout=subprocess.PIPE, cwd=ROOT
+        )
+        assert child.stdout is not None
+        said = [child.stdout.readline() for _ in range(300)]
+        os.kill(child.pid, signal.SIGKILL)
+        said += child.stdout.read().splitlines(keepends=True)
+        child.stdout.close()
+        child.wait()
+        words = [line.split() for line in said if line.endswith(b"\n")]
+        numbers = {int(number) for _, number in words}
+        acked = {int(number) for word, number in words if word == b"acked"}
+        view = peek(folder)
+        assert view is not None
+        assert (view.epoch, view.ended) == (epoch, False)
+        assert view.seq >= max(numbers)
+
+        # Either the next owner takes over or, if there is none, the relay.
+        sink = ListSink()
+        relay = Relay(tmp_path, sink, adopt_after_s=0.0 if epoch == 1 else 3600.0)
+        if epoch == 2:
+            successor = Emitter(folder, "child")
+            assert successor.predecessor_lost == RangeSet(
+                (first, last)
+                for first, last in losses(on_disk(folder))[-1]["missing"]  # type: ignore[attr-defined]
+            )
+            await successor.aclose()
+        assert await relay.flush(20)
+        assert segments(folder) == []
+        delivered = {event.producer.seq for event in sink.events if event.producer.epoch == epoch} - {0}
+        assert acked <= delivered
+        missing = set(range(1, view.seq + 1)) - delivered
+        reported = losses([event for event in sink.events if event.producer.epoch == epoch])
+        if missing:
+            [loss] = reported
+            assert loss["reason"] == "killed"
+            assert loss["count"] == len(missing)
+            spans = msgspec.convert(loss["missing"], list[tuple[int, int]])
+            assert {number for first, last in spans for number in range(first, last + 1)} == missing
+        else:
+            assert reported == []
+
+
+def full(limits: SpoolLimits, folder: Path, tenant: str, *, durable: bool) -> int:
+    """How many records of a tenant fit until one is refused."""
+    emitter = Emitter(folder, "p", limits=limits)
+    count = 0
+    try:
+        while count < 10_000:
+            event = stamped(emitter, tenant_id=tenant)
+            if durable:
+                try:
+                    emitter.emit_and_wait(event)
+                except SpoolUnavailable:
+                    return count
+            elif not emitter.emit(event):
+                return count
+            count += 1
+    finally:
+        emitter.close()
+    raise AssertionError("the spool never filled")
+
+
+def test_a_full_spool_keeps_room_for_durable_records_and_for_other_tenants(tmp_path: Path) -> None:
+    """Buffered records stop at 80 %, one tenant at 50 %, and a refusal hits only that kind."""
+    limits = SpoolLimits(max_bytes=100_000, segment_bytes=10_000)
+    one = full(limits, tmp_path / "one", "acme", durable=True)
+    no_share = SpoolLimits(max_bytes=100_000, segment_bytes=10_000, tenant_share=1.0)
+    buffered = full(no_share, tmp_path / "two", "acme", durable=False)
+    durable = full(no_share, tmp_path / "three", "acme", durable=True)
+    assert one / durable == pytest.approx(0.5, abs=0.05)
+    assert buffered / durable == pytest.approx(0.8, abs=0.05)
+
+
+async def test_one_tenants_flood_does_not_refuse_another(tmp_path: Path) -> None:
+    """When a tenant has filled its share, another's durable records are still taken."""
+    emitter = Emitter(tmp_path / "p", "p", limits=SpoolLimits(max_bytes=100_000, segment_bytes=10_000))
+
+    async def flood() -> None:
+        while True:
+            await emitter.emit_durable(stamped(emitter, tenant_id="acme"))
+
+    with pytest.raises(SpoolUnavailable, match="tenant_share"):
+        await flood()
+    await emitter.emit_durable(stamped(emitter, tenant_id="globex"))
+    await emitter.aclose()
+
+
+async def test_what_was_shed_is_named_and_space_comes_back(tmp_path: Path) -> None:
+    """Shed numbers stand in an `audit.loss` record; when the relay has freed segments, records are taken again."""
+    registry = CollectorRegistry()
+    limits = SpoolLimits(max_bytes=60_000, segment_bytes=5_000, tenant_share=1.0)
+    emitter = Emitter(tmp_path / "p", "p", limits=limits, metrics=EmitMetrics(registry))
+    taken, shed = 0, 0
+    while not shed:
+        event = stamped(emitter)
+        if emitter.emit(event):
+            taken += 1
+        else:
+            shed = event.producer.seq
+    assert registry.get_sample_value("audit_shed_total", {"reason": "full"}) == 1
+    sink = ListSink()
+    relay = Relay(tmp_path, sink)
+    deadline = time.monotonic() + 10
+    while not emitter.emit(stamped(emitter)):
+        await relay.flush(5)
+        assert time.monotonic() < deadline
+    await emitter.aclose()
+    assert await relay.flush(5)
+    named = RangeSet(
+        (first, last)
+        for loss in losses(sink.events)
+        for first, last in loss["missing"]  # type: ignore[attr-defined]
+    )
+    delivered = RangeSet((event.producer.seq, event.producer.seq) for event in sink.events if event.producer.seq)
+    assert shed in named
+    assert named.without(delivered) == named  # nothing is both delivered and lost
+    everything = RangeSet([*named, *delivered])
+    view = peek(tmp_path / "p")
+    assert view is not None
+    assert list(everything) == [(1, view.seq)]
+
+
+async def test_a_disk_that_refuses_makes_durable_refuse_and_recovers(
+    emitter: Emitter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOSPC: durable records raise, buffered ones are shed and named; when there is room again, all is well."""
+    await emitter.emit_durable(stamped(emitter))
+    real = os.pwrite
+
+    def no_space(fd: int, data: bytes, offset: int) -> int:
+        if offset > 0:
+            real(fd, bytes(data)[:7], offset)  # a short write first, as a real disk does
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("audit.spool.writer.os.pwrite", no_space)
+    with pytest.raises(SpoolUnavailable, match="No space left"):
+        await emitter.emit_durable(stamped(emitter))
+    assert emitter.emit(stamped(emitter))
+    await asyncio.sleep(0.1)
+    monkeypatch.setattr("audit.spool.writer.os.pwrite", real)
+    await emitter.emit_durable(stamped(emitter))
+    await emitter.aclose()
+    events = on_disk(tmp_path / "spool" / "test")
+    assert [event.producer.seq for event in events if event.producer.seq] == [1, 4]
+    [loss] = losses(events)
+    assert (loss["reason"], loss["missing"]) == ("shed", [[2, 3]])
+
+
+async def test_after_a_failed_sync_the_records_are_written_to_a_new_file(
+    emitter: Emitter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file whose sync failed is never synced again; what it held is written anew before anyone is told."""
+    await emitter.emit_durable(stamped(emitter))
+    real = os.fdatasync
+    failed: list[int] = []
+
+    def fails_once(fd: int) -> None:
+        if not failed:
+            failed.append(fd)
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr("audit.spool.writer.os.fdatasync", fails_once)
+    event = stamped(emitter)
+    await emitter.emit_durable(event)
+    assert len(failed) == 1
+    folder = tmp_path / "spool" / "test"
+    assert len(segments(folder)) == 2
+    assert contents(folder / segments(folder)[1].text()).records == [msgspec.json.encode(event)]
+    await emitter.aclose()
+    assert losses(on_disk(folder)) == []
+
+
+async def test_a_waiter_that_was_cancelled_harms_nobody(emitter: Emitter, tmp_path: Path) -> None:
+    """A request that goes away while its record is being synced leaves the record and the others as they are."""
+    futures = [emitter.emit_durable(stamped(emitter)) for _ in range(10)]
+    futures[3].cancel()
+    await asyncio.gather(*(future for index, future in enumerate(futures) if index != 3))
+    assert len(on_disk(tmp_path / "spool" / "test")) == 10
+
+
+async def test_a_record_that_is_too_large_or_odd_keeps_its_metadata(tmp_path: Path) -> None:
+    """Details that are too large, or that no JSON can hold, go; who did what and when stays, and says so."""
+    emitter = Emitter(tmp_path / "p", "p", limits=SpoolLimits(event_bytes=2_000))
+    await emitter.emit_durable(stamped(emitter, details={"much": "x" * 5_000}))
+    await emitter.emit_durable(stamped(emitter, details={"odd": "\ud800"}))
+    await emitter.aclose()
+    for event in on_disk(tmp_path / "p"):
+        assert event.details is None
+        assert event.redaction is not None
+        assert event.redaction.truncated
+        assert event.action == "order:read"
+
+
+async def test_secrets_never_reach_the_disk(tmp_path: Path) -> None:
+    """With a redactor, the bytes on disk do not hold the secret."""
+    emitter = Emitter(tmp_path / "p", "p", redactor=WriteRedactor({}))
+    await emitter.emit_durable(stamped(emitter, details={"card": {"cvv": "s3cr3t-digits"}, "note": "kept"}))
+    await emitter.aclose()
+    assert all(b"s3cr3t-digits" not in file.read_bytes() for file in (tmp_path / "p").iterdir())
+    [event] = on_disk(tmp_path / "p")
+    assert event.details == {"card": {}, "note": "kept"}
+    assert event.redaction is not None
+    assert event.redaction.fields == ("details.card.cvv",)
+
+
+def test_refusals_that_are_alike_share_a_record(tmp_path: Path) -> None:
+    """A hundred alike make one record with the exact count; another code makes another."""
+    emitter = Emitter(tmp_path / "p", "p")
+    for number in range(100):
+        emitter.emit_folded(
+            FoldKey("token_invalid", "10.0.0.0/24", ""),
+            f"trace-{number}",
+            lambda stamp: make_event(event_id=stamp.event_id, producer=stamp.producer, trace_id="trace-0"),
+        )
+    emitter.emit_folded(
+        FoldKey("token_expired", "10.0.0.0/24", ""),
+        "other",
+        lambda stamp: make_event(event_id=stamp.event_id, producer=stamp.producer),
+    )
+    emitter.close()
+    events = on_disk(tmp_path / "p")
+    assert [event.aggregate.count if event.aggregate else 1 for event in events] == [100, 1]
+    assert events[0].details == {"trace_ids": ["trace-0", "trace-1", "trace-2", "trace-3", "trace-4"]}
+    assert losses(events) == []
