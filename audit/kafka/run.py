@@ -36,8 +36,7 @@ def run(audit: AuditSettings, store: StoreSettings) -> int:
     try:
         asyncio.run(_consume(servers, audit, store))
     except (WrongRole, OSError) as exc:
-        sys.stderr.write(f"{exc}
-")
+        sys.stderr.write(f"{exc}\n")
         return _CONFIGURATION
     return _OK
 

@@ -9,12 +9,11 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from audit.delivery import make_sink
 from audit.errors import SinkUnavailable
 from audit.metrics import IngestMetrics, RelayMetrics
 from audit.relay import Relay
 from audit.settings import AuditSettings, StoreSettings
-from audit.sinks import Sink, StoreSink
-from audit.store import Store
 
 FLUSH_S: Final = 5.0
 """How long a stop waits for the sink. What is left then is on disk, and the next start delivers it."""
@@ -37,8 +36,7 @@ class Delivery:
 
     def __init__(self, audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> None:
         self.reached = False
-        self._store = Store(store.dsn(store.writer), metrics=IngestMetrics(registry))
-        self._sink: Sink = StoreSink(self._store)
+        self._sink = make_sink(audit, store, IngestMetrics(registry))
         settings = audit.relay
         self._relay = Relay(
             audit.spool.folder,
@@ -65,7 +63,7 @@ class Delivery:
         told = False
         while True:
             try:
-                await self._store.ping()
+                await self._sink.ping()
             except SinkUnavailable as exc:
                 if not told:
                     told = True
