@@ -40,6 +40,7 @@ class LimitsSettings(_Section):
     connections: Annotated[int, Field(ge=1)] = Limits().connections
     header_read_s: PositiveFloat = Limits().header_read_s
     body_stall_s: PositiveFloat = Limits().body_stall_s
+    half_close_s: PositiveFloat = Limits().half_close_s
     keep_alive_idle_s: PositiveFloat = Limits().keep_alive_idle_s
     connect_s: PositiveFloat = Limits().connect_s
     first_byte_s: PositiveFloat = Limits().first_byte_s
@@ -135,7 +136,7 @@ class IssuerSettings(_Section):
         if self.jwks_url is not None:
             parts = urlsplit(self.jwks_url)
             loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-            if not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+            if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
                 raise ValueError("jwks_url must be https, or http on loopback")
         return self
 

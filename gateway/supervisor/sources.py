@@ -5,6 +5,7 @@ and reason, one finding a line.
 """
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -31,7 +32,6 @@ from roles.security_context.keys import new_private_jwk
 UNBUILDABLE: Final = (PolicyErrors, CatalogueError, RoutesError, ContextUnusable, ValueError)
 """What `build_snapshot` raises on sources that no snapshot can be made of."""
 
-_KEY_MODE = 0o600
 _FOLDER_MODE = 0o700
 
 _log = structlog.get_logger(__name__)
@@ -120,8 +120,8 @@ def _make_key(path: Path, alg: str) -> None:
     if path.exists():
         return
     path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _KEY_MODE)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # for its owner alone
+    draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(new_private_jwk("ES256" if alg == "ES256" else "EdDSA"))

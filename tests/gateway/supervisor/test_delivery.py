@@ -1,0 +1,100 @@
+"""The relay inside the supervisor, against a real store."""
+
+import asyncio
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from audit.emit import Emitter
+from audit.errors import WrongRole
+from audit.event import AuditEvent, Kind, Phase
+from audit.settings import AuditSettings, LoginSettings, SpoolSettings, StoreSettings
+from gateway.clock import Clock
+from gateway.supervisor.delivery import Delivery
+from tests.gateway.supervisor.crews import until
+from tests.servers.postgres import Logins, Postgres
+
+
+def _store(dsn: str, port: int | None = None) -> StoreSettings:
+    login = urlsplit(dsn)
+    return StoreSettings(
+        host=login.hostname or "",
+        port=port or login.port or 0,
+        database=login.path[1:],
+        writer=LoginSettings(user=login.username or "", password=login.password),
+    )
+
+
+def _delivery(folder: Path, store: StoreSettings) -> Delivery:
+    return Delivery(AuditSettings(spool=SpoolSettings(folder=folder)), store, CollectorRegistry())
+
+
+def _recorded(folder: Path) -> str:
+    """One event in a spool that its producer has left; returns its id."""
+    emitter = Emitter(folder / "p", "p")
+    stamp = emitter.stamp()
+    emitter.emit(
+        AuditEvent(
+            event_id=stamp.event_id,
+            phase=Phase.SINGLE,
+            event_type="test.thing.happened",
+            kind=Kind.SYSTEM,
+            tenant_id="acme",
+            occurred_at=Clock().text(Clock().now()),
+            producer=stamp.producer,
+        )
+    )
+    emitter.close()
+    return stamp.event_id
+
+
+async def test_what_is_in_the_spool_is_delivered_by_a_flush(
+    tmp_path: Path, migrated_database: Logins, postgres: Postgres
+) -> None:
+    """A stop delivers what is left, and says so."""
+    event_id = await asyncio.to_thread(_recorded, tmp_path)
+    delivery = _delivery(tmp_path, _store(migrated_database.writer))
+    assert await delivery.flush()
+    found = postgres.sql("SELECT event_id FROM audit_events", database=migrated_database.owner.rpartition("/")[2])
+    assert found == event_id
+    assert delivery.status()["caught_up"]
+    await delivery.close()
+
+
+async def test_a_store_that_comes_late_is_reached(tmp_path: Path, migrated_database: Logins) -> None:
+    """Reached is false until the store has answered, and then the relay runs."""
+    delivery = _delivery(tmp_path, _store(migrated_database.writer))
+    assert not delivery.reached
+    running = asyncio.ensure_future(delivery.run())
+    await until(lambda: delivery.reached, "the store is reached")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await delivery.close()
+
+
+async def test_a_store_that_is_away_is_asked_again_and_a_flush_gives_up(
+    tmp_path: Path, migrated_database: Logins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is thrown away: what cannot be delivered stays on disk, and nobody waits for ever."""
+    monkeypatch.setattr("gateway.supervisor.delivery.FLUSH_S", 0.3)
+    await asyncio.to_thread(_recorded, tmp_path)
+    delivery = _delivery(tmp_path, _store(migrated_database.writer, port=1))
+    running = asyncio.ensure_future(delivery.run())
+    await asyncio.sleep(0.6)
+    assert not running.done()
+    assert not delivery.reached
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert not await delivery.flush()
+    assert sum(delivery.status()["backlog_bytes"].values()) > 0
+    await delivery.close()
+
+
+async def test_a_login_with_too_much_power_is_refused(tmp_path: Path, migrated_database: Logins) -> None:
+    """The owner's login is not used for writing."""
+    delivery = _delivery(tmp_path, _store(migrated_database.owner))
+    with pytest.raises(WrongRole):
+        await delivery.run()
+    await delivery.close()

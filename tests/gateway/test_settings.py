@@ -1,0 +1,157 @@
+"""The gateway's sections: defaults that are safe, and values that are refused."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from gateway.limits import Limits
+from gateway.settings import (
+    ContextSettings,
+    GatewaySettings,
+    IssuerSettings,
+    LimitsSettings,
+    OpsSettings,
+    PolicySettings,
+    ServiceSettings,
+    TenancySettings,
+    default_services,
+)
+
+ISSUER: dict[str, Any] = {
+    "name": "dev",
+    "iss": "https://id.example",
+    "jwks_url": "https://id.example/jwks",
+    "audiences": ["lychgate"],
+    "tenants": ["acme"],
+    "roles": ["*"],
+}
+
+
+def test_limits_are_the_data_planes() -> None:
+    """Both lists of limits have the same names and defaults: one is for people, one crosses the pipe."""
+    assert LimitsSettings().limits() == Limits()
+    assert set(LimitsSettings.model_fields) == {field.name for field in msgspec.structs.fields(Limits)}
+    assert LimitsSettings(header_count=50).limits().header_count == 50
+
+
+def test_only_the_public_port_listens_beyond_loopback() -> None:
+    """The operations port is on loopback, tenants are not crossed, and strictness is a choice."""
+    assert GatewaySettings().host == "0.0.0.0"  # noqa: S104 - the one port that is meant for everybody
+    assert OpsSettings().host == "127.0.0.1"
+    assert TenancySettings().cross_tenant is False
+    assert PolicySettings().strict is False
+
+
+def test_an_issuer_becomes_a_source() -> None:
+    """What a snapshot needs of an issuer is there, under the same names."""
+    source = IssuerSettings(**ISSUER, leeway_s=5).source()
+    assert (source.name, source.iss, source.audiences, source.tenants, source.leeway_s) == (
+        "dev",
+        "https://id.example",
+        ("lychgate",),
+        ("acme",),
+        5,
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"jwks_url": None},
+        {"jwks_file": "keys.json"},
+        {"jwks_url": "http://id.example/jwks"},
+        {"jwks_url": "ftp://127.0.0.1/jwks"},
+        {"jwks_url": "https:///jwks"},
+        {"algorithms": ["none"]},
+        {"algorithms": ["HS256"]},
+        {"algorithms": []},
+        {"audiences": []},
+        {"tenants": []},
+        {"roles": []},
+        {"name": "a/b"},
+        {"name": ""},
+        {"leeway_s": -1},
+        {"leeway_s": 3600},
+        {"refresh_s": 0},
+        {"trust_everything": True},
+    ],
+)
+def test_an_issuer_that_could_not_be_trusted_is_refused(change: dict[str, Any]) -> None:
+    """No keys or two places for them, plain http, shared secrets, nothing to assert, a name that could forge ids."""
+    with pytest.raises(ValidationError):
+        IssuerSettings(**{**ISSUER, **change})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8084/jwks", "http://localhost:8084/jwks", "http://[::1]:8084/jwks"])
+def test_loopback_may_do_without_tls(url: str) -> None:
+    """The development issuer is on this machine."""
+    assert IssuerSettings(**{**ISSUER, "jwks_url": url}).jwks_url == url
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9001", "http://orders.internal:80/", "http://[::1]:9001"])
+def test_a_service_is_a_host_and_a_port(url: str) -> None:
+    """An address is taken from its url."""
+    source = ServiceSettings(urls=(url,)).source("order")
+    assert source.addresses == (url.removeprefix("http://").rstrip("/"),)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:9001",
+        "https://orders:443",
+        "http://orders",
+        "http://orders:80/path",
+        "http://a@b:80",
+        "http://orders:80?x=1",
+        "http://orders:80\r\n",
+        "",
+    ],
+)
+def test_a_url_that_would_not_be_followed_is_refused(url: str) -> None:
+    """A path, credentials, TLS or a missing port would be ignored silently; so they are errors."""
+    with pytest.raises(ValidationError):
+        ServiceSettings(urls=(url,))
+
+
+def test_the_sample_services_have_their_ports() -> None:
+    """Seven services on 9001 to 9007 and the query API on 8082."""
+    found = {name: service.addresses for name, service in default_services().items()}
+    assert found["product"] == ("127.0.0.1:9001",)
+    assert found["integration"] == ("127.0.0.1:9007",)
+    assert found["audit"] == ("127.0.0.1:8082",)
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    "section", [GatewaySettings, OpsSettings, ContextSettings, TenancySettings, PolicySettings, LimitsSettings]
+)
+def test_sections_know_their_keys_and_stay_as_they_are(section: type[BaseModel]) -> None:
+    """An unknown key is an error, and nothing can be changed after the start."""
+    with pytest.raises(ValidationError):
+        section(no_such_key=1)
+    made = section()
+    with pytest.raises(ValidationError):
+        setattr(made, next(iter(section.model_fields)), None)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (GatewaySettings, {"port": 70000}),
+        (GatewaySettings, {"workers": -1}),
+        (GatewaySettings, {"drain_s": 0}),
+        (GatewaySettings, {"node": "Two Words"}),
+        (LimitsSettings, {"header_bytes": 0}),
+        (LimitsSettings, {"connect_s": 0}),
+        (ContextSettings, {"alg": "none"}),
+        (ContextSettings, {"ttl_s": 0}),
+        (ContextSettings, {"ttl_s": 86400}),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(section: type[BaseModel], values: dict[str, Any]) -> None:
+    """Each is named when the configuration is checked, before anything listens."""
+    with pytest.raises(ValidationError):
+        section(**values)
