@@ -1,9 +1,11 @@
 """What the core asks of the world, so that tests can answer."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from audit.emit import Stamp
 from audit.event import AuditEvent, Producer
+from audit.fold import FoldKey
 
 
 class Waiter(Protocol):
@@ -39,6 +41,14 @@ class AuditSink(Protocol):
         Raises:
             SpoolUnavailable: There is no room for it.
         """
+        ...
+
+    def emit_folded(self, key: FoldKey, trace_id: str | None, make: Callable[[Stamp], AuditEvent]) -> None:
+        """Record a refusal of an unknown caller, together with those like it; `make` is called for the first only."""
+        ...
+
+    def emit_due(self, *, everything: bool = False) -> None:
+        """Hand over the folds whose second is over, or all."""
         ...
 
 

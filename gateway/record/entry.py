@@ -22,6 +22,7 @@ from audit.event import (
     Resource,
     Severity,
 )
+from audit.fold import FoldKey, network
 from gateway.case import Case
 from gateway.errors import Code
 from policies.model import Entity, Question
@@ -72,6 +73,15 @@ def tenant_of(case: Case) -> str:
     if case.identity is not None and case.identity.token_sha256:
         return case.identity.principal.tenant_id
     return case.claimed_tenant or NO_TENANT
+
+
+def fold_key(case: Case) -> FoldKey:
+    """What a stranger's refusal has in common with those it may share a record with.
+
+    The exact reason belongs to it: the record is the only place that tells it.
+    """
+    reason = f"{case.error.code.word} {case.error.reason}" if case.error else ""
+    return FoldKey(reason, network(case.peer.ip), case.match.route.template if case.match else "")
 
 
 def is_known(case: Case) -> bool:

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 from audit.errors import SpoolUnavailable
-from audit.event import AuditEvent
+from audit.event import AuditEvent, Producer
 from gateway.case import Case
 from gateway.clock import Clock
 from gateway.errors import Code, GatewayError, Unready
 from gateway.ports import AuditSink, Waiter
 from gateway.record import entry
-from gateway.record.strangers import Strangers
 from gateway.snapshot import Snapshot
 
 
@@ -24,7 +23,6 @@ class Recorder:
     def __init__(self, sink: AuditSink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
-        self._strangers = Strangers(sink, clock)
 
     def decided(self, case: Case, snapshot: Snapshot, then: Callable[[bool], None]) -> None:
         """Put an allow on disk before it takes effect; `then` is told whether it is there."""
@@ -57,8 +55,9 @@ class Recorder:
         with those alike and does not wait.
         """
         if not entry.is_known(case):
-            now = self._clock.now()
-            self._strangers.refused(case, now, _micros(now - case.received_at), *_versions(snapshot))
+            self._sink.emit_folded(
+                entry.fold_key(case), case.trace_id, lambda stamp: self._single(case, snapshot, stamp.producer)
+            )
             then(error)
             return
         unavailable = Unready("the refusal cannot be recorded", code=Code.AUDIT_UNAVAILABLE)
@@ -66,11 +65,11 @@ class Recorder:
 
     def tick(self) -> None:
         """Write the folds whose time has come."""
-        self._strangers.tick(self._clock.now())
+        self._sink.emit_due()
 
     def close(self) -> None:
         """Write what is still folded."""
-        self._strangers.close()
+        self._sink.emit_due(everything=True)
 
     def _durably(self, event: AuditEvent, then: Callable[[bool], None]) -> None:
         try:
@@ -84,9 +83,9 @@ class Recorder:
 
         waiter.add_done_callback(written)
 
-    def _single(self, case: Case, snapshot: Snapshot | None) -> AuditEvent:
+    def _single(self, case: Case, snapshot: Snapshot | None, producer: Producer | None = None) -> AuditEvent:
         latency_us = _micros(self._clock.now() - case.received_at)
-        producer = self._sink.producer(case.event_id)
+        producer = producer or self._sink.producer(case.event_id)
         at = self._clock.text(case.received_at)
         return entry.single(case, producer, at, latency_us, *_versions(snapshot))
 

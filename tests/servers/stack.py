@@ -1,5 +1,6 @@
-"""The whole of Lychgate as a user has it: `lychgate up --json`, on free ports, in a folder of its own, once a session."""
+"""The whole of Lychgate as a user has it: `lychgate up --json` on free ports in a folder of its own, once a session."""
 
+import base64
 import json
 import os
 import select
@@ -63,8 +64,6 @@ class Stack:
     @property
     def issuer_port(self) -> str:
         """The development issuer's, as the tokens name it."""
-        import base64
-
         part = next(iter(self.tokens.values())).split(".")[1]
         claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
         issuer: str = claims["iss"]
@@ -79,15 +78,15 @@ def environment(folder: Path) -> dict[str, str]:
 
 def start(folder: Path) -> Stack:
     """Start a stack and wait for the line that says it is ready."""
-    log = (folder.parent / "up.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lychgate", "up", "--json", "--free-ports"],
-        cwd=ROOT,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=log,
-        start_new_session=True,
-    )
+    with (folder.parent / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lychgate", "up", "--json", "--free-ports"],
+            cwd=ROOT,
+            env=environment(folder),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
     facts = json.loads(_line(process, folder))
     urls = facts["urls"]
     return Stack(folder, urls["gateway"], urls["ops"], urls["query"], facts["tenant"], facts["tokens"], process)
