@@ -109,6 +109,6 @@ class ChunkedDecoder:
 
     def _check_held(self) -> None:
         """Refuse early what can no longer become a line: memory is bounded whatever is sent."""
-        limit = _SIZE_DIGITS + _EXTENSION_BYTES + 2 if self._state is _State.SIZE else _TRAILER_BYTES
-        if len(self._held) > limit:
+        limit = _SIZE_DIGITS + len(b";") + _EXTENSION_BYTES if self._state is _State.SIZE else _TRAILER_BYTES
+        if len(self._held) > limit + len(b"\r"):
             raise ValueError("line too long in chunked coding")

@@ -60,8 +60,17 @@ def request_framing(lengths: list[bytes], codings: list[bytes], *, http_11: bool
     return framing
 
 
-def response_framing(method: bytes, status: int, lengths: list[bytes], codings: list[bytes]) -> Framing:
+def response_framing(
+    method: bytes, status: int, lengths: list[bytes], codings: list[bytes], *, http_11: bool
+) -> Framing:
     """How an answer's body ends: the request's method and the status decide before any field does.
+
+    Args:
+        method: Of the request.
+        status: Of the answer.
+        lengths: Every `Content-Length` value, in order.
+        codings: Every `Transfer-Encoding` value, in order.
+        http_11: Whether the answer is HTTP/1.1; in 1.0 a transfer coding is faulty framing (RFC 9112 s6.1).
 
     Raises:
         UpstreamError: `upstream_invalid`; the connection lied or may have.
@@ -70,6 +79,8 @@ def response_framing(method: bytes, status: int, lengths: list[bytes], codings: 
         framing = _declared(lengths, codings)
     except ValueError as exc:
         raise UpstreamError(f"upstream framing: {exc}", code=Code.UPSTREAM_INVALID) from None
+    if codings and not http_11:
+        raise UpstreamError("upstream framing: transfer coding in HTTP/1.0", code=Code.UPSTREAM_INVALID)
     if method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004 - RFC 9112 s6.3 rule 1
         return NO_BODY
     return _UNTIL_CLOSE if framing is None else framing

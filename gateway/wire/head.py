@@ -7,6 +7,7 @@ rules need no second parse: characters by deletion, line ends by counting, one p
 Names come out in lower case (RFC 9110 s5.1: case means nothing), values without surrounding white space, order kept.
 """
 
+import re
 from typing import Final
 
 import httptools
@@ -18,6 +19,10 @@ from gateway.wire.framing import Framing, request_framing, response_framing
 from gateway.wire.grammar import HEAD_BYTES, is_token, only
 
 END: Final = b"\r\n\r\n"
+
+# RFC 9110 s7.2: uri-host [":" port], or nothing. Of RFC 3986's reg-name only what names in use are made of: no
+# percent-encoding and no sub-delims, which the next hop may read differently.
+_HOST: Final = re.compile(rb"(?:(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?)?")
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -97,7 +102,8 @@ class _Sink:
         self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        # llhttp skips white space before a value and keeps what follows it; RFC 9110 s5.5: neither is part of it.
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_message_complete(self) -> None:
         self.complete = True
@@ -129,15 +135,18 @@ class HeadReader:
         self._parser = None
         line_end = block.index(b"\r\n")
         _check_request_line(block[:line_end], self._limits)
-        if b"upgrade:" in block.lower():
+        lower = block.lower()
+        if b"upgrade:" in lower:
             block = _without_upgrade(block)
         try:
             parser.feed_data(block)
         except httptools.HttpParserError as exc:
             raise BadRequest(f"head: {type(exc).__name__}", close=True) from None
-        if sink.complete:
+        head = self._head(parser.get_method(), parser.get_http_version(), len(block))
+        # llhttp takes `Proxy-Connection: close` for an end too, and would refuse whatever follows.
+        if sink.complete and head.keep_alive and b"proxy-connection:" not in lower:
             self._parser = parser
-        return self._head(parser.get_method(), parser.get_http_version(), len(block))
+        return head
 
     def _head(self, method: bytes, version: str, size: int) -> Head:
         """Check the fields and put the head together."""
@@ -216,7 +225,7 @@ def read_response(block: bytes, method: bytes) -> ResponseHead:
         status,
         sink.reason,
         headers,
-        response_framing(method, status, lengths, codings),
+        response_framing(method, status, lengths, codings, http_11=http_11),
         b"close" not in options and (http_11 or b"keep-alive" in options),
     )
 
@@ -270,8 +279,8 @@ def _one_host(hosts: list[bytes], *, http_11: bool) -> bytes:
             raise BadRequest("host: missing", close=True)
         return b""
     host = hosts[0]
-    if not only(host, b"-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:[]"):
-        raise BadRequest("host: character not allowed", close=True)
+    if not _HOST.fullmatch(host):
+        raise BadRequest("host: not a host", close=True)
     return host
 
 
@@ -281,10 +290,12 @@ def _origin_form(target: bytes, host: bytes, method: bytes) -> bytes:
         raise BadRequest("request line: asterisk-form", close=True)
     for scheme in (b"http://", b"https://"):
         if target[: len(scheme)].lower() == scheme:
-            authority, slash, rest = target[len(scheme) :].partition(b"/")
-            if authority.lower() != host.lower() or not host:
+            rest = target[len(scheme) :]
+            # The authority must be the host to the letter, so where it ends need not be looked for.
+            authority, rest = rest[: len(host)], rest[len(host) :]
+            if not host or authority.lower() != host.lower() or rest[:1] not in {b"", b"/", b"?"}:
                 raise BadRequest("request line: authority is not the host", close=True)
-            return slash + rest if slash else b"/"
+            return rest if rest.startswith(b"/") else b"/" + rest
     raise BadRequest("request line: target form", close=True)
 
 

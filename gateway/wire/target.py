@@ -9,6 +9,7 @@ A trailing slash is kept and means another path, as in RFC 3986.
 """
 
 import re
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -101,12 +102,11 @@ def _one_escape(match: re.Match[bytes]) -> bytes:
 
 def _decoded(segment: bytes) -> str:
     """A segment's text; strict UTF-8, so that overlong forms and surrogates are refused."""
-    raw = _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), segment)
     try:
-        text = raw.decode("utf-8")
+        text = unquote_to_bytes(segment).decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("target: not UTF-8") from None
-    if any(not char.isprintable() and char != " " for char in text):
+    if not text.isprintable():  # a space is printable, other white space and invisible characters are not
         raise BadRequest("target: encoded control character")
     return text
 
