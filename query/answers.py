@@ -52,8 +52,8 @@ async def _framework(request: Request, exc: Exception) -> JSONResponse:
 
 
 async def _fault(request: Request, exc: Exception) -> JSONResponse:
-    """Our own fault: the log says which, the caller does not."""
-    await _LOG.aerror("read_broken", error=type(exc).__name__, trace_id=trace_id(request), exc_info=exc)
+    """Our own fault: the log says which, the caller does not. The server's own log has the traceback."""
+    await _LOG.aerror("read_broken", error=type(exc).__name__, trace_id=trace_id(request))
     return JSONResponse(_body(request, "internal", None), status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

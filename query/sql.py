@@ -2,7 +2,8 @@
 
 One statement reads one page. For each tenant asked for (one, or for the platform two) it walks `(tenant_id, event_id)`
 in order and stops at the limit; partitions behind the page are never opened. A decision's completion is looked up by
-primary key, row by row: `LIMIT` in the lateral part keeps the planner from turning that into a join over everything.
+primary key, row by row: `LIMIT` in the lateral part keeps the planner from turning that into a join over everything
+(ADR 0031).
 
 INVARIANT: each event is shown once, by the greatest of its phases that is there: `single`, else `decided`, else
 `completed`. The words sort that way, so "no record of this event leads me" is `sibling.phase < record.phase`.
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit.event import Outcome, Phase
+from audit.event import Outcome, Phase, Severity
 from audit.ids import id_floor
 from audit.severity import RANK
 from query.access import Scope
@@ -42,6 +43,9 @@ COMPLETE_THROUGH: Final = "SELECT audit_complete_through()"
 TENANT: Final = "SELECT set_config('app.tenant_id', $1, true)"
 """`true`: until the transaction ends. The pool hands the connection to another tenant next."""
 
+INDEXED_SEVERITY: Final = RANK[Severity.WARN]
+"""From here up severities have an index (`audit_events_grave` in audit/sql/0001_events.sql)."""
+
 _OUTCOME: Final = (
     "COALESCE(s.outcome, e.outcome,"
     f" CASE WHEN e.phase = '{Phase.DECIDED}' AND audit_producer_gone(e.producer_id, e.producer_epoch)"
@@ -50,19 +54,24 @@ _OUTCOME: Final = (
 _SEVERITY: Final = "GREATEST(e.severity, s.severity)"  # ignores a NULL
 
 _COLUMNS: Final = (
-    "e.event_id, e.event_type, e.kind, e.tenant_id, e.occurred_at, e.body,"
+    " e.event_type, e.kind, e.tenant_id, e.occurred_at, e.body,"
     " s.body AS completion, s.occurred_at AS completed_at,"
     f" (e.phase = '{Phase.DECIDED}' AND s.phase IS NULL"
     " AND audit_producer_gone(e.producer_id, e.producer_epoch)) AS orphaned"
 )
-_SOURCE: Final = (
-    " FROM audit_events e LEFT JOIN LATERAL ("  # noqa: S608 - constants of ours; values are arguments, always
+_BY_LEADER: Final = (
+    f"SELECT e.event_id,{_COLUMNS} FROM audit_events e LEFT JOIN LATERAL ("  # noqa: S608 - constants of ours
     "SELECT o.phase, o.body, o.occurred_at, o.outcome, o.severity FROM audit_events o"
     f" WHERE e.phase <> '{Phase.SINGLE}' AND o.tenant_id = e.tenant_id AND o.event_id = e.event_id"
     " AND o.phase <> e.phase ORDER BY o.phase DESC LIMIT 1"
-    ") s ON true WHERE "
+    ") s ON true WHERE (s.phase IS NULL OR s.phase < e.phase)"
 )
-_LEADS: Final = "(s.phase IS NULL OR s.phase < e.phase)"
+_BY_COMPLETION: Final = (
+    f"SELECT s.event_id,{_COLUMNS} FROM audit_events s JOIN LATERAL ("  # noqa: S608 - as above
+    "SELECT o.* FROM audit_events o WHERE o.tenant_id = s.tenant_id AND o.event_id = s.event_id"
+    " AND o.phase > s.phase ORDER BY o.phase DESC LIMIT 1"
+    f") e ON true WHERE s.phase = '{Phase.COMPLETED}'"
+)
 
 
 class _Arguments:
@@ -99,53 +108,57 @@ def page(
         A statement whose rows have the columns of `query.history.Row`.
     """
     arg = _Arguments()
-    conditions = [
-        *_walk(wanted, order, after=after, until=until, arg=arg),
-        *_matches(wanted, arg),
-        *([f"e.actor_id = {arg(scope.actor)}"] if scope.actor is not None else []),
-        _LEADS,
-    ]
+    matches = _matches(wanted, arg)
+    if scope.actor is not None:
+        matches.append(f"e.actor_id = {arg(scope.actor)}")
     tail = f" ORDER BY event_id {order.upper()} LIMIT {arg(limit)}"
-    branches = [
-        f"SELECT {_COLUMNS}{_SOURCE}{' AND '.join([f'e.tenant_id = {arg(tenant)}', *conditions])}{tail}"
-        for tenant in scope.tenants
-    ]
+    least = max((RANK[each] for each in (wanted.severity, wanted.severity_gte) if each is not None), default=0)
+
+    def branch(source: str, walked: str, tenant: str, *more: str) -> str:
+        walk = _walk(wanted, order, after, until, walked, arg)
+        return " AND ".join([source, *more, f"{walked}.tenant_id = {arg(tenant)}", *walk, *matches]) + tail
+
+    branches = []
+    for tenant in scope.tenants:
+        if least < INDEXED_SEVERITY:
+            branches.append(branch(_BY_LEADER, "e", tenant))
+            continue
+        # What is grave is rare, and it may be the decision or its end that is: walk both by index, each event once.
+        grave = arg(least)
+        branches.append(branch(_BY_LEADER, "e", tenant, f"e.severity >= {grave}"))
+        branches.append(branch(_BY_COMPLETION, "s", tenant, f"s.severity >= {grave} AND e.severity < {grave}"))
     if len(branches) == 1:
         return Statement(branches[0], tuple(arg.values))
-    return Statement(" UNION ALL ".join(f"({branch})" for branch in branches) + tail, tuple(arg.values))
+    return Statement(" UNION ALL ".join(f"({each})" for each in branches) + tail, tuple(arg.values))
 
 
 def one(event_id: UUID, scope: Scope) -> Statement:
     """The rows of one event: as `page`, with at most one row."""
     arg = _Arguments()
     conditions = [
+        _BY_LEADER,
         f"e.event_id = {arg(event_id)}",
         f"e.tenant_id IN ({', '.join(arg(tenant) for tenant in scope.tenants)})",
         *([f"e.actor_id = {arg(scope.actor)}"] if scope.actor is not None else []),
-        _LEADS,
     ]
-    return Statement(f"SELECT {_COLUMNS}{_SOURCE}{' AND '.join(conditions)}", tuple(arg.values))
+    return Statement(" AND ".join(conditions), tuple(arg.values))
 
 
 def _walk(
-    wanted: Filter, order: Order, *, after: UUID | None, until: datetime | None, arg: Callable[[Argument], str]
+    wanted: Filter, order: Order, after: UUID | None, until: datetime | None, row: str, arg: Callable[[Argument], str]
 ) -> list[str]:
     """The stretch of ids to walk: this, and not `occurred_at`, is what the index and the partitions are by."""
     conditions = []
     if after is not None:
-        conditions.append(f"e.event_id {'<' if order is Order.DESC else '>'} {arg(after)}")
+        conditions.append(f"{row}.event_id {'<' if order is Order.DESC else '>'} {arg(after)}")
     if order is Order.ASC:
-        conditions.append(f"e.event_id < {arg(floor(until or _EPOCH))}")
+        conditions.append(f"{row}.event_id < {arg(floor(until or _EPOCH))}")
     if wanted.since is not None:
-        conditions += [
-            f"e.event_id >= {arg(_shifted(wanted.since, -CLOCK_SLACK))}",
-            f"e.occurred_at >= {arg(wanted.since)}",
-        ]
+        conditions.append(f"{row}.event_id >= {arg(_shifted(wanted.since, -CLOCK_SLACK))}")
+        conditions.append(f"e.occurred_at >= {arg(wanted.since)}")
     if wanted.until is not None:
-        conditions += [
-            f"e.event_id < {arg(_shifted(wanted.until, CLOCK_SLACK))}",
-            f"e.occurred_at < {arg(wanted.until)}",
-        ]
+        conditions.append(f"{row}.event_id < {arg(_shifted(wanted.until, CLOCK_SLACK))}")
+        conditions.append(f"e.occurred_at < {arg(wanted.until)}")
     return conditions
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from audit.event import Actor, AuditEvent, Client, Decision, Kind, Outcome, Phase, Producer, Request, Resource, Severity
 from audit.ids import EventIds
+from audit.severity import RANK
 from query.schemas import Event, EventPage, Refusal
 from tests.builders.audit import make_event
 from tests.query.conftest import TRACE_ID, Api, Write
@@ -122,6 +123,28 @@ async def test_filters_look_at_both_records_of_an_event(api: Api, write: Write, 
     await write(decided, completed, event())
     assert await api.ids(**parameters) == [decided.event_id]
     assert decided.event_id not in await api.ids(outcome="success")
+
+
+@pytest.mark.parametrize("word", ["notice", "warn", "error", "security"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_grave_events_are_found_once_wherever_they_are_grave(
+    api: Api, write: Write, word: str, order: str
+) -> None:
+    """`severity_gte` finds what is grave in its decision, its end, in both or on its own: each once, page by page."""
+    levels = (Severity.INFO, Severity.NOTICE, Severity.WARN, Severity.ERROR, Severity.CRITICAL)
+    expected: list[str] = []
+    events: list[AuditEvent] = []
+    for first in levels:
+        for second in (None, *levels):
+            events.append(event(severity=first, phase=Phase.SINGLE if second is None else Phase.DECIDED))
+            if second is not None:
+                events.append(make_event(event_id=events[-1].event_id, phase=Phase.COMPLETED, severity=second))
+            if max(RANK[first], RANK[second or first]) >= RANK[Severity(word)]:
+                expected.append(events[-1].event_id)
+    alone = event(severity=Severity.CRITICAL, phase=Phase.COMPLETED)
+    await write(*events, alone)
+    expected.append(alone.event_id)
+    assert await walk(api, severity_gte=word, order=order, limit=4) == (expected if order == "asc" else expected[::-1])
 
 
 async def test_a_completion_without_its_decision_is_still_shown(api: Api, write: Write) -> None:
