@@ -3,6 +3,7 @@
 from types import MappingProxyType
 
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 
 from roles.security_context import SecurityContextExtractor
 from services import answers, customer, integration, inventory, loyalty, order, payment, product
@@ -33,7 +34,13 @@ def create_app(backend: Backend, extractor: SecurityContextExtractor) -> FastAPI
     app.state.backend = backend
     answers.install(app, extractor)
     app.add_api_route("/healthz", _healthz, methods=["GET"])
-    app.include_router(ROUTERS[backend.name], dependencies=[Depends(extractor)])
+    guarded = [Depends(extractor)]
+    router = ROUTERS[backend.name]
+    app.include_router(router, dependencies=guarded)
+    for route in router.routes:
+        # the gateway decides HEAD as GET and forwards it; FastAPI, unlike Starlette, does not answer it by itself
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], dependencies=guarded)
     return app
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -108,9 +108,12 @@ async def lookup(wanted: Lookup, desk: AtDesk) -> LookupAnswer:
 
 
 @router.get("/inventory/events")
-async def watch(desk: AtDesk) -> StreamingResponse:
+async def watch(request: Request, desk: AtDesk) -> Response:
     """Stock movements from now on, as server-sent events."""
-    return StreamingResponse(_stream(desk), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    if request.method == "HEAD":  # whoever asks for the header alone is not to wait for a stream to end
+        return Response(headers=headers, media_type="text/event-stream")
+    return StreamingResponse(_stream(desk), headers=headers, media_type="text/event-stream")
 
 
 @router.get("/inventory/stock/{sku}")

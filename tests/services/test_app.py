@@ -156,6 +156,19 @@ async def test_a_read_context_replayed_on_a_change_is_refused(retail: Retail, se
     assert await retail.events(service) == []
 
 
+@pytest.mark.parametrize("service", SERVICES)
+async def test_head_is_answered_wherever_get_is(retail: Retail, service: str) -> None:
+    """The header of every read, streams included, without a body and behind the extractor."""
+    paths = [path for _, method, path in sorted(e for e in endpoints() if e[0] == service) if method == "GET"]
+    own = [path for method, path, _ in THINGS[service] if method == "GET"]
+    async with retail.client(service) as client:
+        for path in paths:
+            assert (await client.head(re.sub(r"\{\w+\}", "x-1", path))).status_code == 401, path
+        for path in [*own, *(path for path in paths if "{" not in path and path != "/customers/lookup")]:
+            answer = await client.head(path, headers={"X-Security-Context": retail.context(service, "HEAD", path)})
+            assert answer.status_code == 200, path
+
+
 async def test_healthz_needs_no_context(retail: Retail) -> None:
     """Whoever watches the process need not be anybody."""
     async with retail.client("order") as client:
