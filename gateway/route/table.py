@@ -12,6 +12,8 @@ from gateway.model import Match, Route
 
 _EXACT_LIMIT: Final = 4096
 """Remembered paths per table: enough for the hot ones, bounded whatever strangers ask for."""
+_EXACT_CHARS: Final = 256
+"""Longer paths are looked up anew: 4096 of 8 KiB each, which nobody had to log in for, would be 32 MiB."""
 
 
 class AmbiguousRoutesError(ValueError):
@@ -84,9 +86,10 @@ class Table:
             raise MethodNotAllowed("no route for this method", headers=((b"allow", allow),))
         values = [text for text, segment in zip(segments, route.segments, strict=True) if segment is None]
         match = Match(route, dict(zip(route.params, values, strict=True)))
-        if len(self._remembered) >= _EXACT_LIMIT:
-            self._remembered.clear()
-        self._remembered[key] = match
+        if sum(map(len, segments)) <= _EXACT_CHARS:
+            if len(self._remembered) >= _EXACT_LIMIT:
+                self._remembered.clear()
+            self._remembered[key] = match
         return match
 
 
