@@ -19,9 +19,10 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from gateway.identify.claims import is_id, is_tenant
+from gateway.identify.claims import is_id
 from lychgate.clock import Clock, stamp
 from lychgate.errors import LychgateError
+from roles.model import is_tenant
 
 ALGORITHM: Final = "ES256"
 CURVE: Final = "P-256"

@@ -1,0 +1,21 @@
+"""The pages of `docs/reference`, each made from the one place in the code where its facts stand.
+
+`python -m lychgate.reference` (`make docs`) writes them; `tests/test_repository.py` fails when one is out of date.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from lychgate.reference import commands, errors, events, metrics, routes, settings
+
+PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {
+        "cli.md": commands.page,
+        "errors.md": errors.page,
+        "events.md": events.page,
+        "metrics.md": metrics.page,
+        "routes.md": routes.page,
+        "settings.md": settings.page,
+    }
+)
+"""File name to what makes its text."""

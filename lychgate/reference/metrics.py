@@ -1,0 +1,42 @@
+"""docs/reference/metrics.md, from each package's `metrics.py`."""
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
+from gateway.metrics import GatewayMetrics, SupervisorMetrics
+from lychgate.reference.markdown import first_sentence, table
+from lychgate.reference.markdown import page as markdown_page
+from query.metrics import QueryMetrics
+
+_HOMES = (GatewayMetrics, SupervisorMetrics, EmitMetrics, RelayMetrics, IngestMetrics, QueryMetrics)
+
+
+def page() -> str:
+    """The page."""
+    parts = []
+    for home in _HOMES:
+        held = vars(home(CollectorRegistry())).values()
+        found = [collector for collector in held if isinstance(collector, MetricWrapperBase)]
+        rows = [
+            (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), text)
+            for name, kind, labels, text in sorted(_described(collector) for collector in found)
+        ]
+        title = f"## {home.__module__}.{home.__name__}"
+        parts.append(f"{title}\n\n{first_sentence(home)}\n\n{table(('name', 'type', 'labels', 'meaning'), rows)}")
+    return markdown_page(
+        "Metrics",
+        """
+Prometheus text on `/internal/metrics`: of the gateway and its workers, summed, on the operations port; of the query
+API on its own. Labels come from closed sets, never a tenant, a user or a path; a value outside its set becomes `other`.
+""",
+        *parts,
+    )
+
+
+def _described(collector: MetricWrapperBase) -> tuple[str, str, tuple[str, ...], str]:
+    """Name as it is scraped, type, labels, help."""
+    (family,) = collector.describe()
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    name = f"{family.name}_info" if family.type == "info" else name
+    return name, family.type, tuple(collector._labelnames), family.documentation  # noqa: SLF001 -- no public name
