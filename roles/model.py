@@ -1,7 +1,7 @@
 """The role catalogue's values and the principal they are granted to."""
 
 import re
-from typing import Final
+from typing import Final, TypeGuard
 
 import msgspec
 
@@ -69,6 +69,6 @@ TENANT_PATTERN: Final = r"[a-z0-9][a-z0-9-]{0,62}"
 _TENANT: Final = re.compile(TENANT_PATTERN)
 
 
-def is_tenant(name: str) -> bool:
+def is_tenant(name: object) -> TypeGuard[str]:
     """Whether `name` may be a tenant's. `-`, the mark of events without one, is not."""
-    return _TENANT.fullmatch(name) is not None
+    return isinstance(name, str) and _TENANT.fullmatch(name) is not None

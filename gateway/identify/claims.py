@@ -3,7 +3,6 @@
 Pure. Called by `bearer` after the signature held, and never before.
 """
 
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from gateway.model import Identity
 from gateway.sources import IssuerSource
 from policies.model import Json
 from roles.catalogue import Catalogue
-from roles.model import Principal
+from roles.model import Principal, is_tenant
 
 PLATFORM_TENANT = "platform"
 """The one tenant whose people may hold a role that crosses tenants (DESIGN section 4)."""
@@ -24,15 +23,9 @@ NO_TENANT = "-"
 """What stands for the tenant and the issuer of a caller without a credential; no tenant can be called that."""
 
 _ANY = "*"
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _MAX_ID_BYTES = 256
 # The year 9999; beyond it nothing that prints a date can follow, and an integer need not fit a float.
 _END_OF_TIME = 253_402_300_800
-
-
-def is_tenant(value: object) -> TypeGuard[str]:
-    """Whether this can be a tenant's name."""
-    return isinstance(value, str) and _TENANT.fullmatch(value) is not None
 
 
 def is_id(value: object) -> TypeGuard[str]:

@@ -113,6 +113,8 @@ def _line(process: "subprocess.Popen[bytes]", folder: Path) -> bytes:
         if select.select([process.stdout], [], [], 0.5)[0] and (line := process.stdout.readline()):
             return line
     process.kill()
+    process.wait()
+    process.stdout.close()
     logs = [folder.parent / "up.log", *sorted((folder / "logs").glob("*.log"))]
     tails = [f"--- {path.name}\n" + path.read_text(errors="replace")[-2000:] for path in logs if path.exists()]
     raise AssertionError("`lychgate up` did not become ready\n" + "\n".join(tails))

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code
-from gateway.identify.claims import Trust, identity, is_id, is_tenant, trust
+from gateway.identify.claims import Trust, identity, is_id, trust
 from gateway.identify.refusal import Claimed, Reason, TokenRefused
 from gateway.model import Identity
+from roles.model import is_tenant
 from tests.builders.tokens import ISSUER, NOW, catalogue, claims, source
 
 LEEWAY = 30.0
