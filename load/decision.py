@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from policies.engine import Engine  # noqa: E402 - after the path
 from policies.load import load_bundle  # noqa: E402
+from policies.memo import Memo  # noqa: E402
 from policies.model import Entity, EntityUid, Question  # noqa: E402
 from roles.entities import principal_entities  # noqa: E402
 from roles.load import load_catalogue  # noqa: E402
@@ -40,6 +41,7 @@ def variants() -> dict[str, Callable[[], object]]:
     bundle = load_bundle(ROOT / "policies")
     catalogue = load_catalogue((ROOT / "roles/roles.toml").read_text(encoding="utf-8"), "roles.toml")
     engine = Engine(bundle)
+    memo = Memo(engine)
     principal = Principal("dev", "acme", "u-1", ("Manager",))
     resource = Entity(EntityUid("Payment", "p-1"), {"tenant": "acme"})
     user = principal_entities(principal, catalogue)
@@ -75,6 +77,7 @@ def variants() -> dict[str, Callable[[], object]]:
         "policies as text": lambda: cedarpy.is_authorized(request, text, entities, schema),
         f"all {len(bundle.policies)} policies, parsed": lambda: cedarpy.is_authorized(request, whole, entities, schema),
         "the engine: sliced by action": lambda: engine.decide(question),
+        "the memo, a hit": lambda: memo.decide(question),
         "the engine, roles as entities": lambda: engine.decide(roles_as_entities),
         "sliced, entities parsed before": lambda: cedarpy.is_authorized(request, sliced, handle, schema),
         "a refusal": lambda: engine.decide(refused),

@@ -1,0 +1,184 @@
+"""Remembered decisions: never another answer than the engine's."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.engine import Engine
+from policies.errors import NoDecision
+from policies.load import build_bundle
+from policies.memo import Memo
+from policies.model import Answer, Entity, EntityUid, Json, Question
+from tests.builders.questions import make_principal, make_question, real_engine
+
+SCHEMA = (
+    "schema.cedarschema",
+    """
+entity Role;
+entity User in [Role] = { tenant: String, name: String };
+entity Doc in [Doc] = { tenant: String, owner: User };
+action "doc:read", "doc:list" appliesTo {
+  principal: [User], resource: [Doc, User],
+  context: { now: datetime, n: Long, s?: String, at?: ipaddr }
+};
+action "doc:late" appliesTo { principal: [User], resource: [Doc], context: { now: datetime, n: Long } };
+""",
+)
+POLICIES = """
+@id("wall") @reason("r") forbid (principal, action, resource)
+when { principal.tenant != resource.tenant };
+@id("role") @reason("r") permit (principal in Role::"R", action == Action::"doc:list", resource);
+@id("owner") @reason("r") permit (principal, action == Action::"doc:read", resource is Doc)
+when { resource.owner == principal };
+@id("some") @reason("r") permit (principal, action == Action::"doc:read", resource)
+when { context.n * 2 > 4 };
+@id("late") @reason("r") permit (principal, action == Action::"doc:late", resource)
+when { context.now > datetime("2026-06-01") };
+"""
+ENGINE = Engine(build_bundle([("p.cedar", POLICIES)], SCHEMA))
+
+
+def when(moment: str) -> Json:
+    """A time as Cedar takes it."""
+    return {"__extn": {"fn": "datetime", "arg": moment}}
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Question:
+    """Questions from so few values that many are alike, good ones and bad ones."""
+    one = st.sampled_from
+    user = EntityUid("User", draw(one(["u", "v", "\ud800"])))
+    resource = EntityUid(draw(one(["Doc", "Doc", "User"])), draw(one(["d", "e", "u"])))
+    tenant = one(["a", "b"])
+    owner: Json = {"__entity": {"type": "User", "id": draw(one(["u", "v"]))}}
+    parents = draw(one([(), (EntityUid("Role", "R"),), (EntityUid("Role", "S"),)]))
+    attrs: dict[str, Json] = {"tenant": draw(tenant)}
+    attrs |= {"owner": owner} if resource.type == "Doc" else {"name": draw(one(["x", "y"]))}
+    context: dict[str, Json] = {
+        "now": when(draw(one(["2026-01-01", "2026-12-01"]))),
+        "n": draw(one([1, 2, 3, 2**62, 2**63, True, "3", 3.0, None])),
+    }
+    context |= draw(
+        one([
+            {},
+            {"s": "x"},
+            {"s": "y"},
+            {"s": 1},
+            {"s": "\ud800"},
+            {"at": {"__extn": {"fn": "ip", "arg": "127.0.0.1"}}},
+            {"at": {"__extn": {"fn": "ip", "arg": "no"}}},
+            {"more": 1},
+        ])
+    )  # fmt: skip
+    name = draw(one([{"name": "x"}, {"name": "y"}, {"name": 1}, {}]))
+    entities = (Entity(user, {"tenant": draw(tenant), **name}, parents), Entity(resource, attrs))
+    action = draw(one(["doc:read", "doc:list", "doc:late", "doc:none"]))
+    return Question(user, action, resource, context, entities[: draw(one([2, 2, 2, 1]))])
+
+
+def outcome(decide: Any, question: Question) -> Answer | str:
+    """The answer, or that there is none."""
+    try:
+        answer: Answer = decide(question)
+    except NoDecision:
+        return "no decision"
+    return answer
+
+
+@given(st.lists(questions(), min_size=2, max_size=30))
+def test_a_remembered_answer_is_the_engine_s(asked: list[Question]) -> None:
+    """Whatever was asked before, the answer is the one that evaluation gives, faults included."""
+    memo = Memo(ENGINE)
+    for question in asked:
+        assert outcome(lambda q: memo.decide(q)[0], question) == outcome(ENGINE.decide, question)
+
+
+@given(questions(), questions())
+def test_two_questions_that_are_alike_to_the_memo_are_alike_to_cedar(one: Question, other: Question) -> None:
+    """One after the other, the second is answered as if it had been asked alone."""
+    memo = Memo(ENGINE)
+    outcome(lambda q: memo.decide(q)[0], one)
+    assert outcome(lambda q: memo.decide(q)[0], other) == outcome(ENGINE.decide, other)
+
+
+def ask(**changes: Any) -> Question:
+    """The real policies' question whether a Cashier may create an order, with something changed."""
+    question = make_question(make_principal(["Cashier"], sub=changes.pop("sub", "u-1")), "order:create", **changes)
+    return msgspec.structs.replace(question, context={**question.context, "now": when("2026-11-23")})
+
+
+def test_what_no_policy_reads_does_not_matter() -> None:
+    """Another user, another order, another time: the answer is known."""
+    memo = Memo(real_engine())
+    assert memo.decide(ask()) == (real_engine().decide(ask()), False)
+    later = ask(sub="u-2", resource_id="r-2")
+    later = msgspec.structs.replace(later, context={**later.context, "now": when("2027-01-01")})
+    assert memo.decide(later) == (real_engine().decide(later), True)
+    assert (memo.hits, memo.misses) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_question(make_principal(["Support"]), "order:create"),
+        make_question(make_principal(["Cashier"]), "order:cancel"),
+        make_question(make_principal(["Cashier"]), "order:create", of="globex"),
+        make_question(make_principal(["Cashier"]), "order:create", context={"cross_tenant": True}),
+        make_question(make_principal(["Cashier"], "globex"), "order:create"),
+    ],
+    ids=["role", "action", "tenant of the order", "setting", "tenant"],
+)
+def test_what_a_policy_reads_is_asked_anew(other: Question) -> None:
+    """Role, action, tenants and context."""
+    memo = Memo(real_engine())
+    memo.decide(ask())
+    assert memo.decide(other) == (real_engine().decide(other), False)
+
+
+def test_an_amount_is_part_of_the_question() -> None:
+    """A refund within the limit does not open one beyond it, and true is not 1."""
+    memo = Memo(real_engine())
+    manager = make_principal(["Manager"])
+    for amount, allowed in ((1, True), (50_000, True), (50_001, False), (50_000, True)):
+        answer, _ = memo.decide(make_question(manager, "payment:refund", context={"amount": amount}))
+        assert answer.allows is allowed
+    with pytest.raises(NoDecision):
+        memo.decide(make_question(manager, "payment:refund", context={"amount": True}))
+
+
+def test_what_depends_on_the_time_is_not_remembered() -> None:
+    """The same question a moment later is asked anew."""
+    memo = Memo(ENGINE)
+    doc = EntityUid("Doc", "d")
+    user = Entity(EntityUid("User", "u"), {"tenant": "a", "name": "x"})
+    owned = Entity(doc, {"tenant": "a", "owner": {"__entity": {"type": "User", "id": "u"}}})
+    for moment, allowed in (("2026-01-01", False), ("2026-12-01", True), ("2026-12-01", True)):
+        question = Question(user.uid, "doc:late", doc, {"now": when(moment), "n": 1}, (user, owned))
+        answer, remembered = memo.decide(question)
+        assert (answer.allows, remembered) == (allowed, False)
+
+
+def test_an_answer_with_errors_is_not_remembered() -> None:
+    """What an error says is about one question."""
+    memo = Memo(ENGINE)
+    user = Entity(EntityUid("User", "u"), {"tenant": "a", "name": "x"})
+    doc = Entity(EntityUid("Doc", "d"), {"tenant": "a", "owner": {"__entity": {"type": "User", "id": "v"}}})
+    question = Question(user.uid, "doc:read", doc.uid, {"now": when("2026-01-01"), "n": 2**62}, (user, doc))
+    for _ in range(2):
+        answer, remembered = memo.decide(question)
+        assert answer.errors
+        assert not remembered
+
+
+def test_it_is_bounded() -> None:
+    """The oldest goes first."""
+    memo = Memo(real_engine(), capacity=2)
+    manager = make_principal(["Manager"])
+    asked = [make_question(manager, "payment:refund", context={"amount": amount}) for amount in (1, 2, 3)]
+    for question in asked:
+        memo.decide(question)
+    assert [memo.decide(question)[1] for question in (asked[2], asked[1], asked[0])] == [True, True, False]
+    assert repr(memo).startswith("Memo(2 of 2, 2 hits, 4 misses")
