@@ -91,7 +91,7 @@ def _answer(
     if detail is not None:
         body["detail"] = detail
     # not JSONResponse: it cannot write a lone surrogate, which a place named after a key of the caller's may contain
-    return Response(json.dumps(body).encode(), status, headers, "application/json")
+    return Response(json.dumps(body, separators=(",", ":")).encode(), status, headers, "application/json")
 
 
 def _trace_id(request: Request) -> str:

@@ -146,6 +146,7 @@ async def erase_customer(customer_id: str, desk: AtDesk) -> None:
         accounts = desk.data.accounts.where(lambda row: row.customer_id == customer.id)
         orders = desk.data.orders.where(lambda row: row.customer_id == customer.id)
         change.details.update(accounts=len(accounts), orders=len(orders))
+        change.crud = "d"
         change.beside(lambda: desk.data.customers.remove(customer))
         for account in accounts:
             change.beside(partial(desk.data.accounts.remove, account))

@@ -171,7 +171,9 @@ async def sync_stock(wanted: SyncOrder, desk: AtDesk) -> SyncReport:
     """Send a partner every stock level, as the inventory service knows them."""
     _enabled(desk, wanted.partner_id)
     levels = await _levels(desk)  # before the change: see services.onward for why not within
-    async with desk.changing("integration.stock.synced", "integration:sync_stock", "Integration") as change:
+    async with desk.changing(
+        "integration.stock.synced", "integration:sync_stock", "Integration", wanted.partner_id
+    ) as change:
         partner = _enabled(desk, wanted.partner_id)
         delivery = Delivery(
             id=new_id("d"),
@@ -181,7 +183,7 @@ async def sync_stock(wanted: SyncOrder, desk: AtDesk) -> SyncReport:
             attempts=0,
             updated_at=desk.now,
         )
-        change.details.update(skus=len(levels), partner_id=partner.id)
+        change.details.update(skus=len(levels), delivery_id=delivery.id)
         change.create(desk.data.deliveries, delivery)
     return SyncReport(
         delivery_id=delivery.id,

@@ -149,6 +149,7 @@ async def _take_in(batch: list[NewProduct], report: ImportReport, desk: Desk) ->
         for new in batch:
             old = known.get(new.sku)
             rows[new.sku] = Product(id=old.id if old else new_id("p"), **new.model_dump())
+        change.crud = "c"
         updated = len(known.keys() & rows.keys())
         change.details.update(rows=len(batch), created=len(rows) - updated, updated=updated)
         for row in rows.values():

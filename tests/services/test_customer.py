@@ -74,7 +74,7 @@ async def test_an_erased_person_is_gone_from_everywhere_but_the_books(retail: Re
     assert (await retail.ask("loyalty", "GET", "/loyalty/accounts/l-1001")).status_code == 404
     assert (await retail.ask("order", "GET", "/orders/o-1001")).json()["customer_id"] is None
     event, *_ = await retail.events("customer")
-    assert (event.event_type, event.changes) == ("customer.customer.erased", ())
+    assert (event.event_type, event.crud, event.changes) == ("customer.customer.erased", "d", ())
     assert "Marta" not in repr(event)
 
 

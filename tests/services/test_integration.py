@@ -74,6 +74,8 @@ async def test_a_stock_run_sends_every_level_and_is_recorded(exchange: Exchange)
     assert event.event_type == "integration.stock.synced"
     assert event.details is not None
     assert event.details["skus"] == 8
+    assert event.resource is not None
+    assert event.resource.id == "x-1001"
 
 
 async def test_a_stock_run_reads_page_after_page(exchange: Exchange) -> None:

@@ -93,7 +93,7 @@ async def test_a_long_feed_is_taken_in_and_recorded_in_batches(retail: Retail) -
     events = await retail.events("product")
     assert [event.event_type for event in events] == ["product.assortment.imported"] * 5
     assert [event.details["rows"] for event in events if event.details] == [IMPORT_BATCH] * 4 + [1]
-    assert all(event.changes == () for event in events)
+    assert all((event.crud, event.changes) == ("c", ()) for event in events)
 
 
 async def test_a_feed_of_nothing_but_mistakes_has_a_short_report(retail: Retail) -> None:
