@@ -17,6 +17,8 @@ _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _JSON_TYPE: Final = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-8"?[ \t]*)?', re.IGNORECASE)
 _ABSENT: Final = object()
+_POINTER: Final = re.compile(r"(?:/(?:[^/~]|~[01])*)*")
+_BODY_FIELDS: Final = frozenset({b"content-type", b"content-encoding"})
 _JSON_DEPTH: Final = 64
 """Containers inside each other in a body that is decided on: deeper than any honest one, far from any reader's end."""
 
@@ -30,8 +32,10 @@ def check_json_head(head: Head) -> None:
     types = head.get_all(b"content-type")
     if len(types) != 1 or not _JSON_TYPE.fullmatch(types[0]):
         raise UnsupportedMedia("body: not application/json in UTF-8")
-    if any(value.strip().lower() != b"identity" for value in head.get_all(b"content-encoding")):
+    if any(value.lower() != b"identity" for value in head.get_all(b"content-encoding")):
         raise UnsupportedMedia("body: content coding")
+    if any(name.replace(b"_", b"-") in _BODY_FIELDS for name, _ in head.headers if b"_" in name):
+        raise UnsupportedMedia("body: field with an underscore")
 
 
 def parse_json(body: bytes) -> Json:
@@ -44,6 +48,11 @@ def parse_json(body: bytes) -> Json:
         return parse_value(body, _JSON_DEPTH)
     except NotStrictJson as exc:
         raise BadRequest(f"body: {exc}") from None
+
+
+def is_pointer(path: str) -> bool:
+    """Whether `path` is a JSON pointer of RFC 6901."""
+    return _POINTER.fullmatch(path) is not None
 
 
 def pointer(document: Json, path: str) -> object:
@@ -114,7 +123,7 @@ def _raw_value(item: Attribute, head: Head, query: bytes | None, params: Mapping
         case Source.PATH:
             return params[item.key]
         case Source.HEADER:
-            return _single([value.decode("latin-1") for value in head.get_all(item.key.encode())], item.name)
+            return _single(_header_values(head, item), item.name)
         case Source.QUERY:
             return _single(_query_values(query or b"", item.key), item.name)
 
@@ -124,6 +133,24 @@ def _single(values: Sequence[str], name: str) -> object:
     if len(values) > 1:
         raise BadRequest(f"context: `{name}` is there twice")
     return values[0] if values else _ABSENT
+
+
+def _header_values(head: Head, item: Attribute) -> list[str]:
+    """Every value of a field, if the service will see the same ones.
+
+    It will not where `Connection` says the field ends here, and may see more where an underscore stands for a hyphen:
+    CGI and WSGI make one of both.
+    """
+    key = item.key.encode()
+    found: list[str] = []
+    for name, value in head.headers:
+        if name == key:
+            found.append(value.decode("latin-1"))
+        elif b"_" in name and name.replace(b"_", b"-") == key:
+            raise BadRequest(f"context: `{item.name}` is spelled two ways")
+        elif name == b"connection" and key in {option.strip() for option in value.lower().split(b",")}:
+            raise BadRequest(f"context: `{item.name}` is for this hop only")
+    return found
 
 
 def _query_values(query: bytes, key: str) -> list[str]:

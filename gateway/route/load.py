@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.model import Attribute, Route, Source
+from gateway.route.extract import is_pointer
 from gateway.route.table import AmbiguousRoutesError, Table
 from policies.bundle import Bundle
 
@@ -177,8 +178,8 @@ def _attributes(entry: _Entry, params: tuple[str, ...], bundle: Bundle) -> tuple
             continue
         source = Source(item.source)
         key = item.pointer if source is Source.BODY else item.name
-        if key is None or (source is Source.BODY and key and not key.startswith("/")):
-            problems.append(f"context `{name}`: a body needs a `pointer` beginning with a slash, all else a `name`")
+        if key is None or (source is Source.BODY and not is_pointer(key)):
+            problems.append(f"context `{name}`: a body needs a `pointer` of RFC 6901, all else a `name`")
             continue
         if source is Source.PATH and key not in params:
             problems.append(f"context `{name}`: the path has no parameter `{key}`")
@@ -209,10 +210,15 @@ def _problems(entry: _Entry, params: tuple[str, ...], bundle: Bundle, services: 
         for name in _PARAM.findall(entry.resource.id)
         if name not in params
     ]
+    if any(brace in _PARAM.sub("", entry.resource.id) for brace in "{}"):
+        problems.append(f"resource id `{entry.resource.id}`: a brace that belongs to no parameter")
+    problems += [f"tenant pointer `{path}` is not a pointer" for path in entry.tenant_pointers if not is_pointer(path)]
     if entry.tenant is not None and entry.tenant.path not in params:
         problems.append(f"tenant: the path has no parameter `{entry.tenant.path}`")
     if entry.method in {"GET", "DELETE"} and (
         entry.tenant_pointers or any(item.source == Source.BODY.value for item in entry.context.values())
     ):
         problems.append(f"{entry.method} has no body to decide on")
+    if entry.max_body_bytes is not None and entry.max_body_bytes < 1:
+        problems.append("max_body_bytes is less than 1")
     return problems
