@@ -34,7 +34,7 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
 def consumer(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
     """Run the consumer: Kafka to the store."""
     configure(log_format)
-    from lychgate.consumer import run
+    from audit.kafka.run import run
     from lychgate.settings import load
 
     settings = load(config)

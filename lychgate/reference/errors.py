@@ -9,7 +9,7 @@ from lychgate.reference.markdown import table
 
 _MEANING: Mapping[Code, str] = MappingProxyType(
     {
-        Code.BAD_REQUEST: "Malformed or ambiguous: the request line, a field, the framing, the target, or the JSON body.",
+        Code.BAD_REQUEST: "Malformed or ambiguous: request line, fields, framing, target or JSON body.",
         Code.UNAUTHENTICATED: "No credential came, and the route is not for everybody.",
         Code.TOKEN_EXPIRED: "The token was good once.",
         Code.TOKEN_INVALID: "Anything else about the token.",
@@ -20,7 +20,7 @@ _MEANING: Mapping[Code, str] = MappingProxyType(
         Code.REQUEST_TIMEOUT: "The head or the body came too slowly.",
         Code.PAYLOAD_TOO_LARGE: "The body is over the route's or the gateway's limit.",
         Code.URI_TOO_LONG: "The request line is over the limit.",
-        Code.UNSUPPORTED_MEDIA_TYPE: "The route decides on the body and takes only UTF-8 `application/json` without coding.",
+        Code.UNSUPPORTED_MEDIA_TYPE: "The route decides on the body: only plain UTF-8 `application/json` will do.",
         Code.RATE_LIMITED: "Too many requests.",
         Code.HEADER_TOO_LARGE: "The fields are over the limit in size or number.",
         Code.INTERNAL: "Our own fault.",

@@ -108,4 +108,7 @@ def _yaml(value: object) -> str:
             return f"[{', '.join(map(_yaml, value))}]"
         case dict():
             return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
