@@ -1,0 +1,89 @@
+"""Tests of `audit.spool.writer`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from audit.spool import frame
+from audit.spool.segment import EndMark, contents, segments
+from audit.spool.writer import SegmentWriter
+
+
+def read_all(folder: Path) -> list[bytes]:
+    """All records in the folder."""
+    return [payload for name in segments(folder) for payload in contents(folder / name.text()).records]
+
+
+def test_segments_rotate_and_each_header_tells_what_was_before(tmp_path: Path) -> None:
+    """A full segment is synced and followed by another, whose header lists the numbers so far."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=200)
+    for number in range(1, 7):
+        writer.append([frame.pack(b"x" * 60)], [(number, number)])
+    writer.end(6, clean=True)
+    writer.close()
+    read = [contents(tmp_path / name.text()) for name in segments(tmp_path)]
+    assert sum(len(each.records) for each in read) == 6
+    count = 0
+    for each in read:
+        assert each.header is not None
+        assert [tuple(pair) for pair in each.header.seen] == ([(1, count)] if count else [])
+        count += len(each.records)
+    assert read[-1].end == EndMark(6, [(1, 6)], clean=True)
+
+
+def test_a_failed_append_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short write is cut off again, and the next append stands where it should."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    writer.append([frame.pack(b"one")], [(1, 1)])
+    real = os.pwrite
+
+    def short(fd: int, data: bytes, offset: int) -> int:
+        real(fd, bytes(data)[:5], offset)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.writer.os.pwrite", short)
+        with pytest.raises(OSError, match="No space"):
+            writer.append([frame.pack(b"two")], [(2, 2)])
+        assert (tmp_path / writer.name.text()).stat().st_size == writer.size
+    writer.append([frame.pack(b"three")], [(3, 3)])
+    writer.close()
+    assert read_all(tmp_path) == [b"one", b"three"]
+    assert list(writer.seen) == [(1, 1), (3, 3)]
+
+
+def test_a_file_that_cannot_even_be_cut_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When truncation fails too, the next append opens another segment; a torn tail is all that is left."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    writer.append([frame.pack(b"one")], [(1, 1)])
+
+    def fails(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.writer.os.pwrite", fails)
+        patch.setattr("audit.spool.writer.os.ftruncate", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            writer.append([frame.pack(b"two")], [(2, 2)])
+    writer.append([frame.pack(b"three")], [(3, 3)])
+    writer.close()
+    assert len(segments(tmp_path)) == 2
+    assert read_all(tmp_path) == [b"one", b"three"]
+
+
+def test_a_segment_that_cannot_be_begun_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header that cannot be written takes its file with it."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+
+    def fails(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.writer.os.pwrite", fails)
+        with pytest.raises(OSError, match="No space"):
+            writer.open()
+    assert segments(tmp_path) == []
+    writer.append([frame.pack(b"one")], [(1, 1)])
+    writer.close()
+    assert read_all(tmp_path) == [b"one"]

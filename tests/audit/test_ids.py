@@ -1,0 +1,46 @@
+"""Tests of `audit.ids`."""
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.ids import EventIds, id_at, id_floor, id_ms
+
+
+def test_ids_rise_even_when_the_clock_does_not() -> None:
+    """Within one millisecond, and after the clock stepped back, every id is later than the one before."""
+    times = iter([10**18] * 6000 + [10**18 - 5 * 10**9] * 100 + [10**18 + 10**9] * 10)
+    ids = EventIds(lambda: next(times))
+    made = [ids.next() for _ in range(6110)]
+    assert made == sorted(set(made))
+
+
+def test_an_id_is_a_uuid_of_version_7_with_its_time() -> None:
+    """The standard library agrees on version and variant; the first 48 bits are the time."""
+    made = EventIds(lambda: 1_700_000_000_123_456_789).next()
+    parsed = uuid.UUID(made)
+    assert (parsed.version, parsed.variant, str(parsed)) == (7, uuid.RFC_4122, made)
+    assert id_ms(made) == 1_700_000_000_123
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=32))
+def test_bounds_and_fixed_ids_carry_their_time(ms: int, fill: bytes) -> None:
+    """The floor is the least id of its millisecond; a fixed id is the same for the same fact."""
+    floor, fixed = id_floor(ms), id_at(ms, fill)
+    assert id_ms(floor) == id_ms(fixed) == ms
+    assert floor <= fixed
+    assert fixed == id_at(ms, fill)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", str(uuid.UUID(int=0)), "01990000-0000-7000-8000-00000000000G", "0199000000007000800000000000000",
+     "01990000-0000-4000-8000-000000000000", "01990000-0000-7000-c000-000000000000",
+     "01990000-0000-7000-8000-00000000000A"],
+)  # fmt: skip
+def test_other_text_is_no_event_id(text: str) -> None:
+    """Other versions, variants, upper case and garbage are refused."""
+    with pytest.raises(ValueError, match="UUIDv7"):
+        id_ms(text)

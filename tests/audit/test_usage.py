@@ -1,0 +1,55 @@
+"""Tests of `audit.usage`."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.limits import SpoolLimits
+from audit.spool.segment import SegmentName
+from audit.usage import Usage
+
+LIMITS = SpoolLimits(max_bytes=1000)
+
+
+def test_buffered_records_stop_before_durable_ones() -> None:
+    """The last fifth is for durable records."""
+    usage = Usage(LIMITS)
+    for tenant in ("a", "b", "c", "d"):
+        usage.add(tenant, 200)
+    assert usage.refusal("e", 10, durable=False) == "full"
+    assert usage.refusal("e", 200, durable=True) is None
+    assert usage.refusal("e", 201, durable=True) == "full"
+
+
+def test_a_tenant_stops_at_half() -> None:
+    """Only the tenant that has filled its half is refused, durable or not."""
+    usage = Usage(LIMITS)
+    usage.add("a", 500)
+    assert usage.refusal("a", 1, durable=True) == "tenant_share"
+    assert usage.refusal("b", 300, durable=False) is None
+
+
+def test_space_comes_back_with_its_segment() -> None:
+    """When a segment is gone its bytes are given back to those whose they were."""
+    usage = Usage(LIMITS)
+    old, first, second = SegmentName(1, 1), SegmentName(2, 1), SegmentName(2, 2)
+    usage.inherit(old, 100)
+    usage.add("a", 400)
+    usage.place(first, {"a": 300})
+    usage.place(second, {"a": 100})
+    usage.keep({old, second})
+    assert usage.total == 200
+    assert usage.refusal("a", 400, durable=True) is None
+    usage.keep(set())
+    assert usage.total == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 50), st.integers(0, 3))))
+def test_the_books_always_balance(records: list[tuple[str, int, int]]) -> None:
+    """Whatever is taken and placed, dropping every segment leaves nothing."""
+    usage = Usage(LIMITS)
+    for tenant, size, segment in records:
+        usage.add(tenant, size)
+        usage.place(SegmentName(1, segment), {tenant: size})
+    usage.keep(set())
+    assert usage.total == 0
+    assert usage.refusal("a", 500, durable=True) is None
