@@ -12,7 +12,7 @@ import msgspec
 
 from audit.emit import Emitter
 from audit.errors import SpoolUnavailable
-from audit.event import AuditEvent
+from audit.event import AuditEvent, Producer
 from gateway.case import Case
 from gateway.clock import Clock
 from gateway.decide.question import ask
@@ -21,7 +21,7 @@ from gateway.identify.claims import PLATFORM_TENANT
 from gateway.identify.refusal import TokenRefused
 from gateway.metrics import GatewayMetrics
 from gateway.model import Identity, Match, Peer, Route
-from gateway.record.entry import is_known, single
+from gateway.record.entry import fold_key, is_known, single
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import NO_BODY
 from gateway.wire.head import Head
@@ -146,7 +146,8 @@ class Door:
     ) -> GatewayError | None:
         """Write the record of a case, before it is answered.
 
-        What a known caller was denied, and what is durable, is on disk when this returns.
+        What a known caller was denied, and what is durable, is on disk when this returns; strangers' refusals that are
+        alike share a record.
 
         Args:
             case: Complete but for its end.
@@ -160,7 +161,11 @@ class Door:
         case.error = error
         case.status = error.code.status if error is not None else 200
         try:
-            if durable or (is_known(case) and error is not None):
+            if error is not None and not is_known(case):
+                self._emitter.emit_folded(
+                    fold_key(case), case.trace_id, lambda stamp: self._event(case, details, stamp.producer)
+                )
+            elif error is not None or durable:
                 await self._emitter.emit_durable(self._event(case, details))
             else:
                 self._emitter.emit(self._event(case, details))
@@ -170,14 +175,17 @@ class Door:
             self._metrics.refused(error.code)
         return error
 
-    def _event(self, case: Case, details: Mapping[str, Any]) -> AuditEvent:
+    def tick(self) -> None:
+        """Write what strangers were refused in the last second; call it about that often."""
+        self._emitter.emit_due()
+
+    def _event(self, case: Case, details: Mapping[str, Any], producer: Producer | None = None) -> AuditEvent:
         bundle = self._judged.snapshot.bundle
-        now = self._clock.now()
-        latency_us = int((now - case.received_at) * _MICROSECONDS)
+        latency_us = int((self._clock.now() - case.received_at) * _MICROSECONDS)
         event = single(
             case,
-            self._emitter.producer(case.event_id),
-            self._clock.text(now),
+            producer or self._emitter.producer(case.event_id),
+            self._clock.text(case.received_at),
             latency_us,
             bundle.version,
             bundle.schema_version,

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.emit import Emitter
 from audit.errors import SpoolBusy, SpoolUnavailable, WrongRole
+from audit.fold import WINDOW_S
 from audit.metrics import EmitMetrics
 from audit.redact import KeyNames, WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
@@ -163,7 +164,7 @@ class _Parts:
         code = SUCCESS
         try:
             async with supervisor.fetcher:
-                await self._live(supervisor, self._server(supervisor), public, ops)
+                await self._live(supervisor, public, ops)
         except* WrongRole as group:
             sys.stderr.write(f"{group.exceptions[0]}\n")
             code = REFUSED
@@ -201,16 +202,17 @@ class _Parts:
             log_format=self._log_format,
         )
 
-    def _server(self, supervisor: Supervisor) -> OpsServer:
+    def _port(self, supervisor: Supervisor) -> tuple[Door, OpsServer]:
         metrics = GatewayMetrics(self._own, supervisor.snapshot.services)
         door = Door(supervisor, self.emitter, self._clock, metrics)
         shown = CollectorRegistry()
         shown.register(self._totals)
         app = create_app(supervisor, door, shown, self._metrics, metrics_open=self._ops.metrics_open)
-        return OpsServer(app)
+        return door, OpsServer(app)
 
-    async def _live(self, supervisor: Supervisor, server: OpsServer, public: socket.socket, ops: socket.socket) -> None:
+    async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:
         crew = supervisor.crew
+        door, server = self._port(supervisor)
         stop = asyncio.Event()
         _on_signals(stop, crew)
         async with asyncio.TaskGroup() as tasks:
@@ -218,7 +220,8 @@ class _Parts:
             background = [
                 tasks.create_task(supervisor.fetcher.run()),
                 tasks.create_task(self._delivery.run()),
-                tasks.create_task(_count(crew)),
+                tasks.create_task(_every(_METRICS_POLL_S, partial(crew.ask_metrics, _METRICS_POLL_S))),
+                tasks.create_task(_every(WINDOW_S, door.tick)),
             ]
             await supervisor.first_keys(_FIRST_KEYS_S)
             tasks.create_task(crew.run(supervisor.sources))
@@ -251,11 +254,13 @@ def _on_signals(stop: asyncio.Event, crew: Crew) -> None:
         loop.add_signal_handler(number, told)
 
 
-async def _count(crew: Crew) -> None:
-    """Keep the totals near the truth, for the day a worker dies."""
+async def _every(seconds: float, work: Callable[[], Awaitable[None] | None]) -> None:
+    """Do something again and again until cancelled."""
     while True:
-        await asyncio.sleep(_METRICS_POLL_S)
-        await crew.ask_metrics(_METRICS_POLL_S)
+        await asyncio.sleep(seconds)
+        done = work()
+        if done is not None:
+            await done
 
 
 def _place(issuer: IssuerSettings) -> KeyPlace:

@@ -46,6 +46,7 @@ class Upstream:
         self.connections = 0
         self.reply = OK
         self.script: Script | None = None
+        self._writers: list[asyncio.StreamWriter] = []
 
     def fields(self, which: int = -1) -> dict[str, str]:
         """The fields of a request it has read, names in lower case; the last one wins."""
@@ -55,6 +56,7 @@ class Upstream:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer each request with `reply`, unless there is a script."""
         self.connections += 1
+        self._writers.append(writer)
         visit = Visit(reader, writer)
         with contextlib.suppress(ConnectionError):
             if self.script is not None:
@@ -67,6 +69,12 @@ class Upstream:
                     await visit.answer(self.reply)
         writer.close()
 
+    async def leave(self) -> None:
+        """End every connection, so that none outlives the test's loop."""
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+
 
 @contextlib.asynccontextmanager
 async def upstream() -> AsyncIterator[Upstream]:
@@ -78,3 +86,4 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield found
     finally:
         server.close()
+        await found.leave()

@@ -76,6 +76,12 @@ class Port(msgspec.Struct):
     registry: CollectorRegistry
     snapshot: Snapshot
 
+    @property
+    def events(self) -> list[AuditEvent]:
+        """Every record so far, those of strangers included."""
+        self.emitter.emit_due(everything=True)
+        return self.emitter.events
+
     async def exchange(self, asked: dict[str, Any], auth: dict[str, str] | None = None) -> httpx.Response:
         """Ask for a context, as the service `integration` unless told otherwise."""
         return await self.client.post("/context/exchange", json=asked, headers=service() if auth is None else auth)

@@ -30,7 +30,7 @@ async def test_four_paths_are_open(tmp_path: Path, path: str) -> None:
     async with port(tmp_path) as ops:
         answer = await ops.client.get(path)
         assert answer.status_code == 200
-        assert ops.emitter.events == []
+        assert ops.events == []
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -40,7 +40,7 @@ async def test_everything_else_needs_a_credential(tmp_path: Path, method: str, p
         answer = await ops.client.request(method, path)
         _refused(answer, 401, "unauthenticated")
         assert answer.headers["www-authenticate"].startswith("Bearer")
-        (event,) = ops.emitter.events
+        (event,) = ops.events
         assert (event.tenant_id, event.status) == ("-", 401)
         assert event.event_id == answer.headers["x-decision-id"]
 
@@ -96,7 +96,7 @@ async def test_status_is_the_platforms(tmp_path: Path, role: str, tenant: str, a
     """Only whom the policies allow `ops:status` sees how the gateway stands; either way it is recorded."""
     async with port(tmp_path) as ops:
         answer = await ops.client.get("/internal/status", headers=bearer(role, tenant))
-        (event,) = ops.emitter.events
+        (event,) = ops.events
         assert (event.action, event.tenant_id) == ("ops:status", tenant)
         assert event.decision is not None
         if allowed:
@@ -121,7 +121,7 @@ async def test_the_trace_goes_on(tmp_path: Path) -> None:
         headers = {**bearer("Cashier"), "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
         answer = await ops.client.get("/internal/status", headers=headers)
         assert _refused(answer, 403, "forbidden")["trace_id"] == TRACE
-        assert ops.emitter.events[0].trace_id == TRACE
+        assert ops.events[0].trace_id == TRACE
 
 
 async def test_two_credentials_are_none(tmp_path: Path) -> None:
@@ -137,7 +137,8 @@ async def test_a_refused_token_is_booked_and_an_unknown_key_asked_for(tmp_path: 
     async with port(tmp_path) as ops:
         expired = await ops.client.get("/internal/status", headers=bearer("Cashier", iat=1, exp=2))
         _refused(expired, 401, "token_expired")
-        assert ops.emitter.events[0].tenant_id == "acme"
+        assert ops.events[0].tenant_id == "acme"
+        assert ops.events[0].details == {"reason": "expired"}
         other = bearer("Cashier", key=tokens.signing_key(kid="k9", which=9))
         _refused(await ops.client.get("/internal/status", headers=other), 401, "token_invalid")
         assert ops.standing.kids == [("dev", "k9")]
@@ -183,7 +184,7 @@ async def test_a_fault_tells_nothing(tmp_path: Path) -> None:
         answer = await ops.client.get("/internal/status", headers=bearer("SuperAdmin", PLATFORM))
         _refused(answer, 500, "internal")
         assert "secret detail" not in answer.text
-        (event,) = ops.emitter.events
+        (event,) = ops.events
         assert event.status == 500
 
 
@@ -193,6 +194,16 @@ async def test_a_denial_that_cannot_be_recorded_is_not_answered_as_one(tmp_path:
         ops.emitter.full = True
         answer = await ops.client.get("/internal/status", headers=bearer("Cashier"))
         _refused(answer, 503, "audit_unavailable")
+
+
+async def test_strangers_refusals_share_a_record(tmp_path: Path) -> None:
+    """A flood of alike refusals costs one record, which counts them all."""
+    async with port(tmp_path) as ops:
+        for _ in range(20):
+            _refused(await ops.client.get("/internal/status"), 401, "unauthenticated")
+        (event,) = ops.events
+        assert event.aggregate is not None
+        assert event.aggregate.count == 20
 
 
 async def test_head_is_for_probes(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ async def test_the_record_is_the_callers_and_names_the_service(tmp_path: Path) -
     """The decision is booked to the original caller's tenant, with the asking service beside it."""
     async with port(tmp_path) as ops:
         await ops.exchange({"context": ops.context(), **CREATE})
-        (event,) = ops.emitter.events
+        (event,) = ops.events
         assert (event.tenant_id, event.action, event.trace_id) == ("acme", "order:create", TRACE)
         assert event.actor is not None
         assert (event.actor.id, event.actor.auth_method) == ("u-17", "context")
@@ -73,7 +73,7 @@ async def test_cedar_decides_for_the_original_caller(tmp_path: Path) -> None:
         answer = await ops.exchange({"context": ops.context(roles=("Auditor",)), **CREATE})
         assert answer.status_code == 403
         assert answer.json() == {"code": "forbidden", "missing_role": "Cashier", "trace_id": TRACE}
-        (event,) = ops.emitter.events
+        (event,) = ops.events
         assert event.decision is not None
         assert (event.decision.effect, event.decision.missing_role) == ("deny", "Cashier")
         assert event.tenant_id == "acme"
@@ -142,7 +142,7 @@ async def test_a_context_that_is_not_the_services_own_is_refused(tmp_path: Path,
     async with port(tmp_path) as ops:
         answer = await ops.exchange({"context": make(ops), **READ})
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
-        (event,) = ops.emitter.events
+        (event,) = ops.events
         assert event.details is not None
         assert event.details["reason"] == f"exchange: shown context: {reason}"
         assert event.tenant_id == PLATFORM, "nothing that was shown is believed, so it is booked to the asker"
@@ -193,7 +193,7 @@ async def test_an_onward_request_that_means_nothing_is_refused(
         answer = await ops.exchange({"context": ops.context(), **asked})
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert answer.json().keys() == {"code", "missing_role", "trace_id"}
-        assert len(ops.emitter.events) == 1
+        assert len(ops.events) == 1
 
 
 @pytest.mark.parametrize(
