@@ -35,8 +35,23 @@ _HOP_BY_HOP: Final = frozenset(
 _FRAMING: Final = frozenset({b"content-length", b"expect", b"host"})
 """Written anew for the next hop."""
 
+_NO_CONTENT: Final = 204
+
 _OURS: Final = (CONTEXT, TENANT, b"x-user-", TRACE, DECISION)
-_ORIGIN: Final = (b"x-forwarded", b"x-original-", b"x-rewrite-", b"x-real-ip", b"x-client-ip", b"true-client-ip")
+_ORIGIN: Final = (
+    b"x-forwarded",
+    b"x-original-",
+    b"x-rewrite-",
+    b"x-real-ip",
+    b"x-client-ip",
+    b"x-cluster-client-ip",
+    b"x-envoy-",
+    b"true-client-ip",
+)
+_OVERRIDES: Final = (b"x-http-method", b"x-method-override")
+"""A service that believes these does another thing than was decided."""
+_SINGLE: Final = frozenset({TRACEPARENT, b"forwarded", b"proxy"})
+"""`Proxy` becomes `HTTP_PROXY` in a CGI-like service (CVE-2016-5385)."""
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
 _REMEMBERED: Final = 2048
 
@@ -51,8 +66,9 @@ def _is_dropped(name: bytes) -> bool:
         verdict = (
             plain in _HOP_BY_HOP
             or plain in _FRAMING
-            or plain in {TRACEPARENT, b"forwarded"}
-            or plain.startswith(_OURS + _ORIGIN)
+            or plain in _SINGLE
+            or plain.startswith(_OURS + _ORIGIN + _OVERRIDES)
+            or (plain != name and plain in _CREDENTIALS)  # under its own name a route may let one pass
         )
         if len(_dropped) >= _REMEMBERED:
             _dropped.clear()
@@ -119,13 +135,14 @@ def response_head(
     named = _connection_names(answer.headers)
     lines = [b"HTTP/1.1 %d %b" % (answer.status, answer.reason)]
     for name, value in answer.headers:
-        if name in _HOP_BY_HOP or name == b"content-length" or name in named or name.startswith(_OURS):
+        if _stays_behind(name, named):
             continue
         lines.append(b"%b: %b" % (name, value))
     lines += [b"%b: %b" % pair for pair in ours]
     lines += _framing_fields(framing)
-    if framing.ending is Ending.NONE:
-        # An answer to HEAD, or a 304, tells the length its body would have; it is not framing there.
+    if framing.ending is Ending.NONE and answer.status != _NO_CONTENT:
+        # An answer to HEAD, or a 304, tells the length its body would have; it is not framing there. A 204 has none
+        # to tell (RFC 9110 s8.6).
         lines += [b"content-length: %b" % value for name, value in answer.headers if name == b"content-length"]
     if close:
         lines.append(b"connection: close")
@@ -135,12 +152,9 @@ def response_head(
 
 def interim_head(answer: ResponseHead) -> bytes:
     """A 1xx answer on its way to the client, without what is not its business."""
+    named = _connection_names(answer.headers)
     lines = [b"HTTP/1.1 %d %b" % (answer.status, answer.reason)]
-    lines += [
-        b"%b: %b" % (name, value)
-        for name, value in answer.headers
-        if name not in _HOP_BY_HOP and name != b"content-length" and not name.startswith(_OURS)
-    ]
+    lines += [b"%b: %b" % (name, value) for name, value in answer.headers if not _stays_behind(name, named)]
     lines.append(b"\r\n")
     return b"\r\n".join(lines)
 
@@ -161,6 +175,11 @@ def _connection_names(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes
     if not values:
         return frozenset()
     return frozenset(option.strip().lower() for value in values for option in value.split(b","))
+
+
+def _stays_behind(name: bytes, named: frozenset[bytes]) -> bool:
+    """Whether a field of an answer is not for the client: of this hop, framing, or speaking in our name."""
+    return name in _HOP_BY_HOP or name == b"content-length" or name in named or name.startswith(_OURS)
 
 
 def _framing_fields(framing: Framing) -> list[bytes]:

@@ -1,7 +1,7 @@
 """A connection to a service: writes one request, reads one answer, tells its user what came. Holds no rules of its own.
 
 The service is a stranger too: its heads pass the same checks as a client's, a byte more than its framing declares is
-`upstream_invalid`, and a connection that lied is never used again.
+`upstream_invalid` where it comes with the head; later it is not passed on. A connection that lied is never used again.
 """
 
 import asyncio
@@ -41,10 +41,18 @@ class Answered(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to one address."""
+    """One connection to one address.
+
+    Attributes:
+        address: `host:port`.
+        pool: The pool it was opened for.
+        used: How many exchanges it has carried.
+        closed: Whether it is of no more use.
+    """
 
     def __init__(self, address: str, limits: Limits) -> None:
         self.address = address
+        self.pool: object = None
         self.used = 0
         self._limits = limits
         self._transport: asyncio.Transport | None = None
@@ -56,6 +64,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._interims = 0
         self._reusable = False
         self._answered = False
+        self._paused = False  # reading, because the client does not keep up
+        self._full = False  # the service does not keep up
         self.closed = False
 
     # --- what the user does
@@ -80,8 +90,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause(self, *, paused: bool) -> None:
         """Stop or go on reading the answer."""
-        if self._transport is None or self.closed:
+        if self._transport is None or self.closed or paused is self._paused:
             return
+        self._paused = paused
         if paused:
             self._transport.pause_reading()
         else:
@@ -90,7 +101,8 @@ class UpstreamConnection(asyncio.Protocol):
     def finish(self) -> bool:
         """End the exchange; returns whether the connection can be used again."""
         self._user = None
-        if self._reusable and not self.closed and not self._held:
+        if self._reusable and not self.closed and not self._held and not self._full:
+            self.pause(paused=False)  # the last piece may have been more than the client would take
             return True
         self.abort()
         return False
@@ -134,7 +146,7 @@ class UpstreamConnection(asyncio.Protocol):
                     return
                 block, data = self._held[: end + 4], self._held[end + 4 :]
                 self._held = b""
-                self._on_head(read_response(block, self._method))
+                self._on_head(read_response(block, self._method), len(data))
                 continue
             try:
                 content, rest = self._body.take(data)
@@ -150,7 +162,8 @@ class UpstreamConnection(asyncio.Protocol):
                 self._end()
             return
 
-    def _on_head(self, head: ResponseHead) -> None:
+    def _on_head(self, head: ResponseHead, follows: int) -> None:
+        """Take a head; `follows` says how many bytes came with it."""
         if self._user is None:
             return
         if head.status < _INTERIM:
@@ -159,6 +172,8 @@ class UpstreamConnection(asyncio.Protocol):
                 raise UpstreamError("upstream head: not an answer", code=Code.UPSTREAM_INVALID)
             self._user.on_interim(head)
             return
+        if head.framing.ending in {Ending.NONE, Ending.LENGTH} and follows > head.framing.length:
+            raise UpstreamError("upstream body: longer than its length", code=Code.UPSTREAM_INVALID)
         self._body = BodyReader(head.framing)
         self._until_close = head.framing.ending is Ending.CLOSE
         self._reusable = head.keep_alive and not self._until_close
@@ -170,7 +185,9 @@ class UpstreamConnection(asyncio.Protocol):
             user.on_end()
 
     def eof_received(self) -> bool:
-        """The service has said all it will say."""
+        """The service has said all it will say; if nobody waits for it, nobody shall be given this connection."""
+        if self._user is None:
+            self.closed = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -194,10 +211,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The service does not keep up."""
+        self._full = True
         if self._user is not None:
             self._user.on_upstream_pause(paused=True)
 
     def resume_writing(self) -> None:
         """It has caught up."""
+        self._full = False
         if self._user is not None:
             self._user.on_upstream_pause(paused=False)

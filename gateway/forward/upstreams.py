@@ -76,10 +76,14 @@ class Upstreams:
             pool.release(address)
             ready(None, UpstreamError("connecting took too long"))
             return
-        except OSError as exc:
+        except (OSError, ValueError, OverflowError) as exc:
+            # A name that cannot be encoded and a port past 65535 are no OSErrors; nothing may escape, or nobody would
+            # ever be told.
             pool.release(address)
-            ready(None, UpstreamError(f"cannot connect: {exc.strerror or type(exc).__name__}"))
+            reason = exc.strerror if isinstance(exc, OSError) else None
+            ready(None, UpstreamError(f"cannot connect: {reason or type(exc).__name__}"))
             return
+        conn.pool = pool
         self.open += 1
         ready(conn, None)
 
@@ -87,8 +91,8 @@ class Upstreams:
         """Give a connection back; it is kept if it can be used again, else closed."""
         pool = self._pools.get(service)
         reusable = conn.finish()
-        if pool is None or conn.address not in pool.addresses:
-            self._close([conn])
+        if pool is None or pool is not conn.pool:
+            self._close([conn])  # its pool went with a snapshot; the new one has never lent it
             return
         pool.release(conn.address)
         if not reusable:
