@@ -1,7 +1,10 @@
 """The services as applications: what stands before every endpoint, and that routes and endpoints are one list."""
 
+import ast
+import inspect
 import re
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -215,6 +218,33 @@ def test_a_route_that_changes_something_leads_to_an_endpoint_that_demands_a_boun
         for method in route.methods
     }
     assert said_by_routes == said_by_endpoints == {("POST", "/inventory/lookup")}
+
+
+def recorded_actions(endpoint: Callable[..., Any]) -> set[str]:
+    """The actions an endpoint records under, in its own body or in what it calls of its module."""
+    module = inspect.getmodule(endpoint)
+    actions: set[str] = set()
+    for node in ast.walk(ast.parse(inspect.getsource(endpoint))):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Attribute) and node.func.attr in {"changing", "noting"}:
+            actions.add(ast.literal_eval(node.args[1]))
+        elif isinstance(node.func, ast.Name) and node.func.id.startswith("_"):
+            actions |= recorded_actions(getattr(module, node.func.id))
+    return actions
+
+
+def test_every_change_is_recorded_under_the_action_that_was_decided() -> None:
+    """An endpoint that changes something records it, and whatever it records names its route's action."""
+    decided = {(route["method"], route["path"]): route for route in written_routes()}
+    for router in ROUTERS.values():
+        for one in router.routes:
+            assert isinstance(one, APIRoute)
+            (method,) = one.methods or ()
+            route = decided[method, one.path]
+            recorded = recorded_actions(one.endpoint)
+            changes = route.get("changes", method != "GET")
+            assert recorded == {route["action"]} if changes else recorded <= {route["action"]}, route["id"]
 
 
 def test_no_service_parses_a_tenant() -> None:
