@@ -37,6 +37,7 @@ from query.access import Access, Scope, View  # noqa: E402
 from query.app import configured_views  # noqa: E402
 from query.filters import Filter, Order  # noqa: E402
 from query.history import Row  # noqa: E402
+from query.reader import session  # noqa: E402
 from query.settings import QuerySettings  # noqa: E402
 from roles.load import load_catalogue  # noqa: E402
 from roles.model import Principal  # noqa: E402
@@ -155,9 +156,8 @@ async def main(dsn: str, count: int) -> None:
     await owner.execute("VACUUM ANALYZE audit_events")
     await owner.close()
     parts = urlsplit(dsn)
-    reader = await asyncpg.connect(
-        parts._replace(netloc=f"audit_reader:{PASSWORD}@{parts.hostname}:{parts.port}").geturl()
-    )
+    login = parts._replace(netloc=f"audit_reader:{PASSWORD}@{parts.hostname}:{parts.port}").geturl()
+    reader = await asyncpg.connect(login, server_settings=session(5.0))
     async with reader.transaction(readonly=True):
         await reader.execute(sql.TENANT, "tenant-1")
         store = await measured(await statements(reader, count))
