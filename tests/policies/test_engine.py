@@ -161,6 +161,22 @@ def test_an_error_says_nothing_of_the_request(question: Question) -> None:
     assert str(HUGE) not in said
 
 
+@pytest.mark.parametrize("user", [SECRET, f"a`{SECRET}`b", f"`{SECRET}", f"{SECRET}`"])
+def test_an_id_with_quotes_of_its_own_is_not_let_out(user: str) -> None:
+    """Cedar quotes the id of the entity that is missing; its own backticks must not break out of the quotes."""
+    reads = '@id("a") @reason("r") permit (principal, action, resource) when { principal.tenant == "x" };'
+    question = Question(EntityUid("User", user), "doc:read", EntityUid("Doc", "d"), {"n": 1}, ())
+    assert SECRET not in outcome(make_engine(reads), question)
+
+
+@pytest.mark.parametrize("text", ["gibberish", "error while evaluating policy `p.none`: gibberish"])
+def test_an_error_that_cannot_be_read_denies(text: str) -> None:
+    """Whatever it may be about, it is taken for a forbid's."""
+    error = make_engine(PERMIT)._error(text, ask())
+    assert (error.policy_id, error.effect) == ("", Effect.DENY)
+    assert not combine(True, ["p.yes"], (error,), strict=False).allows
+
+
 def outcome(engine: Engine, question: Question) -> str:
     """Everything an engine says when a policy or the whole question fails."""
     try:

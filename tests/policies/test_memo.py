@@ -35,6 +35,8 @@ when { principal.tenant != resource.tenant };
 when { resource.owner == principal };
 @id("some") @reason("r") permit (principal, action == Action::"doc:read", resource)
 when { context.n * 2 > 4 };
+@id("self") @reason("r") permit (principal, action == Action::"doc:list", resource is User)
+when { resource.name == "x" };
 @id("late") @reason("r") permit (principal, action == Action::"doc:late", resource)
 when { context.now > datetime("2026-06-01") };
 """
@@ -147,6 +149,56 @@ def test_an_amount_is_part_of_the_question() -> None:
         assert answer.allows is allowed
     with pytest.raises(NoDecision):
         memo.decide(make_question(manager, "payment:refund", context={"amount": True}))
+
+
+DOC = EntityUid("Doc", "d")
+
+
+def listing(name: Json = "x", resource: EntityUid = DOC, **context: Json) -> Question:
+    """A question about listing, which no policy reads the context for."""
+    user = Entity(EntityUid("User", "u"), {"tenant": "a", "name": name}, (EntityUid("Role", "R"),))
+    doc = Entity(EntityUid("Doc", "d"), {"tenant": "a", "owner": {"__entity": {"type": "User", "id": "v"}}})
+    return Question(user.uid, "doc:list", resource, {"now": when("2026-01-01"), "n": 1, **context}, (user, doc))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (listing(), listing(n=True)),
+        (listing(), listing(n="1")),
+        (listing(), listing(n=2**63)),
+        (listing(), listing(n=1.0)),
+        (listing(), listing(more=1)),
+        (listing(), listing(name=1)),
+        (listing(name="x"), listing(name="\ud800")),
+        (listing(s="x"), listing(s=1)),
+        (listing(s="x"), listing(s="\ud800")),
+        (listing(s="x"), listing(s={"__extn": {"fn": "ip", "arg": "127.0.0.1"}})),
+        (listing(at={"__extn": {"fn": "ip", "arg": "::1"}}), listing(at={"__extn": {"fn": "ip", "arg": "no"}})),
+    ],
+    ids=repr,
+)
+def test_a_fault_is_not_hidden_by_a_remembered_answer(good: Question, bad: Question) -> None:
+    """What no policy reads must still be of its type: Cedar refuses the question otherwise, and so does the memo."""
+    memo = Memo(ENGINE)
+    assert memo.decide(good)[0].allows
+    with pytest.raises(NoDecision):
+        ENGINE.decide(bad)
+    with pytest.raises(NoDecision):
+        memo.decide(bad)
+
+
+def test_who_asks_about_themselves_is_asked_anew() -> None:
+    """One entity in two places is read in two ways."""
+    memo = Memo(ENGINE)
+    me = EntityUid("User", "u")
+    for name, allowed in (("x", True), ("y", False), ("x", True)):
+        question = listing(name, me)
+        question = msgspec.structs.replace(
+            question, entities=tuple(msgspec.structs.replace(each, parents=()) for each in question.entities[:1])
+        )
+        answer, remembered = memo.decide(question)
+        assert (answer.allows, remembered) == (allowed, False)
 
 
 def test_what_depends_on_the_time_is_not_remembered() -> None:
