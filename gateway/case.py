@@ -6,6 +6,7 @@ The record is made from it whatever happens, so a refusal tells as much as was k
 
 import msgspec
 
+from audit.event import Producer
 from gateway.errors import GatewayError
 from gateway.model import Identity, Match, Peer
 from gateway.wire.head import Head
@@ -33,6 +34,7 @@ class Case(msgspec.Struct, kw_only=True):
         answer: What it said.
         decision_us: How long that took.
         memo_hit: Whether it was remembered.
+        producer: The number of its record, taken when it was decided; None until then, and once it is written.
         error: Why the request ended here.
         forwarded: Whether any byte may have reached a service.
         status: What the caller was answered; None while nothing was.
@@ -57,6 +59,7 @@ class Case(msgspec.Struct, kw_only=True):
     answer: Answer | None = None
     decision_us: int = 0
     memo_hit: bool = False
+    producer: Producer | None = None
     error: GatewayError | None = None
     forwarded: bool = False
     status: int | None = None

@@ -123,8 +123,8 @@ class Worker:
             self._listener.close()
         self._server.drain()
         until = self._loop.time() + within_s
-        while self._server.connections and self._loop.time() < until:
-            await asyncio.sleep(_DRAIN_POLL_S)  # noqa: ASYNC110 - an event would cost each connection; this costs a stop
+        while self._server.connections and self._loop.time() < until:  # noqa: ASYNC110 - an event costs each request
+            await asyncio.sleep(_DRAIN_POLL_S)
         await self.close()
         self._channel.send(Drained())
 

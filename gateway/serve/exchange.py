@@ -28,6 +28,8 @@ from gateway.wire.head import Head, ResponseHead
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _CONTINUE: Final = 100
+_LONG_S: Final = 5.0
+"""A buffered exchange that takes longer is written in two records: readers' `complete_through` waits for the first."""
 _CLIENT_GONE: Final = 499
 """What the metrics call a request whose client did not wait; nginx's number for it."""
 
@@ -60,7 +62,7 @@ class Exchange:
         "_conn",
         "_continue_due",
         "_deadline",
-        "_durable",
+        "_decided",
         "_head",
         "_intake",
         "_keep_alive",
@@ -80,7 +82,7 @@ class Exchange:
         self._intake = Intake(server.limits)
         self._conn: UpstreamConnection | None = None
         self._state = _State.JUDGING
-        self._durable = False
+        self._decided = False  # whether the decision is recorded already, so that the end is a record of its own
         self._answer: Framing | None = None  # how the answer ends for this client; None until it has begun
         self._keep_alive = True
         self._continue_due = False
@@ -124,17 +126,18 @@ class Exchange:
         if isinstance(verdict, Refuse):
             self.refuse(verdict.error)
         elif route.durable:
-            self._durable = True
+            self._decided = True
             self._state = _State.RECORDING
             self._server.recorder.decided(self.case, snapshot, self._recorded)
         else:
+            self._server.recorder.number(self.case)
             self._connect(route)
 
     def _recorded(self, kept: bool) -> None:
         """The decision is on disk, or cannot be put there."""
         gone = self._state is not _State.RECORDING  # the client went while the disk was busy
         if not kept:
-            self._durable = False
+            self._decided = False
             if not gone:
                 self.refuse(Unready("the decision cannot be recorded", code=Code.AUDIT_UNAVAILABLE))
         elif gone:
@@ -354,6 +357,9 @@ class Exchange:
             self.refuse(RequestTimeout("body: too slow", close=True))
         if self._state is not _State.STREAMING:
             return
+        if not self._decided and now >= self._started + _LONG_S:
+            self._decided = True
+            self._server.recorder.decided_meanwhile(self.case, self._snapshot)
         limit = self._server.limits.total_s
         total = bool(limit) and now >= self._started + limit
         if not total and now < self._deadline:
@@ -369,7 +375,7 @@ class Exchange:
 
     def _record_end(self) -> None:
         """The last record: the second of a durable allow, else the only one."""
-        if self._durable:
+        if self._decided:
             self._server.recorder.completed(self.case)
         else:
             self._server.recorder.single(self.case, self._snapshot)

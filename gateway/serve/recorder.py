@@ -35,6 +35,16 @@ class Recorder:
         )
         self._durably(event, then)
 
+    def number(self, case: Case) -> None:
+        """Take the number of a buffered record when it is decided: what a kill then swallows has been counted."""
+        case.producer = self._sink.producer(case.event_id)
+
+    def decided_meanwhile(self, case: Case, snapshot: Snapshot | None) -> None:
+        """Write down a buffered decision whose exchange takes long, so that readers need not wait for its end."""
+        versions = _versions(snapshot)
+        event = entry.decided(case, self._numbered(case), self._clock.text(case.received_at), *versions)
+        self._sink.emit(event)
+
     def completed(self, case: Case) -> None:
         """Say how an allow that is on disk ended."""
         now = self._clock.now()
@@ -85,9 +95,14 @@ class Recorder:
 
     def _single(self, case: Case, snapshot: Snapshot | None, producer: Producer | None = None) -> AuditEvent:
         latency_us = _micros(self._clock.now() - case.received_at)
-        producer = producer or self._sink.producer(case.event_id)
+        producer = producer or self._numbered(case)
         at = self._clock.text(case.received_at)
         return entry.single(case, producer, at, latency_us, *_versions(snapshot))
+
+    def _numbered(self, case: Case) -> Producer:
+        """The number that was taken for this record, or the next; each is used once."""
+        producer, case.producer = case.producer or self._sink.producer(case.event_id), None
+        return producer
 
 
 def _versions(snapshot: Snapshot | None) -> tuple[str, str]:

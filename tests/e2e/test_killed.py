@@ -12,7 +12,7 @@ from tests.gateway.supervisor.process import Gateway, gone, sections, started, t
 from tests.servers.postgres import Logins, Postgres
 from tests.servers.upstream import OK, Upstream, Visit, upstream
 
-BURST_S = 1.5
+ENOUGH = 40
 CLIENTS = 8
 
 
@@ -67,12 +67,12 @@ async def test_a_killed_gateway_has_recorded_whatever_a_service_saw(
                 for _ in range(CLIENTS):
                     clients.create_task(burst(gateway, "POST", changes))
                     clients.create_task(burst(gateway, "GET", reads))
-                await asyncio.sleep(BURST_S)
+                async with asyncio.timeout(30):
+                    while len(changes) < ENOUGH or len(reads) < ENOUGH:  # noqa: ASYNC110 - the clients tell nobody
+                        await asyncio.sleep(0.01)
                 for pid in pids:
                     os.kill(pid, signal.SIGKILL)
             assert await gone(pids)
-        assert len(changes) > CLIENTS
-        assert len(reads) > CLIENTS
         changed = {decision for decision, method in seen.items() if method == "POST"}
         assert set(changes) <= changed
 
@@ -97,7 +97,7 @@ async def test_a_killed_gateway_has_recorded_whatever_a_service_saw(
             await gateway.until("what is missing has been counted", told, 20)
             missing = set(seen) - rows(postgres, migrated_database, "true")
             assert not missing & changed, "a change went through without its record"
-            assert len(missing) < len(reads) / 2, "buffered records are lost only within their window"
+            assert len(missing) <= ENOUGH, "buffered records are lost only within their window"
             assert await gateway.stop() == 0
 
 

@@ -13,6 +13,7 @@ import pytest
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Outcome, Phase, Severity
 from gateway.limits import Limits
+from gateway.serve import exchange
 from roles.security_context.claims import body_hash, target_hash
 from roles.security_context.verifier import ContextVerifier
 from tests.builders import tokens
@@ -286,6 +287,43 @@ async def test_a_durable_decision_is_on_disk_before_the_service_is_asked(tmp_pat
         assert (decided.phase, completed.phase) == (Phase.DECIDED, Phase.COMPLETED)
         assert decided.event_id == completed.event_id
         assert (decided.outcome, completed.outcome, completed.status) == (None, Outcome.SUCCESS, 200)
+        assert decided.producer.seq < completed.producer.seq
+
+
+async def test_a_reads_number_is_taken_when_it_is_decided(tmp_path: Path) -> None:
+    """So that a kill while the service works leaves a gap that is counted."""
+    async with plane(tmp_path) as gate:
+        numbers: list[int] = []
+
+        async def script(visit: Visit) -> None:
+            await visit.head()
+            numbers.append(gate.sink.take_seq())
+            await visit.answer(gate.service.reply)
+
+        gate.service.script = script
+        await gate.raw(request())
+        event = await gate.record()
+        assert event.producer.seq == numbers[0] - 1
+
+
+async def test_a_read_that_takes_long_is_written_in_two_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of the audit do not wait for the end of a stream to know that it was allowed."""
+    monkeypatch.setattr(exchange, "_LONG_S", 0.05)
+    async with plane(tmp_path) as gate:
+
+        async def script(visit: Visit) -> None:
+            await visit.head()
+            await gate.record()
+            await visit.answer(gate.service.reply)
+
+        gate.service.script = script
+        assert status_of(await gate.raw(request())) == 200
+        decided, completed = gate.events
+        assert (decided.phase, decided.outcome) == (Phase.DECIDED, None)
+        assert (completed.phase, completed.outcome) == (Phase.COMPLETED, Outcome.SUCCESS)
+        assert decided.event_id == completed.event_id
         assert decided.producer.seq < completed.producer.seq
 
 
