@@ -41,7 +41,7 @@ def injected(case: Case, snapshot: Snapshot, body: bytes | None) -> list[tuple[b
     return [
         (CONTEXT, token.encode("ascii")),
         (TENANT, tenant.encode("ascii")),
-        (USER_ID, header_text(principal.sub)),
+        (USER_ID, header_text(principal.sub) if identity.token_sha256 else b""),  # as `sub`: nobody has no name
         (USER_ROLES, ",".join(principal.roles).encode("ascii")),
         (TRACE, case.trace_id.encode("ascii")),
         (DECISION, case.event_id.encode("ascii")),

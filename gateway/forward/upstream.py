@@ -100,8 +100,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def finish(self) -> bool:
         """End the exchange; returns whether the connection can be used again."""
-        self._user = None
-        if self._reusable and not self.closed and not self._held and not self._full:
+        ended, self._user = self._user is None, None
+        if ended and self._reusable and not self.closed and not self._held and not self._full:
             self.pause(paused=False)  # the last piece may have been more than the client would take
             return True
         self.abort()

@@ -19,6 +19,8 @@ from gateway.wire.framing import Framing, request_framing, response_framing
 from gateway.wire.grammar import HEAD_BYTES, is_token, only
 
 END: Final = b"\r\n\r\n"
+_NOT_A_HEAD: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+"""The second is raised for a 101 and is no kind of the first."""
 
 # RFC 9110 s7.2: uri-host [":" port], or nothing. Of RFC 3986's reg-name only what names in use are made of: no
 # percent-encoding and no sub-delims, which the next hop may read differently.
@@ -140,7 +142,7 @@ class HeadReader:
             block = _without_upgrade(block)
         try:
             parser.feed_data(block)
-        except httptools.HttpParserError as exc:
+        except _NOT_A_HEAD as exc:
             raise BadRequest(f"head: {type(exc).__name__}", close=True) from None
         head = self._head(parser.get_method(), parser.get_http_version(), len(block))
         # llhttp takes `Proxy-Connection: close` for an end too, and would refuse whatever follows.
@@ -210,7 +212,7 @@ def read_response(block: bytes, method: bytes) -> ResponseHead:
     parser = httptools.HttpResponseParser(sink)
     try:
         parser.feed_data(block)
-    except httptools.HttpParserError as exc:
+    except _NOT_A_HEAD as exc:
         raise UpstreamError(f"upstream head: {type(exc).__name__}", code=Code.UPSTREAM_INVALID) from None
     status = parser.get_status_code()
     if not 100 <= status <= 599:  # noqa: PLR2004 - RFC 9110 s15

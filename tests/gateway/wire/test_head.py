@@ -282,6 +282,7 @@ def test_an_answer_to_head_has_no_body_whatever_it_says() -> None:
         _answer("HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked"),
         _answer("HTTP/1.1 200 OK", "Transfer-Encoding: gzip"),
         _answer("HTTP/1.0 200 OK", "Transfer-Encoding: chunked"),
+        _answer("HTTP/1.1 101 Switching Protocols", "Upgrade: h2c", "Connection: upgrade"),
     ],
 )
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
