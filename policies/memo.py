@@ -67,6 +67,10 @@ class Memo:
             self._known[key] = answer
         return answer, False
 
+    def answer(self, question: Question) -> Answer:
+        """As `decide`, for those who do not care whether it was remembered (`roles.missing`)."""
+        return self.decide(question)[0]
+
 
 def _key(question: Question, found: Reach) -> bytes | None:
     """What decides, as bytes.

@@ -12,7 +12,8 @@ from policies.errors import NoDecision
 from policies.load import build_bundle
 from policies.memo import Memo
 from policies.model import Answer, Entity, EntityUid, Json, Question
-from tests.builders.questions import make_principal, make_question, real_engine
+from roles.missing import missing_role
+from tests.builders.questions import make_principal, make_question, real_catalogue, real_engine
 
 SCHEMA = (
     "schema.cedarschema",
@@ -95,15 +96,15 @@ def test_a_remembered_answer_is_the_engine_s(asked: list[Question]) -> None:
     """Whatever was asked before, the answer is the one that evaluation gives, faults included."""
     memo = Memo(ENGINE)
     for question in asked:
-        assert outcome(lambda q: memo.decide(q)[0], question) == outcome(ENGINE.decide, question)
+        assert outcome(memo.answer, question) == outcome(ENGINE.decide, question)
 
 
 @given(questions(), questions())
 def test_two_questions_that_are_alike_to_the_memo_are_alike_to_cedar(one: Question, other: Question) -> None:
     """One after the other, the second is answered as if it had been asked alone."""
     memo = Memo(ENGINE)
-    outcome(lambda q: memo.decide(q)[0], one)
-    assert outcome(lambda q: memo.decide(q)[0], other) == outcome(ENGINE.decide, other)
+    outcome(memo.answer, one)
+    assert outcome(memo.answer, other) == outcome(ENGINE.decide, other)
 
 
 def ask(**changes: Any) -> Question:
@@ -223,6 +224,16 @@ def test_an_answer_with_errors_is_not_remembered() -> None:
         answer, remembered = memo.decide(question)
         assert answer.errors
         assert not remembered
+
+
+def test_a_missing_role_is_found_by_remembered_answers() -> None:
+    """The same role as by evaluation, and the second time without asking Cedar at all."""
+    memo = Memo(real_engine())
+    cashier = make_principal(["Cashier"])
+    refused = make_question(cashier, "payment:refund", context={"amount": 50_001})
+    for _ in range(2):
+        assert missing_role(refused, cashier, real_catalogue(), memo.answer) == "Admin"
+    assert memo.hits == memo.misses
 
 
 def test_it_is_bounded() -> None:
