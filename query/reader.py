@@ -52,9 +52,8 @@ class Rows:
 def session(statement_timeout_s: float) -> dict[str, str]:
     """What holds for every connection, kept by the server.
 
-    Each statement is planned for its own values, because a plan for any value cannot use the partial index of what is
-    grave. And no plan sorts that can walk an index in order: the planner cannot know how many rows a filter over two
-    records lets through, guesses too few, and would then read a tenant's whole log to sort it (ADR 0031).
+    No plan sorts that can walk an index in order: the planner cannot know how many rows a filter over two records lets
+    through, guesses too few, and would then read a tenant's whole log to sort it (ADR 0031).
     """
     limit_ms = str(int(statement_timeout_s * 1000))
     return {
@@ -62,7 +61,6 @@ def session(statement_timeout_s: float) -> dict[str, str]:
         "default_transaction_read_only": "on",
         "statement_timeout": limit_ms,
         "idle_in_transaction_session_timeout": limit_ms,
-        "plan_cache_mode": "force_custom_plan",
         "enable_sort": "off",
     }
 

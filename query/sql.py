@@ -1,4 +1,4 @@
-"""A `Filter` in, a statement and its arguments out; no value ever becomes part of the text. Pure.
+"""A `Filter` in, a statement and its arguments out; nothing a reader sent becomes part of the text. Pure.
 
 One statement reads one page. For each tenant asked for (one, or for the platform two) it walks `(tenant_id, event_id)`
 in order and stops at the limit; partitions behind the page are never opened. A decision's completion is looked up by
@@ -19,7 +19,7 @@ from audit.event import Outcome, Phase, Severity
 from audit.ids import id_floor
 from audit.severity import RANK
 from query.access import Scope
-from query.filters import Filter, Order
+from query.filters import EFFECTS, Filter, Order
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """How far an event's id and its `occurred_at` may be apart. Both are taken when the event happens; the store refuses
@@ -52,6 +52,8 @@ _OUTCOME: Final = (
     f" THEN '{Outcome.UNKNOWN}' END)"
 )
 _SEVERITY: Final = "GREATEST(e.severity, s.severity)"  # ignores a NULL
+
+_DECISIONS: Final = {effect: f"e.decision = '{effect}'" for effect in EFFECTS}
 
 _COLUMNS: Final = (
     " e.event_type, e.kind, e.tenant_id, e.occurred_at, e.body,"
@@ -124,9 +126,9 @@ def page(
             branches.append(branch(_BY_LEADER, "e", tenant))
             continue
         # What is grave is rare, and it may be the decision or its end that is: walk both by index, each event once.
-        grave = arg(least)
-        branches.append(branch(_BY_LEADER, "e", tenant, f"e.severity >= {grave}"))
-        branches.append(branch(_BY_COMPLETION, "s", tenant, f"s.severity >= {grave} AND e.severity < {grave}"))
+        # The rank is a constant of ours and stands in the text: a plan for any value could not use a partial index.
+        branches.append(branch(_BY_LEADER, "e", tenant, f"e.severity >= {least}"))
+        branches.append(branch(_BY_COMPLETION, "s", tenant, f"s.severity >= {least} AND e.severity < {least}"))
     if len(branches) == 1:
         return Statement(branches[0], tuple(arg.values))
     return Statement(" UNION ALL ".join(f"({each})" for each in branches) + tail, tuple(arg.values))
@@ -177,12 +179,13 @@ def _matches(wanted: Filter, arg: Callable[[Argument], str]) -> list[str]:
         "e.resource_type": wanted.resource_type,
         "e.resource_id": wanted.resource_id,
         "e.service": wanted.service,
-        "e.decision": wanted.decision,
         "e.trace_id": wanted.trace_id,
         _OUTCOME: None if wanted.outcome is None else str(wanted.outcome),
         _SEVERITY: None if wanted.severity is None else RANK[wanted.severity],
     }
     conditions = [f"{column} = {arg(value)}" for column, value in columns.items() if value is not None]
+    if wanted.decision is not None:  # in the text for the partial index's sake, as the rank above
+        conditions.append(_DECISIONS[wanted.decision])
     if wanted.severity_gte is not None:
         conditions.append(f"{_SEVERITY} >= {arg(RANK[wanted.severity_gte])}")
     return conditions
