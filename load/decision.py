@@ -42,15 +42,18 @@ def variants() -> dict[str, Callable[[], object]]:
     catalogue = load_catalogue((ROOT / "roles/roles.toml").read_text(encoding="utf-8"), "roles.toml")
     engine = Engine(bundle)
     memo = Memo(engine)
-    principal = Principal("dev", "acme", "u-1", ("Manager",))
+    seller = catalogue.offered[0]
     resource = Entity(EntityUid("Payment", "p-1"), {"tenant": "acme"})
-    user = principal_entities(principal, catalogue)
     context = {"now": NOW, "cross_tenant": False, "amount": 1999}
-    question = Question(principal.uid, "payment:refund", resource.uid, context, (*user, resource))
-    cashier = Principal("dev", "acme", "u-2", ("Cashier",))
+    cashier = Principal("dev", "acme", "u-2", (seller,))
     refused = Question(
         cashier.uid, "payment:refund", resource.uid, context, (*principal_entities(cashier, catalogue), resource)
     )
+    enough = missing_role(refused, cashier, catalogue, engine.decide)
+    assert enough is not None
+    principal = Principal("dev", "acme", "u-1", (enough,))
+    user = principal_entities(principal, catalogue)
+    question = Question(principal.uid, "payment:refund", resource.uid, context, (*user, resource))
     request = {
         "principal": {"type": "User", "id": principal.uid.id},
         "action": {"type": "Action", "id": question.action},
@@ -63,7 +66,7 @@ def variants() -> dict[str, Callable[[], object]]:
     entities = msgspec.json.encode(question.entities).decode()
     handle = cedarpy.Entities.from_json_str(entities)
     hierarchy = [
-        Entity(principal.uid, user[0].attrs, (EntityUid("Role", "Manager"),)),
+        Entity(principal.uid, user[0].attrs, (EntityUid("Role", enough),)),
         *(
             Entity(EntityUid("Role", role.name), {}, tuple(EntityUid("Role", name) for name in role.includes))
             for role in catalogue.roles
@@ -99,7 +102,7 @@ def context_variants() -> dict[str, Callable[[], object]]:
             aud="order",
             sub="u-1",
             tenant_id="acme",
-            roles=("Cashier",),
+            roles=("Role",),
             trace_id="a" * 32,
             policy_version="0" * 16,
             iat=now,
