@@ -15,7 +15,6 @@ import ctypes
 import os
 import signal
 import sys
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _SAME_USER = "-"
@@ -32,8 +31,7 @@ def tethered(
         account: `(uid, gid)` to run it as; None for our own. Only root may choose.
     """
     who = _SAME_USER if account is None else f"{account[0]}:{account[1]}"
-    here = str(Path(__file__).resolve())
-    return [sys.executable, "-I", "-S", here, str(os.getpid()), str(int(on_parent_death)), who, *command]
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(on_parent_death)), who, *command]
 
 
 def main(arguments: list[str]) -> None:

@@ -1,0 +1,47 @@
+"""That the tests run on what they are meant to run on."""
+
+import importlib.metadata
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.postgres import Postgres
+
+ROOT = Path(__file__).parents[1]
+PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ;\\]+)(?P<marker> ;)?", re.MULTILINE)
+
+
+def test_python_is_new_enough() -> None:
+    """3.11 is the oldest that is promised."""
+    assert sys.version_info >= (3, 11)
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    """Every pinned package, at its version; one with a marker may be missing here."""
+    wrong = []
+    for pin in PIN.finditer((ROOT / "requirements.lock").read_text()):
+        try:
+            installed = importlib.metadata.version(pin["name"])
+        except importlib.metadata.PackageNotFoundError:
+            installed = pin["version"] if pin["marker"] else "missing"
+        if installed != pin["version"]:
+            wrong.append(f"{pin['name']}: {installed} is installed, {pin['version']} is locked")
+    assert wrong == []
+
+
+def test_the_store_is_a_real_postgresql(postgres: Postgres) -> None:
+    """Version 15 or later, with UTF-8 and SCRAM."""
+    assert int(postgres.sql("SHOW server_version_num")) >= 150_000
+    assert postgres.sql("SHOW server_encoding") == "UTF8"
+    assert postgres.sql("SHOW password_encryption") == "scram-sha-256"
+
+
+def test_the_shared_vectors_are_there() -> None:
+    """They may be missing on a developer's machine, never where CI is set."""
+    folder = ROOT.parent / "shared" / "vectors"
+    if not folder.is_dir() and not os.environ.get("CI"):
+        pytest.skip(f"{folder} is not on this machine")
+    assert any(folder.iterdir())
