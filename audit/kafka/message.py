@@ -5,6 +5,7 @@ key is the tenant, so a tenant's events of one producer stay in order.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -86,5 +87,10 @@ def partition_of(message: Message, partitions: Sequence[int]) -> int:
     """
     if message.partition is not None:
         return message.partition
-    hashed: int = murmur2(message.key or b"")
-    return partitions[(hashed & 0x7FFFFFFF) % len(partitions)]
+    return partitions[_hashed(message.key or b"") % len(partitions)]
+
+
+@lru_cache(maxsize=4096)  # the hash is Python's own pace, and tenants are few
+def _hashed(key: bytes) -> int:
+    hashed: int = murmur2(key)
+    return hashed & 0x7FFFFFFF

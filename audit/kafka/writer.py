@@ -88,8 +88,7 @@ class KafkaWriter:
                     builder.close()
                     acknowledged.append(await producer.send_batch(builder, self._topic, partition=partition))
                     builder = producer.create_batch()
-                    if self._append(builder, message) is None:
-                        raise SinkUnavailable(f"a record of {len(message.value)} bytes is larger than a batch")
+                    self._append(builder, message)  # the first is always taken, whatever its size
             builder.close()
             acknowledged.append(await producer.send_batch(builder, self._topic, partition=partition))
         await asyncio.gather(*acknowledged)

@@ -16,7 +16,8 @@ def test_our_own_words_stay(severity: Severity) -> None:
 @pytest.mark.parametrize(
     ("word", "severity"),
     [("WARNING", Severity.WARN), ("Information", Severity.INFO), (" err ", Severity.ERROR),
-     ("emerg", Severity.CRITICAL), ("FATAL", Severity.CRITICAL), ("trace", Severity.DEBUG), ("Medium", Severity.NOTICE), ("High", Severity.ERROR)],
+     ("emerg", Severity.CRITICAL), ("FATAL", Severity.CRITICAL), ("trace", Severity.DEBUG),
+     ("Medium", Severity.NOTICE), ("High", Severity.ERROR)],
 )  # fmt: skip
 def test_foreign_words_become_ours_and_are_kept(word: str, severity: Severity) -> None:
     """Syslog, OCSF and logger words are understood in any case, and stand beside ours as they came."""

@@ -1,0 +1,37 @@
+"""Tests of `audit.settings`."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from audit.limits import SpoolLimits
+from audit.settings import AuditSettings, LoginSettings, RedactionSettings, SpoolSettings, StoreSettings
+
+
+def test_the_defaults_are_the_limits_defaults() -> None:
+    """One place says what the default is."""
+    assert SpoolSettings().limits() == SpoolLimits()
+    assert AuditSettings().kafka.bootstrap_servers is None
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [(SpoolSettings, {"write_delay_s": 0.06}), (SpoolSettings, {"sync_interval_s": 1.1}), (SpoolSettings, {"max": 1}),
+     (RedactionSettings, {"paths": {"pii": ["a..b"]}}), (RedactionSettings, {"at_write": ["nope"]}),
+     (RedactionSettings, {"mode": "maybe"})],
+)  # fmt: skip
+def test_promises_cannot_be_configured_away(section: type[SpoolSettings], values: dict[str, object]) -> None:
+    """What DESIGN promises is a bound, and a wrong key or path is an error."""
+    with pytest.raises(ValidationError):
+        section.model_validate(values)
+
+
+def test_a_password_comes_from_a_file_or_the_configuration(tmp_path: Path) -> None:
+    """The file wins; odd characters survive the URL; no repr shows it."""
+    file = tmp_path / "password"
+    file.write_text("p@ss/word\n")
+    store = StoreSettings(writer=LoginSettings(user="w", password=SecretStr("other"), password_file=file))
+    assert store.dsn(store.writer) == "postgresql://w:p%40ss%2Fword@127.0.0.1:5432/lychgate"
+    assert "other" not in repr(store)
+    assert StoreSettings().dsn(LoginSettings(user="w")) == "postgresql://w@127.0.0.1:5432/lychgate"

@@ -1,0 +1,57 @@
+"""Tests of `audit.sinks`: one contract, kept by the real sink and by the one the tests use."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from audit.codec import encode
+from audit.errors import SinkUnavailable
+from audit.ids import EventIds
+from audit.sinks import DIRECT_LANE, Sink, StoreSink, Watermark
+from audit.store import Store
+from tests.audit.test_relay import ListSink
+from tests.builders.audit import make_event
+from tests.servers.postgres import Logins
+
+
+@pytest.fixture(params=["store", "list"])
+async def sink(request: pytest.FixtureRequest, migrated_database: Logins) -> AsyncIterator[Sink]:
+    """Each sink in turn."""
+    made: Sink = StoreSink(Store(migrated_database.writer)) if request.param == "store" else ListSink()
+    yield made
+    await made.close()
+
+
+async def test_what_every_sink_does(sink: Sink) -> None:
+    """It has a name, takes records twice without complaint, takes watermarks, answers a ping, closes twice."""
+    payload = encode(make_event(event_id=EventIds().next()))
+    assert sink.name.isalpha()
+    await sink.ping()
+    await sink.deliver([payload, b"poison"])
+    await sink.deliver([payload, b"poison"])
+    await sink.report([Watermark("p", 1, 1000, ended=False)])
+    await sink.close()
+    await sink.close()
+
+
+async def test_the_store_sink_reports_in_the_direct_lane(migrated_database: Logins) -> None:
+    """Without a broker there is one lane, apart from those of a topic."""
+    sink = StoreSink(Store(migrated_database.writer))
+    await sink.report([Watermark("p", 2, 5000, ended=True)])
+    await sink.close()
+    connection = await asyncpg.connect(migrated_database.owner)
+    row = await connection.fetchrow("SELECT producer_epoch, lane, lanes, ended FROM audit_producers")
+    await connection.close()
+    assert row is not None
+    assert tuple(row.values()) == (2, DIRECT_LANE, 1, True)
+
+
+async def test_a_store_that_is_away_is_said_to_be(migrated_database: Logins) -> None:
+    """A refused connection is a retriable error of ours, for records, watermarks and ping alike."""
+    sink = StoreSink(Store("postgresql://audit_writer:x@127.0.0.1:1/none"))
+    assert migrated_database
+    for call in (sink.ping(), sink.deliver([b"x"]), sink.report([])):
+        with pytest.raises(SinkUnavailable) as raised:
+            await call
+        assert raised.value.retriable
