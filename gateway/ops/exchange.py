@@ -24,7 +24,7 @@ from gateway.wire.target import NormalPath, normal_path
 from roles.errors import ContextRejected, ContextUnusable
 from roles.model import Principal
 from roles.security_context.claims import Actor, SecurityContext, target_hash
-from roles.security_context.headers import USER_ID, fields
+from roles.security_context.headers import USER_ID, fields, trace_id_of
 from roles.security_context.verifier import ContextVerifier
 
 MAX_HOPS: Final = 4
@@ -88,11 +88,12 @@ def exchange(case: Case, asked: Asked, caller: Principal, snapshot: Snapshot, do
         raise Forbidden("exchange: too many services in a row")
     if asked.body_sha256 is not None and len(asked.body_sha256) != _BODY_HASH_LENGTH:
         raise BadRequest("exchange: body_sha256 is not a SHA-256 in base64url")
+    trace = _trace(case, shown)
     onward = _head(asked)
     path = normal_path(onward.target)
     match = snapshot.routes.match(asked.method, path.segments)
     # INVARIANT: from here on the case is the onward request of the original caller, whoever reads the record.
-    case.trace_id, case.head, case.path, case.match = shown.trace_id, onward, path, match
+    case.trace_id, case.head, case.path, case.match = trace, onward, path, match
     case.question = case.answer = None
     identity = case.identity = _identity(shown, asked.context, snapshot)
     _decide(case, identity, shown.tenant_id, snapshot, door)
@@ -107,6 +108,16 @@ def _shown(context: str, audience: str, snapshot: Snapshot, now: float) -> Secur
     except (ContextRejected, ContextUnusable) as exc:
         reason = exc.reason if isinstance(exc, ContextRejected) else "audience"
         raise BadRequest(f"exchange: shown context: {reason}") from None
+
+
+def _trace(case: Case, shown: SecurityContext) -> str:
+    """The trace of the request in the service's hand.
+
+    A context that is not bound may be one that the gateway signed for an earlier request of the same caller; the
+    service knows the present one's trace from its `traceparent`, and hands it on in the same field.
+    """
+    sent = case.head.get(b"traceparent") if case.head is not None and not shown.bound else None
+    return (trace_id_of(sent.decode("latin-1")) if sent else None) or shown.trace_id
 
 
 def _hops(actor: Actor | None) -> int:
@@ -170,6 +181,7 @@ def _answer(
     service, bound = match.route.service, match.route.changes
     claims = msgspec.structs.replace(
         shown,
+        trace_id=case.trace_id,
         aud=service,
         policy_version=snapshot.bundle.version,
         iat=now,

@@ -108,6 +108,24 @@ async def test_a_subject_of_any_script_can_be_sent(tmp_path: Path) -> None:
         assert ops.believed(answer.json()["context"]).sub == "Zoë 店"
 
 
+async def test_the_trace_is_the_requests_in_hand(tmp_path: Path) -> None:
+    """A context kept from an earlier request has an old trace, so the service says which; a bound one is fixed."""
+    now = "0af7651916cd43dd8448eb211c80319c"
+    auth = {**service(), "traceparent": f"00-{now}-00f067aa0ba902b7-01"}
+    bound = {"htm": "POST", "htp": target_hash(b"/x")}
+    async with port(tmp_path) as ops:
+        for context, credential, expected in [
+            (ops.context(), auth, now),
+            (ops.context(), service(), TRACE),
+            (ops.context(**bound), auth, TRACE),
+        ]:
+            answer = await ops.exchange({"context": context, **READ}, credential)
+            assert ops.believed(answer.json()["context"]).trace_id == expected
+            assert answer.json()["headers"]["X-Trace-Id"] == expected
+            assert answer.headers["x-trace-id"] == expected
+            assert ops.events[-1].trace_id == expected
+
+
 async def test_only_a_service_may_ask(tmp_path: Path) -> None:
     """Without a token 401; with a person's 403, however powerful in their tenant; no role is offered as missing."""
     async with port(tmp_path) as ops:
