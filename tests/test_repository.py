@@ -186,9 +186,9 @@ def test_decisions_are_numbered_and_complete() -> None:
     assert len(set(found)) == len(found)
     for name, number in zip(pages, found, strict=True):
         text = text_of(name)
-        assert text.startswith(f"# {number} "), name
-        assert re.search(r"^\*\*Status:\*\* (?:accepted|superseded by \d{4})", text, re.MULTILINE), name
-        assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == ADR_PARTS, name
+        assert re.match(rf"# (?:{number}|{int(number)}\.) \S", text), name
+        assert re.search(r"^(?:\*\*)?Status:(?:\*\*)? (?:accepted|superseded by \d{4})", text, re.MULTILINE), name
+        assert re.findall(r"^## (\w+)", text, re.MULTILINE) == ADR_PARTS, name
         assert text.count("\n") <= 80, name
 
 
