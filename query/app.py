@@ -46,7 +46,6 @@ from roles.load import load_catalogue
 from roles.security_context import ContextVerifier, JwksKeys, KeySource, SecurityContextExtractor, StaticKeys
 from roles.security_context.keys import TrustedKeys
 
-PRODUCER: Final = "query"
 _CLASSES: Final = frozenset({"pii", "payment", "secret"})
 """Known even where an installation has configured no paths for them (DESIGN section 4)."""
 
@@ -155,8 +154,8 @@ async def _run(parts: _Parts, query: QuerySettings, store: StoreSettings, audit:
         stack.push_async_callback(reader.close)
         emit_metrics = EmitMetrics(registry)
         emitter = Emitter(
-            audit.spool.folder / PRODUCER,
-            PRODUCER,
+            audit.spool.folder / query.producer,
+            query.producer,
             limits=audit.spool.limits(),
             redactor=_write_redactor(audit.redaction, emit_metrics),
             metrics=emit_metrics,

@@ -50,6 +50,7 @@ class QuerySettings(_Section):
         jwks_url: Where the gateway's public keys are.
         context_secret_file: The secret shared with the gateway, as JWK JSON, where contexts are signed with HS256; the
             key set is then not asked for.
+        producer: The name its own events go by, and of its spool folder; every query process needs its own.
         context_audience: The service name the gateway knows it by; contexts for anyone else are refused.
         cursor_key_file: 32 bytes, base64url; made if it is not there. All query processes must share it.
         acquire_timeout_s: The longest a read waits for one of them.
@@ -62,6 +63,7 @@ class QuerySettings(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8082
     jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
     context_secret_file: Path | None = None
+    producer: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "query"
     context_audience: Annotated[str, Field(min_length=1)] = "audit"
     cursor_key_file: Path = Path(".lychgate/keys/cursor.key")
     acquire_timeout_s: PositiveFloat = 2.0
