@@ -109,9 +109,10 @@ def judge(case: Case, snapshot: Snapshot, body: bytes | None, now: str) -> Verdi
     )
     started = time.perf_counter()
     try:
-        answer = case.answer = snapshot.engine.decide(question)
+        answer, case.memo_hit = snapshot.decisions.decide(question)
     except NoDecision:
         raise Unready("cedar gave no decision") from None
+    case.answer = answer
     case.decision_us = int((time.perf_counter() - started) * 1e6)
     if answer.allows:
         return Forward(route)
@@ -121,7 +122,7 @@ def judge(case: Case, snapshot: Snapshot, body: bytes | None, now: str) -> Verdi
             code=Code.UNAUTHENTICATED,
             headers=((b"www-authenticate", b'Bearer realm="lychgate"'),),
         )
-    missing = missing_role(question, identity.principal, snapshot.catalogue, snapshot.engine.decide)
+    missing = missing_role(question, identity.principal, snapshot.catalogue, snapshot.decisions.answer)
     return Refuse(Forbidden("policy", missing_role=missing))
 
 

@@ -1,6 +1,6 @@
 """Everything a decision depends on, built whole off the path and swapped as one.
 
-The memos (tokens, entities, contexts) belong to the snapshot: swapping it is their invalidation.
+The memos (tokens, entities, decisions, contexts) belong to the snapshot: swapping it is their invalidation.
 """
 
 from typing import Final
@@ -15,6 +15,7 @@ from gateway.sources import Sources
 from policies.bundle import Bundle
 from policies.engine import Engine
 from policies.load import build_bundle
+from policies.memo import Memo
 from policies.model import Entity
 from roles.catalogue import Catalogue
 from roles.entities import principal_entities
@@ -36,6 +37,7 @@ class Snapshot:
         keyring: Every issuer with its keys.
         catalogue: The roles.
         engine: Cedar with the bundle.
+        decisions: The engine, remembering.
         services: Service name to its addresses, `host:port`.
         signer: Of security contexts.
         cross_tenant: The setting `tenancy.cross_tenant`.
@@ -50,6 +52,7 @@ class Snapshot:
             [(file.name, file.text) for file in sources.policies], (sources.schema.name, sources.schema.text)
         )
         self.engine = Engine(self.bundle, strict=sources.strict)
+        self.decisions = Memo(self.engine)
         self.catalogue: Catalogue = load_catalogue(sources.roles.text, sources.roles.name)
         self.services = {service.name: service.addresses for service in sources.services}
         self.routes: Table = load_routes(sources.routes.name, sources.routes.text, self.bundle, self.services)
