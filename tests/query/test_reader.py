@@ -148,7 +148,9 @@ async def test_a_tenant_ends_with_its_transaction(reader: Reader, write: Write) 
     assert len((await reader.read("acme", lambda _: everything("acme"))).rows) == 1
     with pytest.raises(asyncpg.UndefinedTableError):
         await reader.read("acme", lambda _: Statement("SELECT * FROM nowhere", ()))
-    assert (await reader.read("", lambda _: everything("acme"))).rows == []
+    async with reader._pool.acquire() as connection:
+        assert not await connection.fetchval("SELECT current_setting('app.tenant_id', true)")
+        assert await connection.fetch("SELECT 1 FROM audit_events") == []
 
 
 async def test_a_reader_cannot_write(reader: Reader) -> None:
