@@ -42,13 +42,9 @@ class Taken(NamedTuple):
     payload: bytes
     seq: int
     tenant: str
+    size: int
     durable: bool
     waiter: Waiter | None
-
-    @property
-    def size(self) -> int:
-        """Its bytes on disk."""
-        return len(self.payload) + frame.HEAD_BYTES
 
 
 class GroupCommit:
@@ -121,7 +117,7 @@ class GroupCommit:
             if reason is None:
                 self._usage.add(tenant, size)
                 first = not self._queue
-                self._queue.append(Taken(payload, seq, tenant, durable, waiter))
+                self._queue.append(Taken(payload, seq, tenant, size, durable, waiter))
                 self._queue_bytes += size
                 if first:
                     self._queued_at = time.monotonic()

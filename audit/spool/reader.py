@@ -61,6 +61,7 @@ class Batch:
         offset: Where to go on in it.
         finished: Whether the segment has been read to its end.
         damaged: Whether something in it could not be read.
+        numbers: Those the records account for.
         lost: Numbers that were in it and cannot be read; the last record says so too.
         header: Its header, if it was read.
         after: The numbers seen up to its end, if that is known.
@@ -71,6 +72,7 @@ class Batch:
     offset: int
     finished: bool = False
     damaged: bool = False
+    numbers: RangeSet = field(default_factory=RangeSet)
     lost: RangeSet = field(default_factory=RangeSet)
     header: Header | None = None
     after: RangeSet | None = None
@@ -103,10 +105,11 @@ class FolderReader:
             return None
         # The list was taken before the read: if a later segment was there, this one is final and read whole.
         closed = current.name != names[-1]
+        base = current.offset
         frames, offset, damaged, whole = self._frames(current, max_bytes, closed=closed)
         if len(frames) > max_records:
             frames, whole = frames[:max_records], False
-            offset = frames[-1].end
+            offset = base + frames[-1].end
         records, header, end = _sorted(frames)
         header = header or current.header
         if header is not None:
@@ -114,15 +117,15 @@ class FolderReader:
         finished = end is not None or (closed and whole)
         if not frames and not finished and not damaged:
             return None
-        lost, after = RangeSet(), None
+        numbers, lost, after = RangeSet(), RangeSet(), None
+        account(records, numbers)
         if finished:
             after = self._after(current.name, names, end)
-            got = RangeSet(current.got)
-            account(records, got)
-            lost = self._lost(current.name, header, got, after)
+            lost = self._expected(current.name, header, after).without(current.got).without(numbers)
             if lost:
                 records.append(self._loss(current.name, lost))
-        return Batch(records, current.name, offset, finished, damaged or current.damaged, lost, header, after)
+        damaged = damaged or current.damaged
+        return Batch(records, current.name, offset, finished, damaged, numbers, lost, header, after)
 
     def advance(self, batch: Batch) -> None:
         """The batch was delivered: go on behind it, and give the space back of what was finished."""
@@ -133,7 +136,7 @@ class FolderReader:
             current.offset = batch.offset
             current.header = batch.header
             current.damaged = batch.damaged
-            account(batch.records, current.got)
+            current.got.update(batch.numbers)
             self._cursor = Cursor(*batch.name, batch.offset)
             return
         file = self.path / batch.name.text()
@@ -200,10 +203,11 @@ class FolderReader:
         return current
 
     def _frames(self, current: _Segment, max_bytes: int, *, closed: bool) -> tuple[list[frame.Frame], int, bool, bool]:
-        """Frames from where we are, with offsets in the file.
+        """Frames from where we are.
 
         Returns:
-            The frames, where to go on, whether something between was skipped, and whether the file has no more.
+            The frames (their ends counted from where we are), where in the file to go on, whether something between
+            was skipped, and whether the file has no more.
         """
         with (self.path / current.name.text()).open("rb") as file:
             file.seek(current.offset)
@@ -224,8 +228,7 @@ class FolderReader:
             elif closed or not whole:  # a torn tail, or nothing readable in all of it
                 stop = len(data)
                 damaged = not whole
-        placed = [item._replace(end=item.end + current.offset) for item in frames]
-        return placed, current.offset + stop, damaged, whole and stop == len(data)
+        return frames, current.offset + stop, damaged, whole and stop == len(data)
 
     def _after(self, name: SegmentName, names: list[SegmentName], end: EndMark | None) -> RangeSet | None:
         """The numbers accounted for when this segment was closed, as what follows it says."""
@@ -237,7 +240,8 @@ class FolderReader:
         header = read_header(self.path / following.text())
         return RangeSet(header.seen) if header is not None else None
 
-    def _lost(self, name: SegmentName, header: Header | None, got: RangeSet, after: RangeSet | None) -> RangeSet:
+    def _expected(self, name: SegmentName, header: Header | None, after: RangeSet | None) -> RangeSet:
+        """The numbers that should be in this segment; the caller takes away those that are."""
         if after is None:
             return RangeSet()
         if header is not None:
@@ -248,7 +252,7 @@ class FolderReader:
             before = RangeSet()
         else:
             return RangeSet()
-        return after.without(before).without(got)
+        return after.without(before)
 
     def _loss(self, name: SegmentName, lost: RangeSet) -> bytes:
         at_ns = (self.path / name.text()).stat().st_mtime_ns  # the same for whoever finds it again

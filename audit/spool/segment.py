@@ -111,7 +111,13 @@ def stub(payload: bytes) -> Stub | None:
 def account(records: Iterable[bytes], into: RangeSet) -> None:
     """Add the numbers that records account for."""
     for payload in records:
-        if (known := stub(payload)) is not None:
+        known = stub(payload)
+        if known is None:
+            continue
+        if known.event_type != LOSS:
+            if known.producer.seq > 0:
+                into.add(known.producer.seq)
+        else:
             into.update(known.numbers())
 
 
