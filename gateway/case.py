@@ -69,5 +69,8 @@ class Case(msgspec.Struct, kw_only=True):
 
     @property
     def crosses(self) -> bool:
-        """Whether a caller acts in a tenant that is not their own."""
-        return self.identity is not None and self.tenant_id not in {None, self.identity.principal.tenant_id}
+        """Whether a caller acts in a tenant that is not their own. One without a credential has none to leave."""
+        identity = self.identity
+        if identity is None or not identity.token_sha256:
+            return False
+        return self.tenant_id not in {None, identity.principal.tenant_id}
