@@ -10,6 +10,7 @@ from gateway.model import Peer
 from gateway.pipeline import Forward, Refuse, admit, judge
 from gateway.snapshot import Snapshot, build_snapshot
 from gateway.wire.framing import Ending, Framing
+from policies.engine import Engine
 from policies.errors import NoDecision
 from policies.model import Answer, Effect, Question
 from tests.builders import plane, tokens
@@ -208,7 +209,7 @@ def test_a_stranger_is_let_in_where_the_route_says_so(snapshot: Snapshot) -> Non
     case = _case("GET", "/catalog/acme/products", role=None)
     assert isinstance(_judged(case, snapshot), Forward)
     assert case.identity is snapshot.nobody
-    assert (case.tenant_id, case.crosses) == ("acme", True)
+    assert (case.tenant_id, case.crosses) == ("acme", False)
     two = _case("GET", "/catalog/acme/products", (b"x-tenant-id", b"globex"), role=None)
     assert isinstance(_caught(two, snapshot), BadRequest)
     assert isinstance(_caught(_case("GET", "/catalog/NoTenant/products", role=None), snapshot), BadRequest)
@@ -224,11 +225,11 @@ def test_a_stranger_whom_cedar_denies_is_asked_to_log_in(snapshot: Snapshot, mon
     """401 with a challenge, not 403; and no role is looked for."""
     asked: list[Question] = []
 
-    def deny(question: Question) -> Answer:
+    def deny(_: Engine, question: Question) -> Answer:
         asked.append(question)
         return Answer(Effect.DENY)
 
-    monkeypatch.setattr(snapshot.engine, "decide", deny)
+    monkeypatch.setattr(Engine, "decide", deny)
     error = _refused(_case("GET", "/catalog/acme/products", role=None), snapshot)
     assert (error.code, error.missing_role, len(asked)) == (Code.UNAUTHENTICATED, None, 1)
     assert error.headers == ((b"www-authenticate", b'Bearer realm="lychgate"'),)
@@ -237,10 +238,10 @@ def test_a_stranger_whom_cedar_denies_is_asked_to_log_in(snapshot: Snapshot, mon
 def test_no_decision_is_a_refusal_and_our_own_fault(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     """503, never an allow."""
 
-    def broken(_: Question) -> Answer:
+    def broken(_: Engine, __: Question) -> Answer:
         raise NoDecision("no decision")
 
-    monkeypatch.setattr(snapshot.engine, "decide", broken)
+    monkeypatch.setattr(Engine, "decide", broken)
     error = _refused(_case("GET", "/orders"), snapshot)
     assert (type(error), error.code) == (Unready, Code.POLICY_UNAVAILABLE)
 

@@ -11,7 +11,7 @@ from gateway.errors import NotIdentified
 from gateway.identify.refusal import TokenRefused
 from gateway.route.load import RoutesError
 from gateway.snapshot import KeptContexts, Snapshot, build_snapshot
-from gateway.sources import ContextSource, IssuerKeys, SourceFile, Sources
+from gateway.sources import ContextSource, SourceFile, Sources
 from policies.errors import PolicyErrors
 from roles.errors import CatalogueError, ContextUnusable
 from roles.model import Principal
@@ -48,7 +48,6 @@ def test_a_snapshot_is_all_of_its_sources(snapshot: Snapshot) -> None:
         ({"schema": SourceFile("schema.cedarschema", "entity")}, PolicyErrors),
         ({"roles": SourceFile("roles.toml", "[[role]]")}, CatalogueError),
         ({"routes": SourceFile("routes.toml", "[[route]]\nid = 'x'")}, RoutesError),
-        ({"keys": (IssuerKeys("dev", "not a set"),)}, ValueError),
         ({"context": ContextSource(issuer="lychgate", private_jwk="{}")}, ContextUnusable),
         ({"context": ContextSource(issuer="lychgate", alg="none")}, ContextUnusable),
     ],

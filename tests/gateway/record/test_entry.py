@@ -153,7 +153,7 @@ def test_a_record_is_booked_to_the_credentials_tenant(changes: dict[str, Any], t
             Severity.SECURITY,
         ),
         (
-            {"identity": NOBODY, "tenant_id": "-", "named_tenants": ("acme",)},
+            {"identity": NOBODY, "tenant_id": "acme", "named_tenants": ("acme",)},
             {"named_tenants": ["acme"]},
             Severity.INFO,
         ),
