@@ -46,6 +46,12 @@ def snapshot() -> Snapshot:
     return build_snapshot(plane.sources(9002, routes=plane.ROUTES + EXTRA))
 
 
+@pytest.fixture
+def forgetful() -> Snapshot:
+    """One that has decided nothing yet, so that Cedar is asked."""
+    return build_snapshot(plane.sources(9002))
+
+
 @pytest.fixture(scope="module")
 def crossing() -> Snapshot:
     """The same, where a SuperAdmin may cross."""
@@ -221,7 +227,7 @@ def _caught(case: Case, snapshot: Snapshot) -> GatewayError:
     return _refused(case, snapshot)
 
 
-def test_a_stranger_whom_cedar_denies_is_asked_to_log_in(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stranger_whom_cedar_denies_is_asked_to_log_in(forgetful: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     """401 with a challenge, not 403; and no role is looked for."""
     asked: list[Question] = []
 
@@ -230,19 +236,19 @@ def test_a_stranger_whom_cedar_denies_is_asked_to_log_in(snapshot: Snapshot, mon
         return Answer(Effect.DENY)
 
     monkeypatch.setattr(Engine, "decide", deny)
-    error = _refused(_case("GET", "/catalog/acme/products", role=None), snapshot)
+    error = _refused(_case("GET", "/catalog/acme/products", role=None), forgetful)
     assert (error.code, error.missing_role, len(asked)) == (Code.UNAUTHENTICATED, None, 1)
     assert error.headers == ((b"www-authenticate", b'Bearer realm="lychgate"'),)
 
 
-def test_no_decision_is_a_refusal_and_our_own_fault(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_decision_is_a_refusal_and_our_own_fault(forgetful: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     """503, never an allow."""
 
     def broken(_: Engine, __: Question) -> Answer:
         raise NoDecision("no decision")
 
     monkeypatch.setattr(Engine, "decide", broken)
-    error = _refused(_case("GET", "/orders"), snapshot)
+    error = _refused(_case("GET", "/orders"), forgetful)
     assert (type(error), error.code) == (Unready, Code.POLICY_UNAVAILABLE)
 
 
