@@ -15,12 +15,12 @@ import msgspec
 from gateway.case import Case
 from gateway.errors import BadRequest, Code, Forbidden, Internal, Unready, UnsupportedMedia
 from gateway.forward.headers import header_text
-from gateway.model import Identity, Match
+from gateway.model import Identity
 from gateway.ops.door import Door, head
 from gateway.route.extract import context_values, named_tenants
 from gateway.snapshot import Snapshot
 from gateway.wire.head import Head
-from gateway.wire.target import NormalPath, normal_path
+from gateway.wire.target import normal_path
 from roles.errors import ContextRejected, ContextUnusable
 from roles.model import Principal
 from roles.security_context.claims import Actor, SecurityContext, target_hash
@@ -97,7 +97,7 @@ def exchange(case: Case, asked: Asked, caller: Principal, snapshot: Snapshot, do
     case.question = case.answer = None
     identity = case.identity = _identity(shown, asked.context, snapshot)
     _decide(case, identity, shown.tenant_id, snapshot, door)
-    return _answer(case, asked, shown, actor, path, match, snapshot)
+    return _answer(case, asked, shown, actor, snapshot)
 
 
 def _shown(context: str, audience: str, snapshot: Snapshot, now: float) -> SecurityContext:
@@ -167,22 +167,18 @@ def _decide(case: Case, identity: Identity, tenant_id: str, snapshot: Snapshot, 
     door.decide(case, snapshot, match, identity, tenant_id, context)
 
 
-def _answer(
-    case: Case,
-    asked: Asked,
-    shown: SecurityContext,
-    actor: Actor,
-    path: NormalPath,
-    match: Match,
-    snapshot: Snapshot,
-) -> Answered:
+def _answer(case: Case, asked: Asked, shown: SecurityContext, actor: Actor, snapshot: Snapshot) -> Answered:
     """Sign the context for the next service, and say where to go with it."""
+    identity, path, match = case.identity, case.path, case.match
+    if identity is None or path is None or match is None:
+        raise Internal("exchange: no onward request")
     now = int(case.received_at)
     service, bound = match.route.service, match.route.changes
     claims = msgspec.structs.replace(
         shown,
-        trace_id=case.trace_id,
         aud=service,
+        roles=identity.principal.roles,
+        trace_id=case.trace_id,
         policy_version=snapshot.bundle.version,
         iat=now,
         exp=now + snapshot.signer.ttl_s,

@@ -82,6 +82,16 @@ def test_whatever_comes_no_series_is_made(service: str, method: str, status: int
             assert labels.get("status", OTHER) in {*STATUS_CLASSES, OTHER}
 
 
+def test_strangers_cannot_fill_the_memory() -> None:
+    """What is kept for speed is bounded by the closed sets, whatever methods and statuses come."""
+    metrics = GatewayMetrics(CollectorRegistry(), ["order"])
+    for n in range(500):
+        metrics.answered("order", f"M{n}", 200, 0.1)
+        metrics.answered(f"s{n}", "GET", 200, 0.1)
+    assert len(metrics._requests) == 1
+    assert len(metrics._durations) == 2
+
+
 def test_families_are_what_the_registry_shows() -> None:
     """Reading a registry into values loses nothing but the times of creation."""
     registry = CollectorRegistry()

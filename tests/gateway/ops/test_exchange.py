@@ -90,6 +90,7 @@ async def test_an_anonymous_caller_stays_anonymous(tmp_path: Path) -> None:
         assert (other.status_code, other.json()["code"]) == (403, "tenant_mismatch")
         orders = await ops.exchange({"context": nobody, **READ})
         assert (orders.status_code, orders.json()["code"]) == (403, "forbidden")
+        assert ops.events[-1].details == {"reason": "exchange: the caller has no credential", "exchanged_by": ASKER}
 
 
 async def test_another_tenant_in_the_path_is_refused(tmp_path: Path) -> None:
@@ -244,7 +245,12 @@ async def test_no_record_no_context(tmp_path: Path) -> None:
 
 
 async def test_a_role_that_is_gone_counts_no_more(tmp_path: Path) -> None:
-    """Roles are read again against the catalogue: one that has been taken out since opens nothing."""
+    """Roles are read again against the catalogue: one that is gone opens nothing and goes no further."""
     async with port(tmp_path) as ops:
         answer = await ops.exchange({"context": ops.context(roles=("Retired",)), **READ})
         assert answer.status_code == 403
+        both = await ops.exchange({"context": ops.context(roles=("Retired", "Cashier")), **READ})
+        assert ops.believed(both.json()["context"]).roles == ("Cashier",)
+        actor = ops.events[-1].actor
+        assert actor is not None
+        assert actor.roles == ("Cashier",)

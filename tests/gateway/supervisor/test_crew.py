@@ -98,6 +98,15 @@ async def test_a_worker_that_keeps_dying_is_started_ever_more_slowly() -> None:
         assert not stand.crew.ready
 
 
+async def test_a_worker_without_a_first_snapshot_is_of_no_use() -> None:
+    """One that cannot build what it starts with is replaced, so that it does when the sources are good again."""
+    async with running_crew(make_sources("refuse"), slots=1) as stand:
+        await until(lambda: _restarts(stand.registry) >= 1, "replaced")
+        assert not stand.crew.complete_once
+        await stand.crew.install(make_sources())
+        await until(lambda: stand.crew.ready, "ready with good sources")
+
+
 async def test_counters_of_the_dead_stay() -> None:
     """What a worker counted is still in the totals after it has died; its gauges are not."""
     async with running_crew(make_sources(), slots=2) as stand:
