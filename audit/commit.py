@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import structlog
+
 from audit.codec import encode
 from audit.errors import SpoolUnavailable
 from audit.ids import EventIds
@@ -26,6 +28,8 @@ from audit.spool.folder import Counter
 from audit.spool.segment import segments
 from audit.spool.writer import SegmentWriter
 from audit.usage import Usage
+
+_log = structlog.get_logger("audit.spool")
 
 Waiter: TypeAlias = asyncio.Future[None] | concurrent.futures.Future[None]
 
@@ -82,6 +86,7 @@ class GroupCommit:
         self._closing = False
         self._open: dict[int, int] = {}  # numbers taken and not yet offered, with their time; in order of taking
         # The thread's own:
+        self._group: list[Taken] = []
         self._unsynced: list[Taken] = []
         self._unsynced_bytes = 0
         self._unsynced_since = 0.0
@@ -151,6 +156,18 @@ class GroupCommit:
     # ---- the thread ----
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception:  # noqa: BLE001  # the top of a thread: nobody above could catch it
+            # Our own fault, whatever it is. Without this thread nobody would ever be released: fail closed instead.
+            _log.exception("audit_commit_failed", producer=self._producer)
+            with self._changed:
+                self._closing = True
+                left, self._queue = [*self._unsynced, *self._group, *self._queue], []
+            self._metrics.spool_errors.labels("thread").inc()
+            _release_all([taken.waiter for taken in left if taken.waiter is not None], "the spool has failed")
+
+    def _work(self) -> None:
         while True:
             with self._changed:
                 self._await_work()
@@ -162,7 +179,9 @@ class GroupCommit:
                 floor_ms = self._floor_ms()
             self._metrics.queue_depth.set(len(group))
             if group:
+                self._group = group
                 self._commit(group, queued_at)
+                self._group = []
             now = time.monotonic()
             if self._unsynced and now - self._unsynced_since >= self._limits.sync_interval_s:
                 self._sync()
@@ -276,7 +295,15 @@ class GroupCommit:
         if now - self._released_at < _RELEASE_S:
             return
         self._released_at = now
-        present = set(segments(self._folder))
+        try:
+            present = set(segments(self._folder))
+        except OSError:  # the folder itself is gone
+            present = set()
+        if self._writer.size and self._writer.name not in present:
+            # Nobody unlinks the active segment but by mistake. What is written into it from now on would be lost.
+            _log.error("audit_segment_vanished", producer=self._producer, segment=self._writer.name.text())
+            self._metrics.spool_errors.labels("vanished").inc()
+            self._writer.close()
         with self._changed:
             self._usage.keep(present)
             total = self._usage.total

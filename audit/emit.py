@@ -23,7 +23,7 @@ from audit.fold import FoldKey, Folds
 from audit.ids import EventIds
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
-from audit.redact import WriteRedactor
+from audit.redact import Mode, WriteRedactor
 from audit.spool.adopt import adopt
 from audit.spool.folder import Counter, lock, make
 from audit.spool.segment import segments
@@ -73,6 +73,8 @@ class Emitter:
         self._redactor = redactor
         self._metrics = metrics or EmitMetrics(CollectorRegistry())
         self._now_ns = now_ns
+        if redactor is not None:
+            redactor.report_to(self._count_redacted, self._metrics.redaction_failures.inc)
         self._ids = EventIds(now_ns)
         self._folds = Folds()
         self.producer_id = producer_id
@@ -217,6 +219,10 @@ class Emitter:
         except SpoolUnavailable as exc:
             self._metrics.refused.labels(str(exc)).inc()
             raise
+
+    def _count_redacted(self, mode: Mode, count: int) -> None:
+        self._metrics.redacted.labels(mode.value).inc(count)
+        self._metrics.last_redacted.set(self._now_ns() / 1e9)
 
     def _bytes(self, event: AuditEvent) -> bytes:
         if self._redactor is not None:

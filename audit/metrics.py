@@ -39,6 +39,9 @@ class EmitMetrics:
             ["mode"],
             registry=registry,
         )
+        self.last_redacted = Gauge(
+            "audit_last_redaction_timestamp_seconds", "When a field was last taken out or found.", registry=registry
+        )
         self.redaction_failures = Counter(
             "audit_redaction_failures", "Records whose body went because masking failed.", registry=registry
         )

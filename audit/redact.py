@@ -181,6 +181,11 @@ class WriteRedactor:
         self._on_redacted = on_redacted
         self._on_failure = on_failure
 
+    def report_to(self, on_redacted: Callable[[Mode, int], None], on_failure: Callable[[], None]) -> None:
+        """Say whom to tell, where nobody was named: the emitter counts what goes for everyone who uses it."""
+        self._on_redacted = self._on_redacted or on_redacted
+        self._on_failure = self._on_failure or on_failure
+
     def at_write(self, event: AuditEvent) -> AuditEvent:
         """The event as it may be written; the same object when nothing has to go. Never raises."""
         if self._mode is Mode.OFF:

@@ -238,6 +238,7 @@ class Relay:
         known = stub(payload)
         if known is not None and known.event_type == LOSS and known.details is not None:
             reason = str(known.details.get("reason"))
+            _log.error("audit_records_lost", **known.details)
             self._metrics.lost.labels(reason if reason in LOSS_REASONS else "other").inc(known.details.get("count", 0))
 
     def _save(self) -> None:

@@ -157,7 +157,7 @@ async def _run(parts: _Parts, query: QuerySettings, store: StoreSettings, audit:
             audit.spool.folder / query.producer,
             query.producer,
             limits=audit.spool.limits(),
-            redactor=_write_redactor(audit.redaction, emit_metrics),
+            redactor=_write_redactor(audit.redaction),
             metrics=emit_metrics,
         )
         stack.push_async_callback(emitter.aclose)
@@ -245,14 +245,12 @@ def configured_views(query: QuerySettings, redaction: RedactionSettings) -> View
     return Views(redaction.paths, treatments, key_names=redaction.key_names)
 
 
-def _write_redactor(redaction: RedactionSettings, metrics: EmitMetrics) -> WriteRedactor:
+def _write_redactor(redaction: RedactionSettings) -> WriteRedactor:
     return WriteRedactor(
         redaction.paths,
         mode=redaction.mode,
         at_write=redaction.at_write,
         keys=KeyNames(redaction.key_names),
-        on_redacted=lambda mode, count: metrics.redacted.labels(mode.value).inc(count),
-        on_failure=metrics.redaction_failures.inc,
     )
 
 

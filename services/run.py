@@ -181,8 +181,6 @@ def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings) -> AuditPr
         mode=redaction.mode,
         at_write=redaction.at_write,
         keys=KeyNames(redaction.key_names),
-        on_redacted=lambda mode, count: metrics.redacted.labels(mode.value).inc(count),
-        on_failure=metrics.redaction_failures.inc,
     )
     try:
         emitter = Emitter(

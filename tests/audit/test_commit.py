@@ -11,6 +11,7 @@ from audit.emit import Emitter
 from audit.errors import SpoolUnavailable
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
+from audit.spool.segment import segments
 from tests.audit.test_relay import stamped, until
 
 
@@ -83,3 +84,37 @@ async def test_nothing_is_taken_after_close(tmp_path: Path) -> None:
     assert not emitter.emit(event)
     with pytest.raises(SpoolUnavailable, match="closed"):
         await emitter.emit_durable(event)
+
+
+async def test_a_segment_that_vanishes_is_noticed(tmp_path: Path) -> None:
+    """When somebody deletes the active segment, the next records go into a new one instead of into nothing."""
+    registry = CollectorRegistry()
+    emitter = Emitter(tmp_path / "p", "p", metrics=EmitMetrics(registry))
+    await emitter.emit_durable(stamped(emitter))
+    [name] = segments(tmp_path / "p")
+    (tmp_path / "p" / name.text()).unlink()
+
+    async def noticed() -> bool:
+        await emitter.emit_durable(stamped(emitter))
+        return registry.get_sample_value("audit_spool_errors_total", {"op": "vanished"}) == 1
+
+    await until(noticed)
+    await emitter.emit_durable(stamped(emitter))
+    assert len(segments(tmp_path / "p")) == 1
+    await emitter.aclose()
+
+
+async def test_a_fault_of_our_own_releases_everyone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the commit thread dies, those who wait are told, and nothing is taken any more: closed, not silent."""
+    emitter = Emitter(tmp_path / "p", "p")
+
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("audit.commit.frame.pack", broken)
+    waiting = emitter.emit_durable(stamped(emitter))
+    with pytest.raises(SpoolUnavailable, match="has failed"):
+        await asyncio.wait_for(waiting, 5)
+    with pytest.raises(SpoolUnavailable, match="closed"):
+        await emitter.emit_durable(stamped(emitter))
+    assert not await emitter.aclose()

@@ -323,7 +323,8 @@ async def test_a_record_that_is_too_large_or_odd_keeps_its_metadata(tmp_path: Pa
 
 async def test_secrets_never_reach_the_disk(tmp_path: Path) -> None:
     """With a redactor, the bytes on disk do not hold the secret."""
-    emitter = Emitter(tmp_path / "p", "p", redactor=WriteRedactor({}))
+    registry = CollectorRegistry()
+    emitter = Emitter(tmp_path / "p", "p", redactor=WriteRedactor({}), metrics=EmitMetrics(registry))
     await emitter.emit_durable(stamped(emitter, details={"card": {"cvv": "s3cr3t-digits"}, "note": "kept"}))
     await emitter.aclose()
     assert all(b"s3cr3t-digits" not in file.read_bytes() for file in (tmp_path / "p").iterdir())
@@ -331,6 +332,8 @@ async def test_secrets_never_reach_the_disk(tmp_path: Path) -> None:
     assert event.details == {"card": {}, "note": "kept"}
     assert event.redaction is not None
     assert event.redaction.fields == ("details.card.cvv",)
+    assert registry.get_sample_value("audit_events_redacted_total", {"mode": "enforce"}) == 1
+    assert registry.get_sample_value("audit_last_redaction_timestamp_seconds") == pytest.approx(time.time(), abs=60)
 
 
 def test_refusals_that_are_alike_share_a_record(tmp_path: Path) -> None:
