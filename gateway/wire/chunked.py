@@ -88,10 +88,10 @@ class ChunkedDecoder:
             raise ValueError("bare line feed in chunked coding")
         line = line[:-2]
         if self._state is _State.SIZE:
-            size, _, extension = line.partition(b";")
+            size, semicolon, extension = line.partition(b";")
             if not size or len(size) > _SIZE_DIGITS or not only(size, HEX):
                 raise ValueError("chunk size")
-            if len(extension) > _EXTENSION_BYTES or b"\r" in extension or not only(extension, HEAD_BYTES):
+            if semicolon and not _is_extension(extension):
                 raise ValueError("chunk extension")
             self._left = int(size, 16)
             self._state = _State.DATA if self._left else _State.TRAILER
@@ -112,3 +112,8 @@ class ChunkedDecoder:
         limit = _SIZE_DIGITS + len(b";") + _EXTENSION_BYTES if self._state is _State.SIZE else _TRAILER_BYTES
         if len(self._held) > limit + len(b"\r"):
             raise ValueError("line too long in chunked coding")
+
+
+def _is_extension(text: bytes) -> bool:
+    """Whether what follows a semicolon is text that may be dropped; its own grammar matters to nobody then."""
+    return 0 < len(text) <= _EXTENSION_BYTES and b"\r" not in text and only(text, HEAD_BYTES)
