@@ -1,0 +1,90 @@
+"""Which record is written when, and what is answered when one cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from audit.emit import Emitter
+from audit.errors import SpoolUnavailable
+from audit.event import AuditEvent, Phase
+from gateway.case import Case
+from gateway.clock import Clock
+from gateway.errors import Code, Forbidden, GatewayError, NotIdentified
+from gateway.model import Identity, Peer
+from gateway.serve.recorder import Recorder
+from roles.model import Principal
+from tests.builders.plane import TappedEmitter
+
+CALLER = Identity(Principal("dev", "acme", "u", ()), "jwt", token_sha256=b"x" * 32)
+
+
+def case(sink: Emitter, *, identity: Identity | None = None) -> Case:
+    """A request that came a moment ago."""
+    now = Clock().now()
+    return Case(
+        event_id=sink.event_id(), trace_id="a" * 32, received_at=now, peer=Peer("192.0.2.1", 1), identity=identity
+    )
+
+
+async def test_a_known_callers_refusal_is_answered_once_it_is_on_disk(tmp_path: Path) -> None:
+    """Not before."""
+    sink = TappedEmitter(tmp_path / "spool")
+    told: list[GatewayError] = []
+    error = Forbidden("policy")
+    Recorder(sink, Clock()).refused(case(sink, identity=CALLER), None, error, told.append)
+    assert told == []
+    await sink.aclose()
+    assert told == [error]
+    assert [event.tenant_id for event in sink.events] == ["acme"]
+
+
+async def test_a_strangers_refusal_is_answered_at_once_and_folded(tmp_path: Path) -> None:
+    """Alike ones share a record with an exact count, under the id the first was told."""
+    sink = TappedEmitter(tmp_path / "spool")
+    recorder = Recorder(sink, Clock())
+    told: list[GatewayError] = []
+    error = NotIdentified("signature")
+    first = case(sink)
+    first.error = error
+    recorder.refused(first, None, error, told.append)
+    for _ in range(9):
+        again = case(sink)
+        again.error = error
+        recorder.refused(again, None, error, told.append)
+    assert told == [error] * 10
+    assert sink.events == []
+    recorder.close()
+    [event] = sink.events
+    assert event.aggregate is not None
+    assert (event.aggregate.count, event.event_id) == (10, first.event_id)
+    await sink.aclose()
+
+
+async def test_without_room_the_answer_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal nobody could record is `audit_unavailable`."""
+    sink = TappedEmitter(tmp_path / "spool")
+
+    def full(_: AuditEvent) -> None:
+        raise SpoolUnavailable("full")
+
+    monkeypatch.setattr(sink, "emit_durable", full)
+    told: list[GatewayError] = []
+    Recorder(sink, Clock()).refused(case(sink, identity=CALLER), None, Forbidden("policy"), told.append)
+    assert [error.code for error in told] == [Code.AUDIT_UNAVAILABLE]
+    await sink.aclose()
+
+
+async def test_a_number_is_used_once(tmp_path: Path) -> None:
+    """Taken when it was decided; the completion of a long read gets the next."""
+    sink = TappedEmitter(tmp_path / "spool")
+    recorder = Recorder(sink, Clock())
+    read = case(sink, identity=CALLER)
+    recorder.number(read)
+    taken = read.producer
+    assert taken is not None
+    other = sink.take_seq()
+    recorder.decided_meanwhile(read, None)
+    recorder.completed(read)
+    assert [event.phase for event in sink.events] == [Phase.DECIDED, Phase.COMPLETED]
+    assert [event.producer.seq for event in sink.events] == [taken.seq, other + 1]
+    await sink.aclose()

@@ -1,0 +1,154 @@
+"""A worker as a process of its own, told what to do over the control pipe as the supervisor does."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from gateway.control import (
+    AskMetrics,
+    Channel,
+    Configure,
+    Drain,
+    Drained,
+    FromWorker,
+    Hello,
+    Install,
+    Installed,
+    KidUnknown,
+    MetricsReply,
+    ToWorker,
+    WorkerConfig,
+    supervisor_channel,
+)
+from gateway.sources import SourceFile, Sources
+from tests.builders import plane, tokens
+from tests.servers.upstream import upstream
+
+HEAVY = ("pydantic", "fastapi", "httpx", "typer", "asyncpg", "aiokafka", "uvicorn", "starlette")
+
+
+class Started:
+    """A worker, and the supervisor's end of its pipe."""
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel[ToWorker, FromWorker], port: int) -> None:
+        self.process = process
+        self.channel = channel
+        self.messages = aiter(channel)
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def hear(self, within_s: float = 20.0) -> FromWorker:
+        """The next message."""
+        async with asyncio.timeout(within_s):
+            return await anext(self.messages)
+
+    async def ended(self, within_s: float = 10.0) -> int:
+        """Its exit code, once it has ended by itself."""
+        async with asyncio.timeout(within_s):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def worker(folder: Path) -> AsyncIterator[Started]:
+    """A configured worker that has said hello."""
+    ours, theirs = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.set_inheritable(listener.fileno(), True)
+        os.set_inheritable(theirs.fileno(), True)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.worker",
+            str(theirs.fileno()),
+            pass_fds=(listener.fileno(), theirs.fileno()),
+            cwd=plane.ROOT,
+        )
+        theirs.close()
+        channel = await supervisor_channel(ours)
+        found = Started(process, channel, listener.getsockname()[1])
+        config = WorkerConfig(slot=0, listen_fd=listener.fileno(), producer_id="w0", spool_folder=str(folder / "spool"))
+        channel.send(Configure(config))
+        try:
+            hello = await found.hear()
+            assert hello == Hello(process.pid)
+            yield found
+        finally:
+            await channel.close()
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+def broken(sources: Sources) -> Sources:
+    """The same with a policy that does not parse."""
+    import msgspec
+
+    return msgspec.structs.replace(sources, policies=(SourceFile("order.cedar", "permit ("),))
+
+
+async def get(url: str, **headers: str) -> httpx.Response:
+    """One request."""
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        return await client.get(url, headers=headers)
+
+
+async def test_a_worker_serves_what_it_was_sent_counts_and_drains(tmp_path: Path) -> None:
+    """Install, serve, a bad install that changes nothing, metrics, drain, exit 0."""
+    async with upstream() as service, worker(tmp_path) as started:
+        sources = plane.sources(service.port)
+        started.channel.send(Install(1, sources))
+        assert await started.hear() == Installed(1, sources.version)
+        allowed = await get(f"{started.url}/orders", authorization=f"Bearer {plane.token()}")
+        assert allowed.status_code == 200
+        started.channel.send(Install(2, broken(sources)))
+        refused = await started.hear()
+        assert isinstance(refused, Installed)
+        assert (refused.version, refused.problem is not None) == (sources.version, True)
+        assert "order.cedar:1" in (refused.problem or "")
+        assert (await get(f"{started.url}/orders", authorization=f"Bearer {plane.token()}")).status_code == 200
+        started.channel.send(AskMetrics(3))
+        reply = await started.hear()
+        assert isinstance(reply, MetricsReply)
+        counted = {
+            sample.name: sample.value
+            for family in reply.families
+            for sample in family.samples
+            if ("service", "order") in sample.labels
+        }
+        assert counted["lychgate_requests_total"] == 2
+        started.channel.send(Drain(5))
+        assert await started.hear() == Drained()
+        assert await started.ended() == 0
+    assert any(path.name.startswith("end") or path.suffix for path in (tmp_path / "spool").iterdir())
+
+
+async def test_an_unknown_key_is_reported(tmp_path: Path) -> None:
+    """So that the supervisor can fetch it."""
+    async with upstream() as service, worker(tmp_path) as started:
+        started.channel.send(Install(1, plane.sources(service.port)))
+        await started.hear()
+        stranger = tokens.mint(tokens.signing_key(kid="k9", which=9)).decode()
+        assert (await get(f"{started.url}/orders", authorization=f"Bearer {stranger}")).status_code == 401
+        assert await started.hear() == KidUnknown("dev", "k9")
+
+
+async def test_the_end_of_the_pipe_is_the_end_of_the_worker(tmp_path: Path) -> None:
+    """A killed supervisor leaves nobody behind, and the spool ends cleanly."""
+    async with upstream() as service, worker(tmp_path) as started:
+        started.channel.send(Install(1, plane.sources(service.port)))
+        await started.hear()
+        await started.channel.close()
+        assert await started.ended() == 0
+
+
+def test_a_worker_carries_the_data_plane_only() -> None:
+    """Nothing of the control side's libraries is imported: a worker is memory times cores."""
+    program = f"import sys, gateway.worker; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=plane.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
