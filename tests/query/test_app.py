@@ -47,7 +47,7 @@ async def test_a_context_that_does_not_hold_is_refused(api: Api, headers: dict[s
 async def test_what_the_api_does_not_have_is_said_in_its_shape(api: Api) -> None:
     """An unknown path is 404, another method 405 with `Allow`; both in the one shape."""
     headers = {"X-Security-Context": context("Admin")}
-    for path in ("/audit", "/docs", "/openapi.json", "/audit/stats"):
+    for path in ("/audit", "/audit/events/", "/docs", "/openapi.json", "/audit/stats"):
         missing = await api.client.get(path, headers=headers)
         assert (missing.status_code, Refusal.model_validate(missing.json()).code) == (404, "route_unknown")
     refused = await api.client.post("/audit/events", headers=headers)
