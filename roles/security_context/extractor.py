@@ -163,6 +163,21 @@ def _trace_id(request: Request) -> str:
     )
 
 
+def _trace_id_of(context: SecurityContext, request: Request) -> str:
+    """The trace of the request in hand.
+
+    A context that is not bound may be one that was signed for an earlier request of the same caller (DESIGN section 4),
+    so there the fields beside it count first.
+    """
+    signed = headers.usable_trace_id(context.trace_id)
+    sent = headers.usable_trace_id(request.headers.get(headers.TRACE_ID)) or headers.trace_id_of(
+        request.headers.get(headers.TRACEPARENT)
+    )
+    first, second = (signed, sent) if context.bound else (sent, signed)
+    found: str = first or second or request.state.trace_id
+    return found
+
+
 def _target(scope: Mapping[str, object]) -> bytes:
     """Path and query as received: not what the framework made of the path."""
     path, query = scope.get("raw_path"), scope.get("query_string")
@@ -177,7 +192,7 @@ def _request_context(context: SecurityContext, token: str, request: Request) -> 
         sub=context.sub,
         idp=context.idp,
         roles=context.roles,
-        trace_id=headers.usable_trace_id(context.trace_id) or request.state.trace_id,
+        trace_id=_trace_id_of(context, request),
         decision_id=context.jti if context.bound else request.headers.get(headers.DECISION_ID, ""),
         policy_version=context.policy_version,
         act=context.act,

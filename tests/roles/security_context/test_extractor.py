@@ -111,10 +111,28 @@ def assert_refused(response: httpx.Response, code: str = "token_invalid") -> str
     return str(body["trace_id"])
 
 
+@pytest.mark.parametrize(
+    ("binding", "fields", "expected"),
+    [
+        ({}, {"X-Trace-Id": "f" * 32}, "f" * 32),
+        ({}, {"traceparent": f"00-{'e' * 32}-{'1' * 16}-01"}, "e" * 32),
+        ({}, {}, TRACE_ID),
+        ({}, {"X-Trace-Id": "nonsense"}, TRACE_ID),
+        ({"htm": "GET", "htp": target_hash(b"/orders/7")}, {"X-Trace-Id": "f" * 32}, TRACE_ID),
+    ],
+)
+async def test_the_trace_is_that_of_the_request_in_hand(
+    binding: dict[str, str], fields: dict[str, str], expected: str
+) -> None:
+    """A context for reading may be an earlier request's, so the fields count first; a bound one is this request's."""
+    response = await send("GET", "/orders/7", headers=signed(make_context(**binding), **fields))
+    assert (response.json()["trace_id"], response.json()["state_trace_id"]) == (expected, expected)
+
+
 async def test_an_endpoint_is_told_who_asks() -> None:
-    """Tenant, subject, roles, trace, decision, policy version and actor come from the signed context."""
+    """Tenant, subject, roles, decision, policy version and actor come from the signed context, whatever stands beside it."""
     context = make_context(roles=("Cashier", "Support"), act=Actor("integration"))
-    lies = {"X-Tenant-Id": "globex", "X-User-Id": "root", "X-User-Roles": "Admin", "X-Trace-Id": "f" * 32}
+    lies = {"X-Tenant-Id": "globex", "X-User-Id": "root", "X-User-Roles": "Admin"}
     response = await send("GET", "/orders/7", headers=signed(context, **lies, **{"X-Decision-Id": "d-1"}))
     assert response.json() == {
         "id": "7",
