@@ -130,7 +130,7 @@ async def test_the_trace_is_that_of_the_request_in_hand(
 
 
 async def test_an_endpoint_is_told_who_asks() -> None:
-    """Tenant, subject, roles, decision, policy version and actor come from the signed context, whatever stands beside it."""
+    """Tenant, subject, roles, decision, policy version and actor come from the signed context and nowhere else."""
     context = make_context(roles=("Cashier", "Support"), act=Actor("integration"))
     lies = {"X-Tenant-Id": "globex", "X-User-Id": "root", "X-User-Roles": "Admin"}
     response = await send("GET", "/orders/7", headers=signed(context, **lies, **{"X-Decision-Id": "d-1"}))
