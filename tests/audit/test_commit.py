@@ -26,7 +26,7 @@ async def test_records_that_wait_together_share_a_sync(tmp_path: Path, monkeypat
 
     monkeypatch.setattr("audit.spool.writer.os.fdatasync", counted)
     await asyncio.gather(*(emitter.emit_durable(stamped(emitter)) for _ in range(200)))
-    assert len(syncs) < 50
+    assert 0 < len(syncs) < 50
     await emitter.aclose()
 
 
