@@ -159,6 +159,14 @@ def test_a_kept_connection_reads_head_after_head(first: bytes) -> None:
         assert second.headers == ((b"host", b"shop.example"), (b"x", b"2"))
 
 
+def test_a_reader_reads_on_behind_a_head_that_ends_its_connection() -> None:
+    """Whether to is the connection's business; llhttp, kept, would refuse whatever follows."""
+    reader = HeadReader(Limits())
+    for ending in (block("GET /1 HTTP/1.0"), block("GET /1 HTTP/1.1", "Connection: close")):
+        assert not reader.read(ending).keep_alive
+        assert reader.read(block("GET /2 HTTP/1.1")).target == b"/2"
+
+
 @pytest.mark.parametrize("name", ["Upgrade", "UPGRADE", "upgrade"])
 @pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.0, h2c"])
 def test_an_upgrade_is_taken_out_before_framing_is_judged(name: str, offer: str) -> None:
