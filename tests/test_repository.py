@@ -31,10 +31,10 @@ def tracked() -> tuple[str, ...]:
 
 @cache
 def text_of(name: str) -> str:
-    """A file's text; empty for what is not text."""
+    """A file's text; empty for what is not text, or is gone since it was listed."""
     try:
         return (ROOT / name).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, FileNotFoundError):
         return ""
 
 
