@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from tests.servers.stack import ROOT, Up, launch, running, state_folder
+from tests.servers.up import ROOT, Up, launch, running, state_folder
 
 pytestmark = pytest.mark.timeout(240)
 
