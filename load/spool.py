@@ -198,7 +198,9 @@ def main() -> None:
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores",
         "load_average": round(os.getloadavg()[0], 1), "commit": commit.stdout.strip(), "medians": results,
     }  # fmt: skip
-    (ROOT / "load" / "results" / "spool.json").write_text(json.dumps(report, indent=1) + "\n")
+    kept = ROOT / "load" / "results" / "spool.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
