@@ -262,6 +262,7 @@ def test_no_decision_is_a_refusal_and_our_own_fault(forgetful: Snapshot, monkeyp
         ("/payments/p-1/refund", Ending.LENGTH, 100, 0, 100, None),
         ("/payments/p-1/refund", Ending.LENGTH, 101, 0, 100, "payload_too_large"),
         ("/payments/p-1/refund", Ending.LENGTH, 51, 50, 100, "payload_too_large"),
+        ("/payments/p-1/refund", Ending.LENGTH, 101, 1000, 100, "payload_too_large"),
     ],
 )
 def test_a_body_that_says_it_is_too_long_is_not_read(
