@@ -1,116 +1,145 @@
-"""The whole of Lychgate as a user has it: `lychgate up --json`, on free ports, in a folder of its own, once a session."""
+"""`lychgate up` as something to be started, killed and counted; tests that only use a stack take `servers/stack.py`."""
 
 import json
 import os
-import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 ROOT = Path(__file__).resolve().parents[2]
-READY_WITHIN_S = 90.0
+ENDS_WITHIN_S = 90.0
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A running stack.
+@dataclass
+class Up:
+    """A run of `lychgate up`.
 
     Attributes:
-        folder: Its state folder.
-        gateway: The public address.
-        ops: The operations address.
-        query: The query API's own address, which only the gateway should use.
-        tenant: The tenant of the tokens.
-        tokens: Role to token.
-        process: `lychgate up`.
+        state: Its state folder.
+        process: The command.
+        errors: Where its standard error goes.
+        facts: The JSON line, once `await_ready` has seen it.
     """
 
-    folder: Path
-    gateway: str
-    ops: str
-    query: str
-    tenant: str
-    tokens: Mapping[str, str]
-    process: "subprocess.Popen[bytes]"
-
-    def client(self, role: str | None) -> httpx.AsyncClient:
-        """A client of the public port that shows this role's token; None shows nothing."""
-        headers = {"authorization": f"Bearer {self.tokens[role]}"} if role else {}
-        return httpx.AsyncClient(base_url=self.gateway, headers=headers, timeout=15, trust_env=False)
-
-    def mint(self, *words: str) -> str:
-        """A token from `lychgate token mint`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "lychgate", "token", "mint", *words],
-            cwd=ROOT,
-            env={**environment(self.folder), "LYCHGATE_UP__ISSUER_PORT": self.issuer_port},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
+    state: Path
+    process: "subprocess.Popen[str]"
+    errors: Path
+    facts: dict[str, Any]
 
     @property
-    def issuer_port(self) -> str:
-        """The development issuer's, as the tokens name it."""
-        import base64
+    def gateway(self) -> str:
+        """The public door's URL."""
+        return str(self.facts["urls"]["gateway"])
 
-        part = next(iter(self.tokens.values())).split(".")[1]
-        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-        issuer: str = claims["iss"]
-        return issuer.rpartition(":")[2]
+    @property
+    def ops(self) -> str:
+        """The operations port's URL."""
+        return str(self.facts["urls"]["ops"])
+
+    @property
+    def query(self) -> str:
+        """The query API's own URL."""
+        return str(self.facts["urls"]["query"])
+
+    def bearer(self, role: str) -> dict[str, str]:
+        """The header with a role's token."""
+        return {"authorization": f"Bearer {self.facts['tokens'][role]}"}
+
+    def said(self) -> str:
+        """What it wrote to standard error."""
+        return self.errors.read_text()
+
+    def await_ready(self) -> None:
+        """Wait for the JSON line; fails with everything that was said."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()  # ends with the process, which has a deadline of its own
+        if not line:
+            raise AssertionError(f"lychgate up ended with {self.process.wait()}:\n{self.said()}")
+        self.facts = json.loads(line)
+
+    def await_refusal(self) -> int:
+        """Wait for a run that is not to come up; returns its exit code."""
+        try:
+            return self.process.wait(ENDS_WITHIN_S)
+        finally:
+            self.close()
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, wait, return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(ENDS_WITHIN_S)
+
+    def close(self) -> None:
+        """Stop it if it still runs, and let the pipe go."""
+        if self.process.poll() is None:
+            self.end(signal.SIGTERM)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def family(self) -> dict[int, str]:
+        """Every live process but `up` itself that runs on this state folder: a variable or an argument names it."""
+        found: dict[int, str] = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # gone meanwhile, or somebody else's
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                command = (entry / "cmdline").read_bytes()
+                mine = os.fsencode(self.state) in (entry / "environ").read_bytes() + command
+                if mine and state not in "ZX" and int(entry.name) not in {os.getpid(), self.process.pid}:
+                    found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+        return found
+
+    def await_nobody(self, within_s: float) -> dict[int, str]:
+        """Wait until nothing runs on the state folder; returns what is left at the end."""
+        deadline = time.monotonic() + within_s
+        while (left := self.family()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Ours, with the state in a folder of the test's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LYCHGATE_")}
-    return {**kept, "LYCHGATE_UP__STATE_FOLDER": str(folder)}
-
-
-def start(folder: Path) -> Stack:
-    """Start a stack and wait for the line that says it is ready."""
-    log = (folder.parent / "up.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lychgate", "up", "--json", "--free-ports"],
-        cwd=ROOT,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=log,
-        start_new_session=True,
-    )
-    facts = json.loads(_line(process, folder))
-    urls = facts["urls"]
-    return Stack(folder, urls["gateway"], urls["ops"], urls["query"], facts["tenant"], facts["tokens"], process)
-
-
-def stop(stack: Stack, how: signal.Signals = signal.SIGTERM, within_s: float = 60.0) -> int:
-    """Stop it; returns its exit code."""
-    stack.process.send_signal(how)
+def launch(state: Path, *arguments: str, **variables: str) -> Up:
+    """Start `lychgate up --json` on a state folder, on free ports if nothing else is said; does not wait."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LYCHGATE_")}
+    environment |= {"LYCHGATE_UP__STATE_FOLDER": str(state), "LYCHGATE_GATEWAY__WORKERS": "1", **variables}
+    descriptor, errors = tempfile.mkstemp(prefix="up-", suffix=".stderr", dir=state.parent)
     try:
-        return stack.process.wait(within_s)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lychgate", "up", "--json", *(arguments or ("--free-ports",))],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=descriptor,
+            text=True,
+        )
     finally:
-        if stack.process.poll() is None:
-            stack.process.kill()
-        if stack.process.stdout is not None:
-            stack.process.stdout.close()
+        os.close(descriptor)
+    return Up(state, process, Path(errors), {})
 
 
-def _line(process: "subprocess.Popen[bytes]", folder: Path) -> bytes:
-    """The first line it prints, or what it complained of."""
-    if process.stdout is None:
-        raise AssertionError("no standard output")
-    until = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < until and process.poll() is None:
-        if select.select([process.stdout], [], [], 0.5)[0] and (line := process.stdout.readline()):
-            return line
-    process.kill()
-    logs = [folder.parent / "up.log", *sorted((folder / "logs").glob("*.log"))]
-    tails = [f"--- {path.name}\n" + path.read_text(errors="replace")[-2000:] for path in logs if path.exists()]
-    raise AssertionError("`lychgate up` did not become ready\n" + "\n".join(tails))
+@contextmanager
+def state_folder() -> Iterator[Path]:
+    """A place for a state folder, gone afterwards. Not under pytest's `tmp_path`, which only root could enter."""
+    home = Path(tempfile.mkdtemp(prefix="lychgate-up-"))
+    home.chmod(0o711)
+    try:
+        yield home / "state"
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def running(state: Path) -> Iterator[Up]:
+    """A ready stack, stopped at the end however that comes."""
+    up = launch(state)
+    try:
+        up.await_ready()
+        yield up
+    finally:
+        up.close()
