@@ -14,7 +14,7 @@ from query.app import configured_views
 from query.schemas import Refusal
 from query.settings import QuerySettings, ViewSettings, ViewsSettings
 from tests.builders.audit import make_event
-from tests.query.conftest import TRACE_ID, Api, MakeApi, Write, context
+from tests.builders.query_api import TRACE_ID, Api, MakeApi, Write, context
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "json" / "blns.json"
 PATHS = ("/audit/events", f"/audit/events/{UUID(int=1)}", f"/audit/trace/{TRACE_ID}")

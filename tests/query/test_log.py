@@ -9,7 +9,7 @@ from audit.event import AuditEvent, Kind, Outcome, Severity
 from audit.ids import EventIds
 from query.record import EVENT_TYPE
 from tests.builders.audit import make_event
-from tests.query.conftest import TRACE_ID, Api, MakeApi, Write
+from tests.builders.query_api import TRACE_ID, Api, MakeApi, Write
 
 IDS = EventIds()
 

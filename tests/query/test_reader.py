@@ -19,7 +19,7 @@ from query.filters import Filter, Order
 from query.reader import Reader
 from query.sql import Statement
 from tests.builders.audit import make_event
-from tests.query.conftest import Write
+from tests.builders.query_api import Write
 from tests.servers.postgres import Logins
 
 LATEST = EventIds()

@@ -10,7 +10,7 @@ from audit.ids import EventIds
 from audit.severity import RANK
 from query.schemas import Event, EventPage, Refusal
 from tests.builders.audit import make_event
-from tests.query.conftest import TRACE_ID, Api, Write
+from tests.builders.query_api import TRACE_ID, Api, Write
 
 IDS = EventIds()
 

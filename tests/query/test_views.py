@@ -16,7 +16,7 @@ from query.history import Row
 from query.settings import QuerySettings, ViewSettings, ViewsSettings
 from query.views import HidesTooMuch, Treatment, Views
 from tests.builders.audit import make_event
-from tests.query.conftest import Api, MakeApi, Write
+from tests.builders.query_api import Api, MakeApi, Write
 
 CLASSES = {
     "pii": ("client.ip", "details.customer.email", "details.guests.*.name", "changes.email"),
