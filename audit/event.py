@@ -111,9 +111,12 @@ class Input(_Part, frozen=True):
 
 
 class Request(_Part, frozen=True, gc=False):
-    """The request as the route names it: `route` is the template, never the raw target."""
+    """The request as the route names it: `route` is the template, never the raw target.
 
-    method: str
+    A domain event names only its service: which request it came from, the trace tells.
+    """
+
+    method: str = ""
     route: str | None = None
     service: str | None = None
     size_bytes: int = 0

@@ -205,7 +205,7 @@ class AuditProducer:
             resource=resource,
             outcome=outcome,
             latency_us=latency_us,
-            request=Request(method="", service=self._service),
+            request=Request(service=self._service),
             trace_id=trace_id,
             severity=ours,
             severity_original=foreign,

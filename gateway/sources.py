@@ -112,8 +112,9 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """Of everything but secrets: 16 hex digits that change when any source does."""
+        """16 hex digits that change when any source does; nothing can be read out of them."""
         digest = hashlib.sha256()
-        plain = (self.policies, self.schema, self.roles, self.routes, self.issuers, self.keys, self.services)
-        digest.update(msgspec.json.encode((*plain, self.context.issuer, self.cross_tenant, self.strict)))
+        for part in (self.policies, self.schema, self.roles, self.routes, self.issuers, self.keys, self.services):
+            digest.update(msgspec.json.encode(part))
+        digest.update(msgspec.json.encode((self.context, self.cross_tenant, self.strict)))
         return digest.hexdigest()[:16]

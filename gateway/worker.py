@@ -81,6 +81,7 @@ class Worker:
         )
         self._listener: asyncio.Server | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._asked: dict[str, float] = {}  # issuer to when its keys were last asked for; issuers are configured
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
         return self._tasks.create_task(work)
@@ -111,6 +112,11 @@ class Worker:
         self._ticker = self._loop.call_later(TICK_S, self._tick)
 
     def _unknown_key(self, key: UnknownKey) -> None:
+        """Ask for an issuer's keys, not more often than it makes sense: anybody can make up a key's name."""
+        now = self._loop.time()
+        if now < self._asked.get(key.issuer, 0.0) + self._config.kid_interval_s:
+            return
+        self._asked[key.issuer] = now
         self._channel.send(KidUnknown(key.issuer, key.kid or ""))
 
     def metrics(self, message: AskMetrics) -> None:
@@ -155,6 +161,20 @@ def _emitter(config: WorkerConfig, registry: CollectorRegistry) -> Emitter:
     )
 
 
+def _log_as(form: str) -> None:
+    """One JSON object a line on standard error, or lines for people; the supervisor's choice."""
+    last = structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            last,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
 def _fault(exc: Exception, trace_id: str) -> None:
     """Tell the operator of an exception nobody foresaw: where, not with which values."""
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(exc.__traceback__)]
@@ -170,6 +190,7 @@ async def run(fd: int) -> int:
         async for message in channel:
             match message:
                 case Configure(config):
+                    _log_as(config.log_format)
                     worker = Worker(channel, config, tasks)
                 case Install() if worker is not None:
                     await worker.install(message)

@@ -152,12 +152,12 @@ async def retry_delivery(delivery_id: str, desk: AtDesk) -> Delivery:
 async def read_availability(order_id: str, desk: AtDesk) -> Availability:
     """Whether what was ordered can be had, asked of the order and the inventory service."""
     onward = _onward(desk)
-    order = await onward.get(desk.caller.token, ("orders", order_id), Order)
+    order = await onward.get(desk.caller, ("orders", order_id), Order)
     wanted: Counter[Sku] = Counter()
     for line in order.lines:
         wanted[line.sku] += line.quantity
     asked = Lookup(skus=list(wanted))
-    found = await onward.post(desk.caller.token, ("inventory", "lookup"), LookupAnswer, asked)
+    found = await onward.post(desk.caller, ("inventory", "lookup"), LookupAnswer, asked)
     available = {level.sku: level.available for level in found.data}
     lines = [
         LineAvailability(sku=sku, wanted=count, available=available.get(sku, 0), enough=available.get(sku, 0) >= count)
@@ -214,7 +214,7 @@ async def _levels(desk: Desk) -> list[Stock]:
     levels: list[Stock] = []
     query = {"limit": "200"}
     for _ in range(MAX_STOCK_PAGES):
-        portion = await onward.get(desk.caller.token, ("inventory", "stock"), Page[Stock], query)
+        portion = await onward.get(desk.caller, ("inventory", "stock"), Page[Stock], query)
         levels.extend(portion.data)
         if portion.next_after is None:
             break

@@ -18,6 +18,8 @@ from urllib.parse import quote, urlencode
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from roles.security_context import RequestContext
+from roles.security_context.headers import TRACEPARENT, traceparent
 from services.errors import Declined, TooSlow, Unreachable
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -66,12 +68,16 @@ class Onward:
         self._tokens = tokens
 
     async def get(
-        self, context: str, segments: Sequence[str], answer: type[Answer], query: Mapping[str, str] | None = None
+        self,
+        caller: RequestContext,
+        segments: Sequence[str],
+        answer: type[Answer],
+        query: Mapping[str, str] | None = None,
     ) -> Answer:
         """Read something of another service.
 
         Args:
-            context: The security context that came with the request in hand, as it came.
+            caller: Who asks: the context that came with the request in hand, and its trace.
             segments: Of the path, as a client of the gateway would ask for it, not yet encoded: an id that came from
                 a caller stays one segment, whatever is in it.
             answer: What the other service answers with.
@@ -84,15 +90,19 @@ class Onward:
         path = "".join(f"/{quote(segment, safe='')}" for segment in segments)
         if query:
             path += f"?{urlencode(query)}"
-        return await self._call(context, "GET", path, None, answer)
+        return await self._call(caller, "GET", path, None, answer)
 
-    async def post(self, context: str, segments: Sequence[str], answer: type[Answer], body: BaseModel) -> Answer:
+    async def post(
+        self, caller: RequestContext, segments: Sequence[str], answer: type[Answer], body: BaseModel
+    ) -> Answer:
         """Have another service do something. As `get`; the context it gets is bound to this path and body."""
         path = "".join(f"/{quote(segment, safe='')}" for segment in segments)
-        return await self._call(context, "POST", path, body.model_dump_json().encode(), answer)
+        return await self._call(caller, "POST", path, body.model_dump_json().encode(), answer)
 
-    async def _call(self, context: str, method: str, path: str, body: bytes | None, answer: type[Answer]) -> Answer:
-        next_hop = await self._exchange(context, method, path, body)
+    async def _call(
+        self, caller: RequestContext, method: str, path: str, body: bytes | None, answer: type[Answer]
+    ) -> Answer:
+        next_hop = await self._exchange(caller, method, path, body)
         headers = dict(next_hop.headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -102,15 +112,15 @@ class Onward:
             raise _declined(response)
         return _parsed(response, answer)
 
-    async def _exchange(self, context: str, method: str, path: str, body: bytes | None) -> Exchanged:
-        shown = {"context": context, "method": method, "path": path}
+    async def _exchange(self, caller: RequestContext, method: str, path: str, body: bytes | None) -> Exchanged:
+        shown = {"context": caller.token, "method": method, "path": path}
         if body is not None:
             shown["body_sha256"] = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=").decode()
         token = await self._tokens.token()
         async with _translated():
-            response = await self._http.post(
-                self._exchange_url, json=shown, headers={"Authorization": f"Bearer {token}"}
-            )
+            # A context kept for reading may be of an earlier request; the trace is the one in hand.
+            headers = {"Authorization": f"Bearer {token}", TRACEPARENT: traceparent(caller.trace_id)}
+            response = await self._http.post(self._exchange_url, json=shown, headers=headers)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._tokens.refused()
         if response.status_code in _OWN_FAULT:

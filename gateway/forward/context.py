@@ -8,10 +8,10 @@ something it is bound to the request and signed anew.
 from gateway.case import Case
 from gateway.errors import Internal
 from gateway.forward.headers import CONTEXT, DECISION, TENANT, TRACE, TRACEPARENT, USER_ID, USER_ROLES, header_text
-from gateway.forward.trace import traceparent
 from gateway.snapshot import Snapshot
 from roles.errors import ContextUnusable
 from roles.security_context.claims import SecurityContext, body_hash, target_hash
+from roles.security_context.headers import traceparent
 
 
 def injected(case: Case, snapshot: Snapshot, body: bytes | None) -> list[tuple[bytes, bytes]]:
@@ -45,7 +45,7 @@ def injected(case: Case, snapshot: Snapshot, body: bytes | None) -> list[tuple[b
         (USER_ROLES, ",".join(principal.roles).encode("ascii")),
         (TRACE, case.trace_id.encode("ascii")),
         (DECISION, case.event_id.encode("ascii")),
-        (TRACEPARENT, traceparent(case.trace_id)),
+        (TRACEPARENT, traceparent(case.trace_id).encode("ascii")),
     ]
 
 

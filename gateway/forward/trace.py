@@ -1,7 +1,5 @@
 """The trace id of a request: the caller's, from W3C `traceparent`, or a new one."""
 
-import secrets
-
 from roles.security_context.headers import new_trace_id, trace_id_of
 
 
@@ -16,8 +14,3 @@ def trace_id(values: list[bytes]) -> str:
     """
     found = trace_id_of(values[0].decode("latin-1")) if len(values) == 1 else None
     return found or new_trace_id()
-
-
-def traceparent(trace: str) -> bytes:
-    """The field for the next hop: the same trace, a span of our own, sampled."""
-    return b"00-%b-%b-01" % (trace.encode("ascii"), secrets.token_hex(8).encode("ascii"))

@@ -14,6 +14,7 @@ from gateway.wire.head import END, ResponseHead, read_response
 
 _INTERIM: Final = 200
 _SWITCHING: Final = 101
+_NOT_MODIFIED: Final = 304
 _INTERIM_LIMIT: Final = 16
 """1xx answers to one request; a service that sends more is not answering."""
 
@@ -176,8 +177,17 @@ class UpstreamConnection(asyncio.Protocol):
             raise UpstreamError("upstream body: longer than its length", code=Code.UPSTREAM_INVALID)
         self._body = BodyReader(head.framing)
         self._until_close = head.framing.ending is Ending.CLOSE
-        self._reusable = head.keep_alive and not self._until_close
+        self._reusable = head.keep_alive and not self._until_close and not self._may_trail(head)
         self._user.on_head(head)
+
+    def _may_trail(self, head: ResponseHead) -> bool:
+        """Whether the answer names a body that it must not have (HEAD, 304).
+
+        A service that sends it all the same sends it late, when it would be taken for the next answer.
+        """
+        if self._method != b"HEAD" and head.status != _NOT_MODIFIED:
+            return False
+        return any(name in {b"content-length", b"transfer-encoding"} and value != b"0" for name, value in head.headers)
 
     def _end(self) -> None:
         user, self._user = self._user, None

@@ -78,9 +78,9 @@ def tenant_of(case: Case) -> str:
 def fold_key(case: Case) -> FoldKey:
     """What a stranger's refusal has in common with those it may share a record with.
 
-    The exact reason belongs to it: the record is the only place that tells it.
+    The exact reason belongs to it, because the record is the only place that tells it, and the tenant it is booked to.
     """
-    reason = f"{case.error.code.word} {case.error.reason}" if case.error else ""
+    reason = f"{case.error.code.word} {case.error.reason} {tenant_of(case)}" if case.error else ""
     return FoldKey(reason, network(case.peer.ip), case.match.route.template if case.match else "")
 
 

@@ -23,6 +23,7 @@ class ClientConnection(asyncio.Protocol):
         "_deadline",
         "_eof",
         "_exchange",
+        "_full",
         "_gone_at",
         "_in_head",
         "_pumping",
@@ -45,6 +46,7 @@ class ClientConnection(asyncio.Protocol):
         self._pumping = False
         self._reading = True
         self._stalled = False
+        self._full = False  # the client does not keep up
         self._closing = False
         self._in_head = False
         self._eof = False
@@ -82,9 +84,10 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange is not None and not self._closing:
             self._sent_at_eof = self._exchange.case.response_bytes
             self._gone_at = self._server.loop.time() + self._server.limits.half_close_s
-            self._exchange.client_finished()
+            if not self._buffer:
+                self._exchange.client_finished()
             return True
-        return False
+        return self._full and bool(self._buffer) and not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a reset and an end are the same here
         """The client is gone: whatever is under way is stopped and recorded."""
@@ -96,14 +99,19 @@ class ClientConnection(asyncio.Protocol):
             exchange.client_gone("client_gone")
 
     def pause_writing(self) -> None:
-        """The client reads slower than the service answers."""
+        """The client reads slower than the service answers. The transport says so once, whoever's answer it is."""
+        self._full = True
         if self._exchange is not None:
             self._exchange.pause_answer(paused=True)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """It has caught up: with the answer in hand, or with the one before the next request."""
+        self._full = False
         if self._exchange is not None:
             self._exchange.pause_answer(paused=False)
+        else:
+            self._deadline = self._server.loop.time() + self._server.limits.keep_alive_idle_s
+            self._pump()
 
     # --- what the exchange does
 
@@ -154,7 +162,7 @@ class ClientConnection(asyncio.Protocol):
                 self._sent_at_eof, self._gone_at = sent, now + self._server.limits.half_close_s
             exchange.tick(now)
         elif now >= self._deadline:
-            if self._closing or not self._buffer:
+            if self._closing or self._full or not self._buffer:
                 self.cut("idle")
             else:
                 self._refuse(RequestTimeout("head: too slow", close=True))
@@ -175,7 +183,9 @@ class ClientConnection(asyncio.Protocol):
             while not self._closing:
                 exchange = self._exchange
                 if exchange is None:
-                    if not self._begin():
+                    # INVARIANT: no answer is begun for a client that has not taken the last one, or a few bytes of
+                    # pipelined requests would be answered into memory without bound.
+                    if self._full or not self._begin():
                         break
                 elif self._buffer and exchange.wants_body:
                     data, self._buffer = self._buffer, b""
@@ -185,6 +195,8 @@ class ClientConnection(asyncio.Protocol):
                     break
         finally:
             self._pumping = False
+        if self._eof and not self._buffer and self._exchange is not None and not self._closing:
+            self._exchange.client_finished()  # all it sent has been used, and may still not be a whole body
         self._set_reading()
 
     def _begin(self) -> bool:

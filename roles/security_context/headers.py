@@ -38,7 +38,6 @@ def fields(context: SecurityContext, signed: str, decision_id: str, *, span_id: 
         decision_id: Of this request, also where the signed part is reused.
         span_id: 16 hex digits; made when not given.
     """
-    span = span_id or secrets.token_hex(8)
     return {
         CONTEXT: signed,
         TENANT_ID: context.tenant_id,
@@ -46,8 +45,13 @@ def fields(context: SecurityContext, signed: str, decision_id: str, *, span_id: 
         USER_ROLES: ",".join(context.roles),
         TRACE_ID: context.trace_id,
         DECISION_ID: decision_id,
-        TRACEPARENT: f"00-{context.trace_id}-{span}-01",
+        TRACEPARENT: traceparent(context.trace_id, span_id),
     }
+
+
+def traceparent(trace_id: str, span_id: str | None = None) -> str:
+    """The field for the next hop: the same trace, a span of our own (16 hex digits, made when not given), sampled."""
+    return f"00-{trace_id}-{span_id or secrets.token_hex(8)}-01"
 
 
 def usable_trace_id(text: str | None) -> str | None:
@@ -55,9 +59,9 @@ def usable_trace_id(text: str | None) -> str | None:
     return text if text is not None and _TRACE_ID.fullmatch(text) else None
 
 
-def trace_id_of(traceparent: str | None) -> str | None:
+def trace_id_of(field: str | None) -> str | None:
     """The trace id of a W3C `traceparent`, or None where it is malformed."""
-    found = _TRACEPARENT.fullmatch(traceparent) if traceparent is not None else None
+    found = _TRACEPARENT.fullmatch(field) if field is not None else None
     return (found[1] or found[2]) if found else None
 
 

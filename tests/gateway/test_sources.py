@@ -32,6 +32,8 @@ SOURCES = Sources(
         {"keys": (IssuerKeys("dev", '{"keys":[1]}'),)},
         {"services": (ServiceSource(name="order", addresses=("127.0.0.1:9003",)),)},
         {"context": ContextSource(issuer="other")},
+        {"context": msgspec.structs.replace(SOURCES.context, private_jwk='{"d":"another"}')},
+        {"context": msgspec.structs.replace(SOURCES.context, ttl_s=5)},
         {"cross_tenant": True},
         {"strict": True},
     ],

@@ -136,6 +136,10 @@ async def test_an_unknown_key_is_reported(tmp_path: Path) -> None:
         stranger = tokens.mint(tokens.signing_key(kid="k9", which=9)).decode()
         assert (await get(f"{started.url}/orders", authorization=f"Bearer {stranger}")).status_code == 401
         assert await started.hear() == KidUnknown("dev", "k9")
+        for _ in range(5):
+            await get(f"{started.url}/orders", authorization=f"Bearer {stranger}")
+        started.channel.send(AskMetrics(2))
+        assert isinstance(await started.hear(), MetricsReply), "a flood of made-up keys is not a flood of questions"
 
 
 async def test_the_end_of_the_pipe_is_the_end_of_the_worker(tmp_path: Path) -> None:

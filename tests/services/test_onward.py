@@ -9,11 +9,23 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from roles.security_context import RequestContext
 from services.errors import Declined, ServiceError, TooSlow, Unreachable
 from services.onward import Onward
 from tests.builders.exchange import Tokens
 
 Answers = Callable[[httpx.Request], httpx.Response]
+CALLER = RequestContext(
+    tenant_id="acme",
+    sub="u",
+    idp="dev",
+    roles=(),
+    trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+    decision_id="",
+    policy_version="p",
+    act=None,
+    token="a.b.c",
+)
 
 
 class Number(BaseModel):
@@ -52,10 +64,11 @@ class Peers:
 async def test_a_read_shows_the_context_and_goes_where_it_is_told() -> None:
     """The exchange gets the context and the encoded path; the service gets exactly the headers of the answer."""
     peers = Peers()
-    answer = await peers.onward().get("a.b.c", ("orders", "o/1 ?#"), Number, {"limit": "5"})
+    answer = await peers.onward().get(CALLER, ("orders", "o/1 ?#"), Number, {"limit": "5"})
     assert answer.number == 7
     asked, sent = peers.seen
     assert asked.headers["Authorization"] == "Bearer machine"
+    assert asked.headers["traceparent"].startswith(f"00-{CALLER.trace_id}-"), "the trace is that of the request in hand"
     assert json.loads(asked.content) == {"context": "a.b.c", "method": "GET", "path": "/orders/o%2F1%20%3F%23?limit=5"}
     assert str(sent.url) == "http://order/next?a=1"
     assert sent.headers["X-Security-Context"] == "c.d.e"
@@ -65,7 +78,7 @@ async def test_a_read_shows_the_context_and_goes_where_it_is_told() -> None:
 async def test_a_change_is_bound_to_its_body() -> None:
     """The exchange is told the hash of the very bytes that are sent."""
     peers = Peers()
-    await peers.onward().post("a.b.c", ("orders",), Number, Number(number=3))
+    await peers.onward().post(CALLER, ("orders",), Number, Number(number=3))
     asked, sent = peers.seen
     digest = base64.urlsafe_b64encode(hashlib.sha256(sent.content).digest()).rstrip(b"=").decode()
     assert json.loads(asked.content)["body_sha256"] == digest
@@ -83,7 +96,7 @@ async def test_a_change_is_bound_to_its_body() -> None:
 async def test_a_refusal_goes_on_as_it_is(peers: Peers, status: int, code: str) -> None:
     """What the gateway or the next service refuses the caller, the caller is told."""
     with pytest.raises(Declined) as refusal:
-        await peers.onward().get("a.b.c", ("orders",), Number)
+        await peers.onward().get(CALLER, ("orders",), Number)
     assert (refusal.value.status, refusal.value.code) == (status, code)
 
 
@@ -104,7 +117,7 @@ async def test_a_refusal_goes_on_as_it_is(peers: Peers, status: int, code: str) 
 async def test_trouble_on_the_way_is_a_gateway_error(peers: Peers, raised: type[ServiceError]) -> None:
     """Faults of ours and of others are never told as the caller's."""
     with pytest.raises(raised) as error:
-        await peers.onward().get("a.b.c", ("orders",), Number)
+        await peers.onward().get(CALLER, ("orders",), Number)
     assert type(error.value) is raised
 
 
@@ -113,5 +126,5 @@ async def test_a_token_that_is_not_believed_is_given_back() -> None:
     for status, refusals in ((401, 1), (403, 0)):
         peers = Peers(gateway=httpx.Response(status, json={"code": "x"}))
         with pytest.raises(ServiceError):
-            await peers.onward().get("a.b.c", ("orders",), Number)
+            await peers.onward().get(CALLER, ("orders",), Number)
         assert peers.tokens.refusals == refusals

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from gateway.forward.trace import trace_id, traceparent
+from gateway.forward.trace import trace_id
+from roles.security_context.headers import traceparent
 from tests.builders.heads import TRACE
 
 GOOD = f"00-{TRACE}-00f067aa0ba902b7-01".encode()
@@ -45,5 +46,5 @@ def test_the_next_hop_gets_the_trace_with_a_span_of_our_own() -> None:
     values = {traceparent(TRACE) for _ in range(20)}
     assert len(values) == 20
     for value in values:
-        assert re.fullmatch(rb"00-%b-[0-9a-f]{16}-01" % TRACE.encode(), value)
-        assert trace_id([value]) == TRACE
+        assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", value)
+        assert trace_id([value.encode()]) == TRACE

@@ -129,13 +129,17 @@ GOOD = [
 
 @pytest.mark.parametrize(("method", "answer", "told", "body"), GOOD)
 def test_an_answer_is_passed_on_however_it_comes(method: bytes, answer: bytes, told: list[str], body: bytes) -> None:
-    """Whole, byte by byte and cut at every offset; then the connection can be used again."""
+    """Whole, byte by byte and cut at every offset; then the connection can be used again.
+
+    But for one that named a body it must not have: should it send it late, nobody takes it for the next answer.
+    """
+    trails = method == b"HEAD" or b" 304 " in answer
     for pieces in in_pieces(answer):
         user, conn, wire = _exchange(answer, method, pieces)
         assert (user.told, user.body) == (told, body), pieces
         assert wire.written == b"REQUEST"
-        assert conn.finish()
-        assert not wire.aborted
+        assert conn.finish() is not trails
+        assert wire.aborted is trails
 
 
 LIES = [
@@ -258,13 +262,14 @@ def test_a_kept_connection_that_closes_without_a_byte_was_stale_and_a_new_one_wa
 def test_exchange_after_exchange_on_one_connection() -> None:
     """Nothing of one is left for the next."""
     conn, wire = _open()
-    for method, answer, told, body in GOOD * 2:
+    kept = [good for good in GOOD if good[0] == b"GET" and b" 304 " not in good[1]]
+    for method, answer, told, body in kept * 2:
         user = User()
         conn.send(user, method, b".")
         conn.data_received(answer)
         assert (user.told, user.body) == (told, body)
         assert conn.finish()
-    assert (wire.written, conn.used) == (b"." * 16, 16)
+    assert (wire.written, conn.used) == (b"." * 10, 10)
 
 
 def test_a_user_who_gives_up_hears_no_more() -> None:

@@ -257,6 +257,8 @@ def test_strangers_refusals_are_folded_only_where_they_are_alike() -> None:
         make_case(**base, peer=Peer("198.51.100.7", 1)),
         make_case(make_route("/stock/{id}"), target=b"/stock/1", **base),
         make_case(**base, match=None),
+        make_case(**base, claimed_tenant="acme"),
+        make_case(**base, claimed_tenant="globex"),
     ]
     keys = [entry.fold_key(case) for case in different]
     assert all(one != two for one, two in itertools.combinations(keys, 2))

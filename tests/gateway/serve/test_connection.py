@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.limits import Limits
-from tests.builders.plane import plane, request, token
+from tests.builders.plane import Plane, plane, request, token
 from tests.servers.upstream import OK, Visit
 
 MIB = 1 << 20
@@ -357,3 +358,39 @@ async def test_there_is_an_end_to_connections(tmp_path: Path) -> None:
         await first.readuntil(b"\r\n\r\n")
         assert await gate.raw(request()) == b""
         first_writer.close()
+
+
+async def test_answers_that_are_not_taken_are_not_collected(tmp_path: Path) -> None:
+    """A client that pipelines and never reads: no answer is begun while the last ones wait, whatever it sends."""
+    async with plane(tmp_path) as gate:
+        body = b"x" * 200_000
+        gate.service.reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        _, writer = await asyncio.open_connection("127.0.0.1", gate.port, limit=1024)
+        writer.write(request(close=False) * 300)
+        [connection] = await _connections(gate)
+        waiting = 0
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            waiting = max(waiting, connection._transport.get_write_buffer_size())
+        assert 0 < waiting < Limits().write_buffer_bytes + 2 * len(body)
+        assert len(gate.service.heads) < 200
+        writer.transport.abort()
+
+
+async def _connections(gate: Plane) -> list[Any]:
+    async with asyncio.timeout(5):
+        while not gate.server.connections:  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.005)
+    return list(gate.server.connections)
+
+
+async def test_a_client_that_sends_all_and_half_closes_is_served(tmp_path: Path) -> None:
+    """What it sent before the end may still wait for the service's connection."""
+    async with plane(tmp_path) as gate:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+        writer.write(request("POST", "/orders", body=b"hello"))
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        assert gate.service.bodies == [b"hello"]
+        writer.close()
