@@ -66,12 +66,13 @@ class Producer(_Part, frozen=True, gc=False):
 
 
 class Actor(_Part, frozen=True):
-    """Who acted."""
+    """Who acted. `id` is the issuer's name for them, so only `issuer` and `id` together name one person of a tenant."""
 
     type: str = "unknown"
     id: str | None = None
     roles: tuple[str, ...] = ()
     auth_method: str | None = None
+    issuer: str | None = None
 
 
 class Client(_Part, frozen=True, gc=False):

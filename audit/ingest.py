@@ -53,6 +53,7 @@ class Row(NamedTuple):
     producer_seq: int
     actor_type: str | None
     actor_id: str | None
+    actor_issuer: str | None
     action: str | None
     resource_type: str | None
     resource_id: str | None
@@ -152,6 +153,7 @@ def _row(payload: bytes, bounds: Bounds, ahead_ms: int) -> Row | DeadLetter:
         producer_seq=event.producer.seq,
         actor_type=_short(actor.type if actor is not None else None),
         actor_id=_short(actor.id if actor is not None else None),
+        actor_issuer=_short(actor.issuer if actor is not None else None),
         action=_short(event.action),
         resource_type=_short(resource.type if resource is not None else None),
         resource_id=_short(resource.id if resource is not None else None),

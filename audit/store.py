@@ -34,9 +34,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS audit_staging ON COMMIT DELETE ROWS AS
   SELECT NULL::uuid AS event_id, NULL::text AS phase, NULL::text AS tenant_id, NULL::text AS event_type,
          NULL::text AS kind, NULL::timestamptz AS occurred_at, NULL::text AS producer_id,
          NULL::bigint AS producer_epoch, NULL::bigint AS producer_seq, NULL::text AS actor_type,
-         NULL::text AS actor_id, NULL::text AS action, NULL::text AS resource_type, NULL::text AS resource_id,
-         NULL::text AS service, NULL::text AS decision, NULL::text AS outcome, NULL::smallint AS status,
-         NULL::smallint AS severity, NULL::text AS trace_id, NULL::bytea AS payload_hash, NULL::jsonb AS body
+         NULL::text AS actor_id, NULL::text AS actor_issuer, NULL::text AS action, NULL::text AS resource_type,
+         NULL::text AS resource_id, NULL::text AS service, NULL::text AS decision, NULL::text AS outcome,
+         NULL::smallint AS status, NULL::smallint AS severity, NULL::text AS trace_id, NULL::bytea AS payload_hash,
+         NULL::jsonb AS body
   WITH NO DATA
 """
 _MOVE = f"INSERT INTO audit_events ({_LIST}) SELECT {_LIST} FROM pg_temp.audit_staging ON CONFLICT DO NOTHING"  # noqa: S608  # names of ours

@@ -7,7 +7,7 @@ is named here: what a role may see stands in `policies/audit.cedar`, which roles
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -36,6 +36,13 @@ class View(StrEnum):
         return f"audit:view_{self.value}"
 
 
+class Own(NamedTuple):
+    """Whose rows are somebody's own: the issuer's configured name and its name for them, as actors are recorded."""
+
+    issuer: str
+    sub: str
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The rows a reader may see at all.
@@ -43,12 +50,12 @@ class Scope:
     Attributes:
         session_tenant: What row-level security is told: the floor under everything below.
         tenants: Whose rows are asked for.
-        actor: The reader's own `sub` where they see only their own rows.
+        actor: The reader, where they see only their own rows.
     """
 
     session_tenant: str
     tenants: tuple[str, ...]
-    actor: str | None = None
+    actor: Own | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ class Access:
             tenants = (own, NO_TENANT) if also.allows and unbooked is view else tenants
         if include_redacted is False and view is View.FULL:
             view = View.MASKED  # whoever may see everything may also look at it masked
-        scope = Scope(own if at_home else target, tenants, reader.sub if view is View.OWN else None)
+        scope = Scope(own if at_home else target, tenants, Own(reader.issuer, reader.sub) if view is View.OWN else None)
         return Granted(view, scope, crosses=not at_home, reasons=answer.reasons)
 
     def _fullest(self, question: Question, wanted: tuple[View, ...]) -> tuple[View, Answer]:

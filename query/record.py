@@ -86,7 +86,7 @@ def entry(
         tenant_id=read.reader.tenant_id,
         occurred_at=timestamp(now),
         producer=stamp.producer,
-        actor=Actor(type="user", id=read.reader.sub, roles=read.reader.roles),
+        actor=Actor(type="user", id=read.reader.sub, roles=read.reader.roles, issuer=read.reader.issuer),
         action=READ if granted is None else granted.view.action,
         crud="r",
         resource=Resource(type=RESOURCE_TYPE, id=read.target),

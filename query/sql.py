@@ -18,7 +18,7 @@ from uuid import UUID
 from audit.event import Outcome, Phase, Severity
 from audit.ids import id_floor
 from audit.severity import RANK
-from query.access import Scope
+from query.access import Own, Scope
 from query.filters import EFFECTS, Filter, Order
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
@@ -112,7 +112,7 @@ def page(
     arg = _Arguments()
     matches = _matches(wanted, arg)
     if scope.actor is not None:
-        matches.append(f"e.actor_id = {arg(scope.actor)}")
+        matches += _own(scope.actor, arg)
     tail = f" ORDER BY event_id {order.upper()} LIMIT {arg(limit)}"
     least = max((RANK[each] for each in (wanted.severity, wanted.severity_gte) if each is not None), default=0)
 
@@ -141,9 +141,14 @@ def one(event_id: UUID, scope: Scope) -> Statement:
         _BY_LEADER,
         f"e.event_id = {arg(event_id)}",
         f"e.tenant_id IN ({', '.join(arg(tenant) for tenant in scope.tenants)})",
-        *([f"e.actor_id = {arg(scope.actor)}"] if scope.actor is not None else []),
+        *(_own(scope.actor, arg) if scope.actor is not None else []),
     ]
     return Statement(" AND ".join(conditions), tuple(arg.values))
+
+
+def _own(actor: Own, arg: Callable[[Argument], str]) -> list[str]:
+    """Rows in which somebody acted: two issuers may have the same name for different people."""
+    return [f"e.actor_id = {arg(actor.sub)}", f"e.actor_issuer = {arg(actor.issuer)}"]
 
 
 def _walk(

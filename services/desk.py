@@ -142,7 +142,7 @@ class Desk:
 
     def _actor(self) -> Actor:
         kind = "user" if self.caller.sub else "anonymous"
-        return Actor(type=kind, id=self.caller.sub or None, roles=self.caller.roles)
+        return Actor(type=kind, id=self.caller.sub or None, roles=self.caller.roles, issuer=self.caller.idp or None)
 
     def _details(self, details: dict[str, Detail]) -> dict[str, Detail] | None:
         """The details with what every record of a service says: whose decision it rests on, and who passed it on."""

@@ -133,7 +133,13 @@ def _actor(case: Case) -> Actor:
     principal = case.identity.principal
     if not case.identity.token_sha256:
         return Actor(type="anonymous", roles=principal.roles, auth_method=case.identity.auth_method)
-    return Actor(type="user", id=principal.sub, roles=principal.roles, auth_method=case.identity.auth_method)
+    return Actor(
+        type="user",
+        id=principal.sub,
+        roles=principal.roles,
+        auth_method=case.identity.auth_method,
+        issuer=principal.issuer,
+    )
 
 
 def _client(case: Case) -> Client:

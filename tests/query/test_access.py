@@ -8,13 +8,15 @@ import pytest
 
 from policies.engine import Engine
 from policies.load import load_bundle
-from query.access import Access, Granted, Scope, View
+from query.access import Access, Granted, Own, Scope, View
 from query.errors import Refused
 from roles.load import load_catalogue
 from roles.model import Principal
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
+
+ADA = Own("lychgate", "ada")
 
 
 @cache
@@ -68,8 +70,8 @@ def test_each_reader_gets_the_fullest_view_they_may_have(
 
 def test_only_the_own_view_is_narrowed_to_the_reader() -> None:
     """The own view reads the reader's rows, every other view the tenant's; the floor is always the tenant."""
-    assert ask("Cashier").scope == Scope("acme", ("acme",), "ada")
-    assert ask("Cashier", include_redacted=False).scope == Scope("acme", ("acme",), "ada")
+    assert ask("Cashier").scope == Scope("acme", ("acme",), ADA)
+    assert ask("Cashier", include_redacted=False).scope == Scope("acme", ("acme",), ADA)
     assert ask("Support").scope == Scope("acme", ("acme",))
     assert ask("Admin").scope == Scope("acme", ("acme",))
 

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.event import Severity
-from query.access import Scope
+from query.access import Own, Scope
 from query.cursor import CursorSigner, binding
 from query.errors import BadQuery
 from query.filters import Filter, Order
 
 KEY = bytes(range(32))
 ACME = Scope("acme", ("acme",))
+ADA = Own("dev", "ada")
 BOUND = binding(Filter(actor="ada"), ACME, Order.DESC)
 
 ids = st.binary(min_size=16, max_size=16).map(lambda raw: UUID(bytes=raw))
@@ -55,7 +56,7 @@ def test_foreign_text_is_refused(text: str) -> None:
         (Filter(actor="ada"), ACME, Order.ASC),
         (Filter(actor="ada"), Scope("globex", ("globex",)), Order.DESC),
         (Filter(actor="ada"), Scope("acme", ("acme", "-")), Order.DESC),
-        (Filter(actor="ada"), Scope("acme", ("acme",), "ada"), Order.DESC),
+        (Filter(actor="ada"), Scope("acme", ("acme",), ADA), Order.DESC),
     ],
 )
 def test_another_question_has_another_cursor(wanted: Filter, scope: Scope, order: Order) -> None:

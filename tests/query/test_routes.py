@@ -43,7 +43,7 @@ async def test_head_answers_as_get_without_a_body(api: Api, write: Write) -> Non
 @pytest.mark.parametrize(
     ("parameters", "fields"),
     [
-        ({"actor": "bob"}, {"actor": Actor(type="user", id="bob")}),
+        ({"actor": "bob"}, {"actor": Actor(type="user", id="bob", issuer="dev")}),
         ({"action": "order:create"}, {"action": "order:create"}),
         ({"resource_type": "Payment"}, {"resource": Resource(type="Payment", id="o-1")}),
         ({"resource_id": "o-2"}, {"resource": Resource(type="Order", id="o-2")}),
@@ -67,8 +67,8 @@ async def test_each_filter_finds_its_event_and_no_other(
 
 async def test_filters_are_combined(api: Api, write: Write) -> None:
     """An event must fit all the filters that are given."""
-    both = event(action="order:create", actor=Actor(type="user", id="bob"))
-    await write(both, event(action="order:create"), event(actor=Actor(type="user", id="bob")))
+    both = event(action="order:create", actor=Actor(type="user", id="bob", issuer="dev"))
+    await write(both, event(action="order:create"), event(actor=Actor(type="user", id="bob", issuer="dev")))
     assert await api.ids(action="order:create", actor="bob") == [both.event_id]
 
 
@@ -208,7 +208,7 @@ async def test_events_that_arrive_meanwhile_do_not_shift_a_page(api: Api, write:
 
 async def test_a_cursor_is_good_for_its_own_question_alone(api: Api, write: Write) -> None:
     """Another filter, order, tenant or reader's rows: 400; another limit or view: fine."""
-    mine = Actor(type="user", id="ada")
+    mine = Actor(type="user", id="ada", issuer="dev")
     await write(*(event(actor=mine) for _ in range(3)), *(event(tenant_id="globex", actor=mine) for _ in range(3)))
     cursor = (await api.ask(limit=1)).json()["next_cursor"]
     for other in (
@@ -273,7 +273,7 @@ async def test_a_trace_is_told_from_its_beginning(api: Api, write: Write) -> Non
 async def test_the_three_views_of_one_log(api: Api, write: Write) -> None:
     """Admin sees all, Support sees every row with personal data masked, a Cashier sees their own rows."""
     details = {"email": "ada@example.com", "order": "o-1"}
-    own = event(actor=Actor(type="user", id="cas"), client=Client(ip="10.9.8.7"), details=details)
+    own = event(actor=Actor(type="user", id="cas", issuer="dev"), client=Client(ip="10.9.8.7"), details=details)
     other = event(client=Client(ip="10.9.8.7"), details=details)
     await write(own, other)
 
@@ -296,8 +296,9 @@ async def test_the_three_views_of_one_log(api: Api, write: Write) -> None:
 
 async def test_own_rows_are_all_that_an_own_reader_can_reach(api: Api, write: Write) -> None:
     """Neither an id, nor a trace, nor the actor filter shows a Cashier a colleague's row."""
-    theirs = event()
-    await write(theirs, event(actor=Actor(type="user", id="cas")))
+    theirs, namesake = event(), event(actor=Actor(type="user", id="cas", issuer="partner"))
+    await write(theirs, namesake, event(actor=Actor(type="user", id="cas", issuer="dev")))
+    assert (await api.ask(f"/audit/events/{namesake.event_id}", "Cashier", sub="cas")).status_code == 404
     assert (await api.ask(f"/audit/events/{theirs.event_id}", "Cashier", sub="cas")).status_code == 404
     assert await api.ids(roles="Cashier", sub="cas", actor="u-1") == []
     assert len(await api.ids(f"/audit/trace/{TRACE_ID}", "Cashier", sub="cas")) == 1

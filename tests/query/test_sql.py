@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from audit.event import Outcome, Severity
 from audit.ids import id_floor
 from query import sql
-from query.access import Scope
+from query.access import Own, Scope
 from query.filters import Filter, Order
 from query.reader import session
 from query.sql import Statement, floor, one, page
 from tests.servers.postgres import Logins
 
 ACME = Scope("acme", ("acme",))
+ADA = Own("dev", "ada")
 MOMENT = datetime(2026, 11, 23, 15, tzinfo=UTC)
 EVERYTHING = Filter(
     since=MOMENT,
@@ -45,7 +46,7 @@ def listed(wanted: Filter = Filter(), scope: Scope = ACME, order: Order = Order.
 
 def test_every_placeholder_has_its_argument() -> None:
     """Each argument is used, and nothing is used that is not an argument."""
-    statement = listed(EVERYTHING, Scope("platform", ("platform", "-"), "ada"), Order.ASC, after=UUID(int=1))
+    statement = listed(EVERYTHING, Scope("platform", ("platform", "-"), ADA), Order.ASC, after=UUID(int=1))
     used = {int(number) for number in re.findall(r"\$(\d+)", statement.text)}
     assert used == set(range(1, len(statement.args) + 1))
 
@@ -75,13 +76,13 @@ def test_the_ends_of_time_are_times_too() -> None:
 
 def test_an_own_scope_narrows_a_single_event_too() -> None:
     """The reader's own `sub` stands in every statement of an own view."""
-    scope = Scope("acme", ("acme",), "ada")
+    scope = Scope("acme", ("acme",), ADA)
     for statement in (listed(scope=scope), one(UUID(int=1), scope)):
         assert "e.actor_id = $" in statement.text
         assert "ada" in statement.args
 
 
-@pytest.mark.parametrize("scope", [ACME, Scope("platform", ("platform", "-"), "ada")])
+@pytest.mark.parametrize("scope", [ACME, Scope("platform", ("platform", "-"), ADA)])
 @pytest.mark.parametrize("order", list(Order))
 @pytest.mark.parametrize("wanted", [Filter(), EVERYTHING])
 async def test_every_statement_is_valid_sql(

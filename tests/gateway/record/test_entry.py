@@ -47,7 +47,7 @@ def test_an_exchange_that_is_over_is_told_whole() -> None:
     event = _single(case)
     assert (event.event_id, event.phase, event.event_type) == (EVENT, Phase.SINGLE, "authz.decision.evaluated")
     assert (event.kind, event.tenant_id, event.occurred_at, event.producer) == (Kind.DECISION, "acme", AT, PRODUCER)
-    assert event.actor == Actor(type="user", id="u-17", roles=("Cashier",), auth_method="jwt")
+    assert event.actor == Actor(type="user", id="u-17", roles=("Cashier",), auth_method="jwt", issuer="dev")
     assert event.client == Client(ip="192.0.2.7", user_agent="till/1")
     assert (event.action, event.crud, event.resource) == ("order:read", "r", Resource(type="Order", id="o-1"))
     assert (event.decision.effect, event.decision.reasons, event.decision.policy_version) == (
@@ -113,7 +113,7 @@ def test_what_cannot_even_be_read_is_told_as_far_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("changes", "tenant", "actor"),
     [
-        ({}, "acme", Actor(type="user", id="u-17", roles=("Cashier",), auth_method="jwt")),
+        ({}, "acme", Actor(type="user", id="u-17", roles=("Cashier",), auth_method="jwt", issuer="dev")),
         (
             {"identity": NOBODY, "tenant_id": "acme"},
             "-",
@@ -121,7 +121,11 @@ def test_what_cannot_even_be_read_is_told_as_far_as_it_was() -> None:
         ),
         ({"identity": None, "named_tenants": ("acme",)}, "-", Actor()),
         ({"identity": None, "claimed_tenant": "acme", "claimed_sub": "u-17"}, "acme", Actor(id="u-17")),
-        ({"tenant_id": "globex"}, "acme", Actor(type="user", id="u-17", roles=("Cashier",), auth_method="jwt")),
+        (
+            {"tenant_id": "globex"},
+            "acme",
+            Actor(type="user", id="u-17", roles=("Cashier",), auth_method="jwt", issuer="dev"),
+        ),
     ],
     ids=["known", "anonymous", "named only", "expired token of ours", "crossing"],
 )
