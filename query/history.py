@@ -9,7 +9,21 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from audit.codec import decode_plain
-from audit.event import SCHEMA_VERSION, Outcome, Severity
+from audit.event import (
+    SCHEMA_VERSION,
+    Actor,
+    Aggregate,
+    AuditEvent,
+    Client,
+    Decision,
+    Input,
+    Outcome,
+    Producer,
+    Redaction,
+    Request,
+    Resource,
+    Severity,
+)
 from audit.severity import RANK
 
 Shown: TypeAlias = dict[str, Any]
@@ -19,6 +33,20 @@ _OF_THE_END: Final = ("phase", "outcome", "status", "latency_us", "request")
 """What the completion says better than the decision did (of the request, how large it was in the end); of everything
 else it only adds what was missing."""
 
+
+_FIELDS: Final = AuditEvent.__struct_fields__
+_PARTS: Final = {
+    "producer": Producer.__struct_fields__,
+    "actor": Actor.__struct_fields__,
+    "client": Client.__struct_fields__,
+    "resource": Resource.__struct_fields__,
+    "decision": Decision.__struct_fields__,
+    "input": Input.__struct_fields__,
+    "request": Request.__struct_fields__,
+    "aggregate": Aggregate.__struct_fields__,
+    "redaction": Redaction.__struct_fields__,
+}
+"""Field names in the order in which they are documented."""
 
 _GRAVITY: Final = {severity.value: rank for severity, rank in RANK.items()}
 
@@ -77,7 +105,17 @@ def shown(row: Row) -> Shown:
     elif row.orphaned and event.get("outcome") is None:
         event["outcome"] = Outcome.UNKNOWN.value
     event["occurred_at"] = timestamp(row.occurred_at)
-    return event
+    return _in_order(event)
+
+
+def _in_order(event: Shown) -> Shown:
+    """The fields as `audit.event` lists them: the store keeps them by length, and nobody reads in that order."""
+    ordered = {name: event[name] for name in _FIELDS if name in event}
+    for name, fields in _PARTS.items():
+        part = ordered.get(name)
+        if isinstance(part, dict):
+            ordered[name] = {key: part[key] for key in fields if key in part} | part
+    return ordered | {name: value for name, value in event.items() if name not in ordered}
 
 
 def bare(row: Row) -> Shown:

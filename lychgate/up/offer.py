@@ -3,6 +3,7 @@
 No role is named here. Who may what is found by asking the policies, so the three requests stay right when they change.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,8 +38,9 @@ class Request:
 
     def line(self, gateway: str, token_file: Path) -> str:
         """As it is pasted into a shell."""
+        url = shlex.quote(gateway + self.path)  # a question mark is a pattern to some shells
         how = f" -X {self.method} -H 'content-type: application/json' -d '{self.body}'" if self.body else ""
-        return f'curl -sS -i{how} -H "authorization: Bearer $(cat {token_file})" {gateway}{self.path}'
+        return f'curl -sS -i{how} -H "authorization: Bearer $(cat {shlex.quote(str(token_file))})" {url}'
 
 
 def subject(role: Role) -> str:

@@ -46,7 +46,7 @@ class Summary:
         url = self.ports.url
         places = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         places.add_row("gateway", url(self.ports.gateway), "every request goes here")
-        places.add_row("operations", url(self.ports.ops), "/readyz, /internal/metrics, decision API")
+        places.add_row("operations", url(self.ports.ops), "/readyz, /internal/metrics, POST /context/exchange")
         places.add_row("query API", url(self.ports.query), "through the gateway: /audit/events")
         places.add_row("issuer", url(self.ports.issuer), "development tokens: POST /token")
         listed = sorted(self.ports.services.values())

@@ -122,3 +122,10 @@ def test_a_body_that_is_no_object_is_an_error_and_the_bare_event_is_not() -> Non
 def test_times_are_utc_with_microseconds() -> None:
     """Whatever zone a time has, it goes out in UTC, with six digits and `Z`."""
     assert timestamp(datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=2)))) == "2025-12-31T23:00:00.000000Z"
+
+
+def test_fields_come_in_the_order_in_which_they_are_documented() -> None:
+    """The store's jsonb keeps keys by length; a person reads id, type and time first. What is unknown comes last."""
+    event = told({"newer": 1, "kind": "decision", "actor": {"id": "u", "new": 1, "type": "user"}, "event_id": "e"})
+    assert list(event) == ["event_id", "kind", "occurred_at", "schema_version", "actor", "severity", "newer"]
+    assert list(event["actor"]) == ["type", "id", "new"]

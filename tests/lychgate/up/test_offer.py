@@ -44,6 +44,7 @@ def test_the_three_requests_follow_the_policies() -> None:
     assert line.startswith("curl ")
     assert "\n" not in line
     assert "$(cat /t)" in line
+    assert audit.line("http://g", Path("/t o")).endswith(" $(cat '/t o')\" 'http://g/audit/events?limit=5'".lstrip())
 
 
 def test_policies_that_allow_nobody_have_nothing_to_show(tmp_path: Path) -> None:
