@@ -33,6 +33,7 @@ class ClientConnection(asyncio.Protocol):
         "_server",
         "_stalled",
         "_transport",
+        "_unsent",
         "peer",
     )
 
@@ -40,6 +41,7 @@ class ClientConnection(asyncio.Protocol):
         self._server = server
         self._reader = HeadReader(server.limits)
         self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._deadline = 0.0
@@ -116,9 +118,16 @@ class ClientConnection(asyncio.Protocol):
     # --- what the exchange does
 
     def write(self, data: bytes) -> None:
-        """Send bytes of an answer."""
-        if self._transport is not None:
-            self._transport.write(data)
+        """Send bytes of an answer: what is written in one turn of the loop goes out in one call of the system."""
+        if not self._unsent:
+            self._server.loop.call_soon(self._flush)
+        self._unsent.append(data)
+
+    def _flush(self) -> None:
+        """Hand what was written to the transport."""
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None and unsent:
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def stall(self, *, stalled: bool) -> None:
         """Stop or go on reading, because the service does not keep up with the body."""
@@ -145,6 +154,7 @@ class ClientConnection(asyncio.Protocol):
         self._closing = True
         if exchange is not None:
             exchange.client_gone(why)
+        self._flush()
         if self._transport is not None:
             self._transport.abort()
 
@@ -260,6 +270,7 @@ class ClientConnection(asyncio.Protocol):
         """Close; after a refusal in the middle of a body, read on for a moment so that the answer arrives."""
         self._closing = True
         self._buffer = b""
+        self._flush()
         transport = self._transport
         if transport is None:
             return
