@@ -44,6 +44,7 @@ class Snapshot:
         nobody: The identity of callers without a credential.
         tokens: Verified tokens.
         contexts: Contexts for reading that can be used again.
+        dropped_roles: Role names in tokens verified since this was last read and set to 0.
     """
 
     def __init__(self, sources: Sources) -> None:
@@ -62,6 +63,7 @@ class Snapshot:
         self.nobody = anonymous(self.catalogue)
         self.tokens = TokenMemo()
         self.contexts = KeptContexts()
+        self.dropped_roles = 0
         self._entities: dict[Principal, tuple[Entity, ...]] = {}
 
     def identify(self, authorization: bytes, now: float) -> Identity:
@@ -77,6 +79,7 @@ class Snapshot:
         identity = self.tokens.get(authorization, now)
         if identity is None:
             identity = identify(authorization, self.keyring, self.catalogue, now)
+            self.dropped_roles += len(identity.dropped_roles)
             self.tokens.put(authorization, identity)
         return identity
 

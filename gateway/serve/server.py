@@ -98,6 +98,7 @@ class Server:
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""
+        self._count_identities()
         self.snapshot = snapshot
         self.upstreams.configure(snapshot.services)
         self.metrics.serve(snapshot.services)
@@ -127,9 +128,20 @@ class Server:
             connection.tick(now)
         self.upstreams.sweep()
         self.recorder.tick()
+        self._count_identities()
         self.metrics.connections.set(len(self.connections))
         self.metrics.inflight.set(self.inflight)
         self.metrics.upstream_connections.set(self.upstreams.open)
+
+    def _count_identities(self) -> None:
+        """Hand on what identification has counted: on the tick, so that a request pays for no counter of it."""
+        if self.snapshot is None:
+            return
+        tokens = self.snapshot.tokens
+        self.metrics.token_memo_hits.inc(tokens.hits)
+        self.metrics.token_memo_misses.inc(tokens.misses)
+        self.metrics.dropped_roles.inc(self.snapshot.dropped_roles)
+        tokens.hits = tokens.misses = self.snapshot.dropped_roles = 0
 
     def drain(self) -> None:
         """Let every connection end with what it has in hand."""

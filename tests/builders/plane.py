@@ -147,6 +147,7 @@ class Plane:
         server: The server.
         unknown_keys: Keys it was asked about and did not have.
         faults: Exceptions nobody foresaw.
+        registry: What it counts.
     """
 
     def __init__(self, port: int, service: Upstream, sink: TappedEmitter, server: Server) -> None:
@@ -156,6 +157,7 @@ class Plane:
         self.server = server
         self.unknown_keys: list[UnknownKey] = []
         self.faults: list[Exception] = []
+        self.registry = CollectorRegistry()
 
     @property
     def events(self) -> list[AuditEvent]:
@@ -217,6 +219,7 @@ async def plane(
     loop = asyncio.get_running_loop()
     async with upstream() as service, asyncio.TaskGroup() as tasks:
         bounds = limits or Limits()
+        registry = CollectorRegistry()
         sink = TappedEmitter(folder / "spool")
         unknown: list[UnknownKey] = []
         faults: list[Exception] = []
@@ -224,7 +227,7 @@ async def plane(
             sink,
             bounds,
             Upstreams(bounds, tasks.create_task, loop),
-            GatewayMetrics(CollectorRegistry()),
+            GatewayMetrics(registry),
             Clock(),
             loop,
             unknown_key=unknown.append,
@@ -233,7 +236,7 @@ async def plane(
         server.install(build_snapshot(sources(service.port, routes=routes, cross_tenant=cross_tenant)))
         listener = await loop.create_server(lambda: ClientConnection(server), "127.0.0.1", 0)
         found = Plane(listener.sockets[0].getsockname()[1], service, sink, server)
-        found.unknown_keys, found.faults = unknown, faults
+        found.unknown_keys, found.faults, found.registry = unknown, faults, registry
 
         async def ticking() -> None:
             while not server.draining:
