@@ -5,6 +5,7 @@ stops. Nothing is parsed ahead: the head after a body is looked for only where t
 """
 
 import asyncio
+from typing import Final
 
 from gateway.errors import BadRequest, Code, GatewayError, RequestTimeout, TooLarge
 from gateway.model import Peer
@@ -12,6 +13,9 @@ from gateway.serve.exchange import Exchange
 from gateway.serve.server import Server
 from gateway.wire.grammar import TCHAR
 from gateway.wire.head import END, HeadReader
+
+_PIECES: Final = 16
+"""Pieces of answers held back for one turn of the loop."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -122,6 +126,8 @@ class ClientConnection(asyncio.Protocol):
         if not self._unsent:
             self._server.loop.call_soon(self._flush)
         self._unsent.append(data)
+        if len(self._unsent) >= _PIECES:
+            self._flush()  # many small refusals in one turn: the transport must get to say that it is full
 
     def _flush(self) -> None:
         """Hand what was written to the transport."""

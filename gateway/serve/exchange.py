@@ -30,8 +30,7 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 _CONTINUE: Final = 100
 _LONG_S: Final = 5.0
 """A buffered exchange that takes longer is written in two records: readers' `complete_through` waits for the first."""
-_CLIENT_GONE: Final = 499
-"""What the metrics call a request whose client did not wait; nginx's number for it."""
+_CLIENT_GONE: Final = 499  # what the metrics call a request whose client did not wait; nginx's number for it
 
 
 class _State(Enum):
@@ -161,13 +160,15 @@ class Exchange:
             return
         self._conn = conn
         try:
-            data = service_request(self.case, self._snapshot, self._intake.collected, conn.address)
+            self._send(conn)
         except GatewayError as exc:
             self.refuse(exc)
-            return
-        except Exception as exc:  # noqa: BLE001 - the edge, as in `begin`
+        except Exception as exc:  # noqa: BLE001 - the edge, as in `begin`: a task that raises would end the worker
             self._fault(exc)
-            return
+
+    def _send(self, conn: UpstreamConnection) -> None:
+        """Send the service what there is of the request, and begin to wait for its answer."""
+        data = service_request(self.case, self._snapshot, self._intake.collected, conn.address)
         self._state = _State.STREAMING
         self.case.forwarded = True
         self._await_answer()
@@ -246,9 +247,8 @@ class Exchange:
         """Pass a piece of the answer on."""
         self.case.response_bytes += len(data)
         self._deadline = self._server.loop.time() + self._server.limits.stall_s
-        if self._answer is not None and self._answer.ending is Ending.CHUNKED:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        self._client.write(data)
+        chunked = self._answer is not None and self._answer.ending is Ending.CHUNKED
+        self._client.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
 
     def on_end(self) -> None:
         """The answer is whole."""

@@ -108,7 +108,7 @@ async def test_a_body_streams_through_without_being_held(tmp_path: Path) -> None
     """A service that does not read stops the client; what is between them stays small."""
     async with plane(tmp_path, limits=Limits(write_buffer_bytes=64 * 1024)) as gate:
         go = asyncio.Event()
-        size = 64 * MIB
+        size = 128 * MIB
         got = 0
 
         async def script(visit: Visit) -> None:
@@ -135,7 +135,7 @@ async def test_a_body_streams_through_without_being_held(tmp_path: Path) -> None
             except TimeoutError:
                 stalled = True
         assert stalled, "nothing held the client back"
-        assert sent < 24 * MIB
+        assert sent < 64 * MIB
         go.set()
         while sent < size:
             await writer.drain()
@@ -149,7 +149,7 @@ async def test_a_body_streams_through_without_being_held(tmp_path: Path) -> None
 async def test_an_answer_streams_through_without_being_held(tmp_path: Path) -> None:
     """A client that does not read stops the service."""
     async with plane(tmp_path, limits=Limits(write_buffer_bytes=64 * 1024)) as gate:
-        size = 64 * MIB
+        size = 128 * MIB
         sent = 0
 
         async def script(visit: Visit) -> None:
@@ -169,7 +169,7 @@ async def test_an_answer_streams_through_without_being_held(tmp_path: Path) -> N
             while before != sent or sent == 0:
                 before = sent
                 await asyncio.sleep(0.1)
-        assert sent < 24 * MIB
+        assert sent < 64 * MIB
         got = 0
         async with asyncio.timeout(30):
             while data := await reader.read(MIB):

@@ -501,3 +501,20 @@ async def test_a_key_that_is_not_there_is_asked_for(tmp_path: Path) -> None:
         stranger = tokens.mint(tokens.signing_key(kid="k2", which=2), exp=int(time.time()) + 60).decode()
         assert status_of(await gate.raw(request(auth=stranger))) == 401
         assert [(key.issuer, key.kid) for key in gate.unknown_keys] == [("dev", "k2")]
+
+
+async def test_a_fault_on_a_fresh_connection_ends_its_request_and_not_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It happens in a task; were it let out, every other connection would go with it."""
+    async with plane(tmp_path) as gate:
+
+        def broken(*_: object) -> bytes:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(exchange, "service_request", broken)
+        answer = await gate.raw(request())
+        assert (status_of(answer), body_of(answer)["code"]) == (500, "internal")
+        assert [type(fault) for fault in gate.faults] == [ZeroDivisionError]
+        monkeypatch.undo()
+        assert status_of(await gate.raw(request())) == 200
