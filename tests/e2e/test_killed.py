@@ -34,9 +34,9 @@ def recording(service: Upstream) -> dict[str, str]:
     async def script(visit: Visit) -> None:
         while head := await visit.head():
             service.heads.append(head)
-            length = int(service.fields().get("content-length", "0"))
-            await visit.reader.readexactly(length)
-            seen[service.fields()["x-decision-id"]] = head.decode("latin-1").partition(" ")[0]
+            fields = service.fields()  # before anything is awaited: another connection may add the next head
+            await visit.reader.readexactly(int(fields.get("content-length", "0")))
+            seen[fields["x-decision-id"]] = head.decode("latin-1").partition(" ")[0]
             await visit.answer(OK)
 
     service.script = script
