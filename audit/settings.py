@@ -1,15 +1,18 @@
 """The audit's sections of `lychgate.yaml`. Only `lychgate.settings` and the composition roots see these."""
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from audit.event import DEAD_LETTER_TOPIC, TOPIC
 from audit.limits import SpoolLimits
 from audit.redact import Mode, parse_paths
 
 _DEFAULTS = SpoolLimits()
+_SERVER = r"(?:\[[0-9A-Fa-f:]+\]|[^\s,:\[\]]{1,253}):[0-9]{1,5}"
+_SERVERS = re.compile(rf"{_SERVER}(,{_SERVER})*")
 _PII = (
     "client.ip",
     "client.user_agent",
@@ -61,6 +64,13 @@ class KafkaSettings(_Section):
     deadline_s: float = Field(10.0, gt=0, description="Our own deadline on a batch; the client has none.")
     consumer_metrics_port: int | None = Field(None, gt=0, lt=65536, description="Where the consumer's metrics are.")
     batch_bytes: int = Field(524_288, ge=524_288, le=1_000_000, description="Largest batch for one partition.")
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _hosts_with_ports(cls, servers: str | None) -> str | None:
+        if servers is not None and _SERVERS.fullmatch(servers) is None:
+            raise ValueError("brokers are `host:port`, separated by commas without spaces")
+        return servers
 
 
 class RedactionSettings(_Section):

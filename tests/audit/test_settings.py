@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from audit.limits import SpoolLimits
-from audit.settings import AuditSettings, LoginSettings, RedactionSettings, SpoolSettings, StoreSettings
+from audit.settings import AuditSettings, KafkaSettings, LoginSettings, RedactionSettings, SpoolSettings, StoreSettings
 
 
 def test_the_defaults_are_the_limits_defaults() -> None:
@@ -35,3 +35,18 @@ def test_a_password_comes_from_a_file_or_the_configuration(tmp_path: Path) -> No
     assert store.dsn(store.writer) == "postgresql://w:p%40ss%2Fword@127.0.0.1:5432/lychgate"
     assert "other" not in repr(store)
     assert StoreSettings().dsn(LoginSettings(user="w")) == "postgresql://w@127.0.0.1:5432/lychgate"
+
+
+@pytest.mark.parametrize("servers", ["kafka:9092", "a:1,b.example:2", "127.0.0.1:9092", "[::1]:9092,[fe80::1]:9093"])
+def test_brokers_are_hosts_with_ports(servers: str) -> None:
+    """As many as there are."""
+    assert KafkaSettings(bootstrap_servers=servers).bootstrap_servers == servers
+
+
+@pytest.mark.parametrize(
+    "servers", ["kafka", "kafka:", ":9092", "a:1,", "a:1 b:2", "kafka://a:1", "a:b", "::1:9092", "a:1\n"]
+)
+def test_anything_else_is_refused_before_the_client_chokes_on_it(servers: str) -> None:
+    """A traceback from the middle of a driver is no message."""
+    with pytest.raises(ValidationError, match="bootstrap_servers"):
+        KafkaSettings(bootstrap_servers=servers)
