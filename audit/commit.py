@@ -94,6 +94,7 @@ class GroupCommit:
         self._released_at = 0.0
         metrics.queue_capacity_bytes.set(limits.queue_bytes)
         metrics.spool_capacity_bytes.set(limits.max_bytes)
+        counter.floor_ms = self._floor_ms()  # at once: the relay cannot report a producer that has said nothing yet
         self._thread = threading.Thread(target=self._run, name="audit-commit", daemon=True)
         self._thread.start()
 

@@ -26,7 +26,7 @@ from audit.spool.folder import Counter, CounterView, lock, peek
 from audit.spool.reader import Batch, FolderReader
 from audit.spool.segment import LOSS, LOSS_REASONS, segments, stub
 
-_DISCOVER_S = 1.0
+_HOUSE_S = 1.0
 _REPORT_S = 1.0
 _SAVE_S = 1.0
 _BACKOFF_FIRST_S = 0.05
@@ -100,7 +100,7 @@ class Relay:
         self._failures = 0
         self._last_error = ""
         self._caught_up = False
-        self._discovered_at = self._reported_at = self._saved_at = -1e9
+        self._house_at = self._reported_at = self._saved_at = -1e9
 
     async def run(self) -> None:
         """Relay until cancelled."""
@@ -115,7 +115,7 @@ class Relay:
             Whether all of it went within that time.
         """
         deadline = time.monotonic() + within_s
-        self._discovered_at = self._reported_at = -1e9
+        self._house_at = self._reported_at = -1e9
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + within_s):
                 while await self.step() or not self._caught_up:
@@ -181,8 +181,11 @@ class Relay:
     def _collect(self) -> list[tuple[_Folder, Batch]]:
         with self._disk:
             now = time.monotonic()
-            if now - self._discovered_at >= _DISCOVER_S:
-                self._discover(now)
+            # INVARIANT: looked for before any counter is read, and each time. What a producer wrote is younger than its
+            # folder, and counters stay half a second behind: nobody's watermark passes an event of a folder not seen.
+            self._find()
+            if now - self._house_at >= _HOUSE_S:
+                self._keep_house(now)
             share = max(1, self._batch_records // max(1, len(self._folders)))
             taken: list[tuple[_Folder, Batch]] = []
             for folder in self._folders.values():
@@ -248,8 +251,8 @@ class Relay:
             except OSError as exc:  # a full disk: after a crash now, duplicates
                 _log.warning("audit_cursor_not_saved", folder=str(folder.reader.path), error=str(exc))
 
-    def _discover(self, now: float) -> None:
-        self._discovered_at = now
+    def _find(self) -> None:
+        """Know every folder there is."""
         try:
             found = sorted(entry.name for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))
         except FileNotFoundError:
@@ -259,6 +262,10 @@ class Relay:
                 self._folders[name] = _Folder(FolderReader(self._root / name, self._sink.name))
         for name in set(self._folders) - set(found):
             del self._folders[name]
+
+    def _keep_house(self, now: float) -> None:
+        """End the epochs of the dead, and say how much there is."""
+        self._house_at = now
         for folder in self._folders.values():
             self._adopt_if_dead(folder, now)
         self._metrics.folders.set(len(self._folders))

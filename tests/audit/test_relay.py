@@ -187,3 +187,20 @@ async def test_watermarks_follow_what_was_delivered(tmp_path: Path) -> None:
     await relay.flush(5)
     assert sink.marks[-1].ended
     assert (sink.marks[-1].producer, sink.marks[-1].epoch) == ("p", 1)
+
+
+async def test_a_new_producer_is_seen_at_once_and_in_the_first_report_after_it(tmp_path: Path) -> None:
+    """Else the others' watermarks could pass its first events before anyone knew of it."""
+    old = Emitter(tmp_path / "old", "old")
+    sink = ListSink()
+    relay = Relay(tmp_path, sink)
+    assert await relay.flush(5)
+    new = Emitter(tmp_path / "new", "new")
+    await new.emit_durable(stamped(new))
+    await relay.step()
+    assert [event.producer.id for event in sink.events] == ["new"]
+    sink.marks.clear()
+    await relay.flush(5)
+    assert {mark.producer: mark.at_ms > 0 for mark in sink.marks}.get("new")
+    await old.aclose()
+    await new.aclose()
