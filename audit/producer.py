@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from audit.codec import timestamp
 from audit.emit import Emitter
@@ -39,6 +39,32 @@ class Recording:
     resource: Resource | None = None
 
 
+class More(TypedDict, total=False):
+    """What may be said of a domain event besides.
+
+    Attributes:
+        resource: To what.
+        outcome: How it ended; success unless said.
+        changes: What changed; each with a JSON pointer.
+        details: Small, flat, free of secrets.
+        severity: One of ours, or a foreign word, which is kept beside ours; `info` unless said.
+        trace_id: Of the request.
+        crud: One of c r u d x; guessed from the action's verb if not given.
+        latency_us: How long it took.
+        kind: What sort of thing happened; `domain` unless said.
+    """
+
+    resource: Resource | None
+    outcome: Outcome
+    changes: tuple[Change, ...]
+    details: dict[str, Any] | None
+    severity: Severity | str
+    trace_id: str | None
+    crud: str | None
+    latency_us: int | None
+    kind: Kind
+
+
 class AuditProducer:
     """A service's emitter. Safe to use from its loop and from its worker threads."""
 
@@ -54,16 +80,8 @@ class AuditProducer:
         tenant_id: str,
         actor: Actor,
         action: str,
-        resource: Resource | None = None,
-        outcome: Outcome = Outcome.SUCCESS,
-        changes: tuple[Change, ...] = (),
-        details: dict[str, Any] | None = None,
-        severity: Severity | str = Severity.INFO,
-        trace_id: str | None = None,
-        crud: str | None = None,
-        latency_us: int | None = None,
-        kind: Kind = Kind.DOMAIN,
         durable: bool = False,
+        **more: Unpack[More],
     ) -> str:
         """Record a domain event.
 
@@ -72,16 +90,8 @@ class AuditProducer:
             tenant_id: From the verified context, never from the request.
             actor: Who did it.
             action: The Cedar action it was allowed under.
-            resource: To what.
-            outcome: How it ended.
-            changes: What changed; each with a JSON pointer.
-            details: Small, flat, free of secrets.
-            severity: One of ours, or a foreign word, which is kept beside ours.
-            trace_id: Of the request.
-            crud: One of c r u d x; guessed from the action's verb if not given.
-            latency_us: How long it took.
-            kind: What sort of thing happened.
             durable: Wait until the record is synced. For threads only: a loop awaits `emit_durable`.
+            more: See `More`.
 
         Returns:
             The event's id.
@@ -89,34 +99,22 @@ class AuditProducer:
         Raises:
             SpoolUnavailable: `durable` and the record is not safe.
         """
-        event = self._event(
-            event_type,
-            tenant_id=tenant_id,
-            actor=actor,
-            action=action,
-            resource=resource,
-            outcome=outcome,
-            changes=changes,
-            details=details,
-            severity=severity,
-            trace_id=trace_id,
-            crud=crud,
-            latency_us=latency_us,
-            kind=kind,
-        )
+        event = self._event(event_type, tenant_id=tenant_id, actor=actor, action=action, **more)
         if durable:
             self._emitter.emit_and_wait(event)
         else:
             self._emitter.emit(event)
         return event.event_id
 
-    async def emit_durable(self, event_type: str, *, tenant_id: str, actor: Actor, action: str, **fields: Any) -> str:
+    async def emit_durable(
+        self, event_type: str, *, tenant_id: str, actor: Actor, action: str, **more: Unpack[More]
+    ) -> str:
         """As `emit`, done when the record is synced; for loops.
 
         Raises:
             SpoolUnavailable: the record is not safe.
         """
-        event = self._event(event_type, tenant_id=tenant_id, actor=actor, action=action, **fields)
+        event = self._event(event_type, tenant_id=tenant_id, actor=actor, action=action, **more)
         await self._emitter.emit_durable(event)
         return event.event_id
 

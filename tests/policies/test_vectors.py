@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 from collections import Counter
 from typing import Any
 
@@ -14,18 +13,14 @@ from policies.engine import Engine
 from policies.lexer import cut
 from policies.model import Answer, Effect, Entity, EntityUid, Question
 from policies.schema import Schema
-from tests.builders.questions import ROOT
+from tests.builders.vectors import vectors
 
-VECTORS = ROOT.parent / "shared/vectors/cedar"
 FILES = ("handwritten.jsonl", "corpus_dev.jsonl.gz")
 
 
 def cases(name: str) -> list[dict[str, Any]]:
     """The cases of a file; skipped with a reason where the folder is absent, but never in CI."""
-    path = VECTORS / name
-    if not path.exists():
-        reason = f"conformance vectors are not at {path}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    path = vectors("cedar", name)
     content = path.read_bytes()
     lines = (gzip.decompress(content) if path.suffix == ".gz" else content).decode().split("\n")
     return [json.loads(line) for line in lines if line]

@@ -1,7 +1,6 @@
 """The application around the endpoints: who gets in, what an error looks like, and what operations see."""
 
 import json
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +14,8 @@ from query.schemas import Refusal
 from query.settings import QuerySettings, ViewSettings, ViewsSettings
 from tests.builders.audit import make_event
 from tests.builders.query_api import TRACE_ID, Api, MakeApi, Write, context
+from tests.builders.vectors import vectors
 
-VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "json" / "blns.json"
 PATHS = ("/audit/events", f"/audit/events/{UUID(int=1)}", f"/audit/trace/{TRACE_ID}")
 
 
@@ -89,11 +88,10 @@ async def test_operations_need_no_context(api: Api) -> None:
     assert (await api.client.get("/readyz")).status_code == 503
 
 
-@pytest.mark.skipif(not VECTORS.exists(), reason=f"{VECTORS} is not there")
 async def test_naughty_strings_get_an_answer(api: Api, write: Write) -> None:
     """Every string of the big list, as a filter and as an id: an answer or a 400, never a 500."""
     await write(make_event(event_id=EventIds().next()))
-    strings = json.loads(VECTORS.read_text())
+    strings = json.loads(vectors("json", "blns.json").read_text())
     assert len(strings) > 400
     for text in strings:
         statuses = {(await api.ask(resource_id=text)).status_code, (await api.ask(cursor=text)).status_code}

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from audit.event import Outcome, Severity
 from query.errors import BadQuery
 from query.filters import MAX_LIMIT, ONE, TRACE, Filter, Listing, Order, listing, moment
+from tests.builders.vectors import vectors
 
-VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "json" / "blns.json"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -163,10 +162,9 @@ def test_no_bytes_break_the_reading(query: bytes) -> None:
     assert outcome if isinstance(outcome, str) else 1 <= outcome.limit <= MAX_LIMIT
 
 
-@pytest.mark.skipif(not VECTORS.exists(), reason=f"{VECTORS} is not there")
 def test_naughty_strings_are_values_or_refusals() -> None:
     """Every string of the big list is taken as it is, or refused by name; none is altered."""
-    strings = json.loads(VECTORS.read_text())
+    strings = json.loads(vectors("json", "blns.json").read_text())
     assert len(strings) > 400
     for text in strings:
         outcome = read_or_detail(urlencode({"resource_id": text}).encode())

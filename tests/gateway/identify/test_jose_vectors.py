@@ -5,10 +5,8 @@ valid one only later, at its claims (none of them has any); a set with an `oct` 
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +16,7 @@ from gateway.identify.keyring import Keyring
 from gateway.identify.refusal import Reason, TokenRefused
 from gateway.sources import IssuerKeys
 from tests.builders.tokens import ISSUER, NOW, bearer, catalogue, source
-
-VECTORS = Path(__file__).parents[4] / "shared" / "vectors" / "jose"
+from tests.builders.vectors import vectors
 
 BEFORE_CLAIMS = {
     Reason.MALFORMED,
@@ -35,12 +32,7 @@ PINNED = {346, 347, 350, 351}
 
 
 def _load(name: str) -> dict[str, Any]:
-    path = VECTORS / name
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing")
-        pytest.skip(f"{path} is not here")
-    content: dict[str, Any] = json.loads(path.read_text())
+    content: dict[str, Any] = json.loads(vectors("jose", name).read_text())
     return content
 
 

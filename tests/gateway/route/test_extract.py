@@ -2,9 +2,7 @@
 
 import base64
 import json
-import os
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,8 @@ from gateway.model import Attribute, Source
 from gateway.route.extract import check_json_head, context_values, is_pointer, named_tenants, parse_json, pointer
 from policies.model import Json
 from tests.builders.heads import make_head, make_route
+from tests.builders.vectors import vectors
 
-VECTORS = Path(__file__).parents[4] / "shared" / "vectors" / "json"
 NOWHERE = pointer({}, "/nowhere")
 
 # Where we are stricter than RFC 8259, with the reason.
@@ -26,19 +24,10 @@ STRICTER = {
 CONSTRUCTED = {"100000 x [": b"[" * 100_000, '50000 x [{"": then newline': b'[{"":' * 50_000 + b"\n"}
 
 
-def _vectors(name: str) -> Path:
-    path = VECTORS / name
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing")
-        pytest.skip(f"{path} is not there")
-    return path
-
-
 def test_the_json_test_suite(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything malformed is 400, everything well-formed is read, and nothing is anything else."""
     ran: Counter[str] = Counter()
-    for line in _vectors("jsontestsuite.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in vectors("json", "jsontestsuite.jsonl").read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
         expect = "reject" if case["id"] in STRICTER else case["expect"]
         try:
@@ -56,7 +45,7 @@ def test_the_json_test_suite(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_pointers_of_rfc_6901(capsys: pytest.CaptureFixture[str]) -> None:
     """Every example leads where the RFC says, everything that is no pointer or leads nowhere is neither."""
-    suite = json.loads(_vectors("rfc6901.json").read_text(encoding="utf-8"))
+    suite = json.loads(vectors("json", "rfc6901.json").read_text(encoding="utf-8"))
     for path, value in suite["string_pointers"]:
         assert is_pointer(path)
         assert pointer(suite["document"], path) == value

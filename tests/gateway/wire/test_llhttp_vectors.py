@@ -8,7 +8,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -25,9 +24,9 @@ from gateway.wire.head import END, Head, HeadReader
 from gateway.wire.target import normal_path
 from tests.builders.heads import in_pieces
 from tests.builders.plane import Plane, plane, token
+from tests.builders.vectors import vectors
 from tests.servers.upstream import OK, Visit
 
-_VECTORS = Path(__file__).parents[4] / "shared" / "vectors" / "http" / "llhttp-requests.json"
 _CASES = Path(__file__).parents[2] / "cases" / "heads"
 DEVIATIONS: dict[str, str] = {
     name: group["why"]
@@ -37,11 +36,8 @@ DEVIATIONS: dict[str, str] = {
 
 
 def _vectors() -> list[dict[str, Any]]:
-    if not _VECTORS.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{_VECTORS} is missing")
-        pytest.skip(f"{_VECTORS} is not there")
-    found: list[dict[str, Any]] = json.loads(_VECTORS.read_text(encoding="utf-8"))
+    path = vectors("http", "llhttp-requests.json")
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     for case in found:
         case["raw"] = base64.b64decode(case["raw_b64"])
         case["name"] = case["id"].removeprefix("llhttp-request-")
