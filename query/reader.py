@@ -32,6 +32,7 @@ _UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,  # the server ended it in the middle of a step of the driver's own
     asyncpg.InterfaceError,  # the pool is closing, or its connection is gone
 )
 
