@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from audit.codec import encode
-from audit.ranges import RangeSet
+from audit.ranges import Range, RangeSet
 from audit.spool import frame
 from audit.spool.adopt import fixed_id, loss_event
 from audit.spool.segment import (
@@ -33,11 +33,19 @@ _NS_PER_MS = 1_000_000
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far a sink has come in a folder; losing it costs duplicates and nothing else."""
+    """How far a sink has come in a folder; losing it costs duplicates and nothing else.
+
+    Attributes:
+        epoch: Of the segment to go on in.
+        n: Its number.
+        offset: Where in it.
+        seen: The numbers accounted for before it; None if that is not known.
+    """
 
     epoch: int
     n: int
     offset: int
+    seen: list[Range] | None = None
 
 
 @dataclass(slots=True)
@@ -64,7 +72,7 @@ class Batch:
         numbers: Those the records account for.
         lost: Numbers that were in it and cannot be read; the last record says so too.
         header: Its header, if it was read.
-        after: The numbers seen up to its end, if that is known.
+        after: The numbers accounted for up to its end, if that is known.
     """
 
     records: list[bytes]
@@ -92,7 +100,9 @@ class FolderReader:
         self._cursor = self._load()
         self._saved = self._cursor
         self._segment: _Segment | None = None
-        self._seen: tuple[int, RangeSet] | None = None
+        self._seen: tuple[int, RangeSet] | None = None  # what was accounted for before the segment we are in
+        if self._cursor is not None and self._cursor.seen is not None:
+            self._seen = (self._cursor.epoch, RangeSet(self._cursor.seen))
 
     def read(self, max_records: int, max_bytes: int) -> Batch | None:
         """The next records; None if there is nothing new.
@@ -120,8 +130,16 @@ class FolderReader:
         numbers, lost, after = RangeSet(), RangeSet(), None
         account(records, numbers)
         if finished:
+            before = self._before(current.name, header)
             after = self._after(current.name, names, end)
-            lost = self._expected(current.name, header, after).without(current.got).without(numbers)
+            if before is not None and after is not None:
+                lost = after.without(before).without(current.got).without(numbers)
+            elif before is not None:
+                # The owner died between making the next file and writing its header: go by what was read. What is
+                # missing here is missed at the first segment whose end is known.
+                after = RangeSet(before)
+                after.update(current.got)
+                after.update(numbers)
             if lost:
                 records.append(self._loss(current.name, lost))
         damaged = damaged or current.damaged
@@ -145,8 +163,7 @@ class FolderReader:
         else:
             file.unlink(missing_ok=True)
         self._segment = None
-        if batch.after is not None:
-            self._seen = (batch.name.epoch, batch.after)
+        self._seen = (batch.name.epoch, batch.after) if batch.after is not None else None
         self._cursor = Cursor(batch.name.epoch, batch.name.n + 1, 0)
 
     def save(self) -> None:
@@ -160,7 +177,8 @@ class FolderReader:
         aside = self._cursor_file.with_suffix(".tmp")
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
         try:
-            os.write(fd, msgspec.json.encode(self._cursor))
+            seen = list(self._seen[1]) if self._seen is not None and self._seen[0] == self._cursor.epoch else None
+            os.write(fd, msgspec.json.encode(msgspec.structs.replace(self._cursor, seen=seen)))
             os.fdatasync(fd)
         finally:
             os.close(fd)
@@ -240,19 +258,13 @@ class FolderReader:
         header = read_header(self.path / following.text())
         return RangeSet(header.seen) if header is not None else None
 
-    def _expected(self, name: SegmentName, header: Header | None, after: RangeSet | None) -> RangeSet:
-        """The numbers that should be in this segment; the caller takes away those that are."""
-        if after is None:
-            return RangeSet()
+    def _before(self, name: SegmentName, header: Header | None) -> RangeSet | None:
+        """The numbers accounted for when this segment was begun."""
         if header is not None:
-            before = RangeSet(header.seen)
-        elif self._seen is not None and self._seen[0] == name.epoch:
-            before = self._seen[1]
-        elif name.n == 1:
-            before = RangeSet()
-        else:
+            return RangeSet(header.seen)
+        if name.n == 1:
             return RangeSet()
-        return after.without(before)
+        return self._seen[1] if self._seen is not None and self._seen[0] == name.epoch else None
 
     def _loss(self, name: SegmentName, lost: RangeSet) -> bytes:
         at_ns = (self.path / name.text()).stat().st_mtime_ns  # the same for whoever finds it again

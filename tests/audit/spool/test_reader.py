@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from audit.codec import decode, encode
 from audit.event import AuditEvent, Producer
 from audit.spool import frame
 from audit.spool.reader import FolderReader
-from audit.spool.segment import LOSS, segments
+from audit.spool.segment import LOSS, SegmentName, segments
 from audit.spool.writer import SegmentWriter
 from tests.builders.audit import make_event
 
@@ -22,12 +23,17 @@ def write(writer: SegmentWriter, *numbers: int) -> None:
         writer.append([frame.pack(encode(make_event(producer=Producer("p", 1, number))))], [(number, number)])
 
 
-def drain(reader: FolderReader, max_records: int = 100, max_bytes: int = 1 << 20) -> list[AuditEvent]:
-    """Read and advance until there is nothing new."""
+def drain(
+    reader: FolderReader, max_records: int = 100, max_bytes: int = 1 << 20, *, again: bool = False
+) -> list[AuditEvent]:
+    """Read and advance until there is nothing new; `again`: with a reader made anew after each batch."""
     events: list[AuditEvent] = []
     while (batch := reader.read(max_records, max_bytes)) is not None:
         events += [decode(payload) for payload in batch.records]
         reader.advance(batch)
+        if again:
+            reader.save()
+            reader = FolderReader(reader.path, "s")
     return events
 
 
@@ -77,14 +83,7 @@ def test_batches_of_any_size_deliver_everything_in_order(
     write(writer, *range(1, 16))
     writer.end(15, clean=True)
     writer.close()
-    reader = FolderReader(path, "s")
-    events: list[AuditEvent] = []
-    while (batch := reader.read(max_records, max_bytes)) is not None:
-        events += [decode(payload) for payload in batch.records]
-        reader.advance(batch)
-        if again:
-            reader.save()
-            reader = FolderReader(path, "s")
+    events = drain(FolderReader(path, "s"), max_records, max_bytes, again=again)
     assert numbers(events) == list(range(1, 16))
     assert segments(path) == []
 
@@ -154,6 +153,43 @@ def test_an_unreadable_header_does_not_hide_the_records(tmp_path: Path) -> None:
     file.write_bytes(bytes(data))
     assert numbers(drain(FolderReader(tmp_path, "s"))) == [1, 2, 3]
     assert len(list(tmp_path.glob("*.quarantine"))) == 1
+
+
+def died_opening(tmp_path: Path) -> Path:
+    """An epoch whose owner died when the second segment was made and had no header yet, ended by an adopter."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    write(writer, 1, 2, 3)
+    writer.open()
+    write(writer, 4, 5)
+    writer.close()
+    empty = tmp_path / SegmentName(1, 3).text()
+    empty.touch()
+    adopter = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000, first=4)
+    adopter.seen.add(1, 5)
+    adopter.end(5, clean=False)
+    adopter.close()
+    return tmp_path / SegmentName(1, 2).text()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_segment_that_never_got_its_header_accuses_nobody(tmp_path: Path, again: bool) -> None:
+    """A file made and nothing written when its owner died: what was delivered before it is not reported as lost."""
+    died_opening(tmp_path)
+    assert numbers(drain(FolderReader(tmp_path, "s"), again=again)) == [1, 2, 3, 4, 5]
+    assert list(tmp_path.glob("*.quarantine")) == []
+    assert segments(tmp_path) == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_record_missing_before_such_a_segment_is_named(tmp_path: Path, again: bool) -> None:
+    """What the segment before it should have held, and no longer does, is found at the end that is known."""
+    file = died_opening(tmp_path)
+    file.write_bytes(file.read_bytes()[:-3])
+    events = drain(FolderReader(tmp_path, "s"), again=again)
+    [loss] = [event for event in events if event.event_type == LOSS]
+    assert loss.details is not None
+    assert loss.details["missing"] == [[5, 5]]
+    assert [number for number in numbers(events) if number] == [1, 2, 3, 4]
 
 
 def test_a_record_larger_than_the_batch_is_read_whole(tmp_path: Path) -> None:
