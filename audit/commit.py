@@ -77,8 +77,11 @@ class GroupCommit:
         self._metrics = metrics
         self._now_ns = now_ns
         self._epoch = counter.epoch
-        self._changed = threading.Condition(threading.Lock())
-        # Guarded by the condition's lock:
+        self._lock = (
+            threading.Lock()
+        )  # taken by itself on a request's way: a condition's own `with` costs two calls more
+        self._changed = threading.Condition(self._lock)
+        # Guarded by the lock:
         self._queue: list[Taken] = []
         self._queue_bytes = 0
         self._queued_at = 0.0
@@ -100,7 +103,7 @@ class GroupCommit:
 
     def take(self, at_ms: int) -> int:
         """The next sequence number, for an event of that time."""
-        with self._changed:
+        with self._lock:
             seq = self._counter.take()
             self._open[seq] = at_ms
         return seq
@@ -112,7 +115,7 @@ class GroupCommit:
             SpoolUnavailable: there is no room; the number will be named in an `audit.loss` record.
         """
         size = len(payload) + frame.HEAD_BYTES
-        with self._changed:
+        with self._lock:
             self._open.pop(seq, None)
             if self._closing:
                 reason: str | None = "closed"
@@ -143,7 +146,7 @@ class GroupCommit:
         Returns:
             Whether the end mark is on disk.
         """
-        with self._changed:
+        with self._lock:
             self._closing = True
             self._changed.notify()
         self._thread.join(timeout_s)

@@ -130,9 +130,16 @@ class Emitter:
         at_ms = self._now_ns() // _NS_PER_MS if event_id is None else int(event_id[:8] + event_id[9:13], 16)
         return Producer(self.producer_id, self.epoch, self._commit.take(at_ms))
 
-    def take_seq(self) -> int:
-        """The next number alone. Every number that is taken must be emitted, or it is reported as lost."""
-        return self._commit.take(self._now_ns() // _NS_PER_MS)
+    def number(self, at_ms: int) -> int:
+        """The next number alone, for an event of that time, milliseconds since the epoch.
+
+        Every number that is taken must be emitted, or it is reported as lost.
+        """
+        return self._commit.take(at_ms)
+
+    def numbered(self, seq: int) -> Producer:
+        """The producer with a number that was taken."""
+        return Producer(self.producer_id, self.epoch, seq)
 
     def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
         """Take a record without waiting for the disk.
@@ -174,6 +181,39 @@ class Emitter:
             waiter.result(timeout_s)
         except TimeoutError as exc:
             raise SpoolUnavailable("the disk is too slow") from exc
+
+    def render(self, event: AuditEvent) -> bytes | None:
+        """The bytes an event is written as; None where something may have to be taken out of it first.
+
+        For whoever writes many records that differ in a few values, and makes them from these bytes.
+        """
+        if self._redactor is not None and self._redactor.concerns(event):
+            return None
+        payload = encode(event)
+        return payload if len(payload) <= self._limits.event_bytes else None
+
+    def emit_rendered(self, payload: bytes, seq: int, tenant_id: str, *, durable: bool = False) -> bool:
+        """As `emit`, for a record made from bytes that `render` gave."""
+        try:
+            self._commit.offer(payload, seq, tenant_id, durable=durable)
+        except SpoolUnavailable as exc:
+            self._metrics.shed.labels(str(exc)).inc()
+            return False
+        return True
+
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> asyncio.Future[None]:
+        """As `emit_durable`, for a record made from bytes that `render` gave.
+
+        Raises:
+            SpoolUnavailable: as `emit_durable`.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        try:
+            self._commit.offer(payload, seq, tenant_id, durable=True, waiter=waiter)
+        except SpoolUnavailable as exc:
+            self._metrics.refused.labels(str(exc)).inc()
+            raise
+        return waiter
 
     def emit_folded(self, key: FoldKey, trace_id: str | None, make: Callable[[Stamp], AuditEvent]) -> None:
         """Record a refusal of an unknown caller, together with those like it.

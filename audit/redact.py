@@ -186,6 +186,10 @@ class WriteRedactor:
         self._on_redacted = self._on_redacted or on_redacted
         self._on_failure = self._on_failure or on_failure
 
+    def concerns(self, event: AuditEvent) -> bool:
+        """Whether something may have to be taken out of an event. If not, then of none with the same keys either."""
+        return self._mode is not Mode.OFF and self._concerned(event)
+
     def at_write(self, event: AuditEvent) -> AuditEvent:
         """The event as it may be written; the same object when nothing has to go. Never raises."""
         if self._mode is Mode.OFF:

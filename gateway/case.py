@@ -6,8 +6,8 @@ The record is made from it whatever happens, so a refusal tells as much as was k
 
 import msgspec
 
-from audit.event import Producer
 from gateway.errors import GatewayError
+from gateway.known import Caller, Ruling, Target
 from gateway.model import Identity, Match, Peer
 from gateway.wire.head import Head
 from gateway.wire.target import NormalPath
@@ -34,7 +34,11 @@ class Case(msgspec.Struct, kw_only=True):
         answer: What it said.
         decision_us: How long that took.
         memo_hit: Whether it was remembered.
-        producer: The number of its record, taken when it was decided; None until then, and once it is written.
+        target: What the line was remembered to mean; with `caller` and `ruling` for a request that was judged before,
+            whose question is asked again only where somebody wants to know it.
+        caller: Whose fields those are.
+        ruling: What they were allowed.
+        seq: The number of its record, taken when it was decided; 0 until then, and once it is written.
         error: Why the request ended here.
         forwarded: Whether any byte may have reached a service.
         status: What the caller was answered; None while nothing was.
@@ -59,7 +63,10 @@ class Case(msgspec.Struct, kw_only=True):
     answer: Answer | None = None
     decision_us: int = 0
     memo_hit: bool = False
-    producer: Producer | None = None
+    target: Target | None = None
+    caller: Caller | None = None
+    ruling: Ruling | None = None
+    seq: int = 0
     error: GatewayError | None = None
     forwarded: bool = False
     status: int | None = None

@@ -18,7 +18,7 @@ from gateway.snapshot import Snapshot
 from gateway.wire.framing import Ending
 from gateway.wire.target import normal_path
 from policies.errors import NoDecision
-from policies.model import Json
+from policies.model import Json, Question
 from roles.missing import missing_role
 from roles.model import is_tenant
 
@@ -124,6 +124,29 @@ def judge(case: Case, snapshot: Snapshot, body: bytes | None, now: str) -> Verdi
         )
     missing = missing_role(question, identity.principal, snapshot.catalogue, snapshot.decisions.answer)
     return Refuse(Forbidden("policy", missing_role=missing))
+
+
+def asked(case: Case, snapshot: Snapshot, now: str) -> Question | None:
+    """The question that was put to Cedar, or stands behind a remembered answer; None where there was none.
+
+    Args:
+        case: Any.
+        snapshot: By which it was judged.
+        now: The request's time, as for `judge`.
+    """
+    if case.question is None and case.caller is not None and case.match is not None and case.head is not None:
+        route, path = case.match.route, case.path
+        case.question = ask(
+            route,
+            case.match.params,
+            case.caller.identity.principal,
+            case.caller.entities,
+            case.tenant_id or _NO_TENANT,
+            context_values(route, case.head, path.query if path is not None else None, case.match.params, None),
+            now,
+            cross_tenant=snapshot.cross_tenant,
+        )
+    return case.question
 
 
 def _identity(case: Case, route: Route, snapshot: Snapshot) -> Identity:

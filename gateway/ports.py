@@ -31,6 +31,30 @@ class AuditSink(Protocol):
         """This process's name, epoch and the next number; a number that is taken and never written is a loss."""
         ...
 
+    def number(self, at_ms: int) -> int:
+        """The next number alone, for an event of that time, milliseconds since the epoch."""
+        ...
+
+    def numbered(self, seq: int) -> Producer:
+        """This process's name, epoch and a number that was taken."""
+        ...
+
+    def render(self, event: AuditEvent) -> bytes | None:
+        """The bytes an event is written as; None where something may have to be taken out of it first."""
+        ...
+
+    def emit_rendered(self, payload: bytes, seq: int, tenant_id: str, *, durable: bool = False) -> bool:
+        """As `emit`, for a record made from bytes that `render` gave."""
+        ...
+
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> Waiter:
+        """As `emit_durable`, for a record made from bytes that `render` gave.
+
+        Raises:
+            SpoolUnavailable: There is no room for it.
+        """
+        ...
+
     def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
         """Hand over a record without waiting. Never blocks; False when it was shed, which is counted."""
         ...

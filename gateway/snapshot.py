@@ -106,10 +106,10 @@ class KeptContexts:
     def __init__(self) -> None:
         self._kept: dict[tuple[bytes, str, str], tuple[str, float]] = {}
 
-    def get(self, key: tuple[bytes, str, str], now: float) -> str | None:
-        """The context that is kept, unless its time is over."""
+    def get(self, key: tuple[bytes, str, str], now: float) -> tuple[str, float] | None:
+        """The context that is kept and until when, unless that time is over."""
         found = self._kept.get(key)
-        return found[0] if found is not None and now < found[1] else None
+        return found if found is not None and now < found[1] else None
 
     def put(self, key: tuple[bytes, str, str], token: str, until: float) -> None:
         """Keep a context until a time, seconds since the epoch."""

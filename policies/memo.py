@@ -67,6 +67,15 @@ class Memo:
             self._known[key] = answer
         return answer, False
 
+    def remembers(self, action: str) -> bool:
+        """Whether answers to questions about an action are remembered at all: none that reads the time is."""
+        return action in self._reaches
+
+    def reads_resource(self, action: str) -> bool:
+        """Whether a policy of a remembered action can read which resource it is about, beside its attributes."""
+        read = self._reaches[action].resource
+        return read.whole or read.identity
+
     def answer(self, question: Question) -> Answer:
         """As `decide`, for those who do not care whether it was remembered (`roles.missing`)."""
         return self.decide(question)[0]

@@ -25,17 +25,31 @@ def injected(case: Case, snapshot: Snapshot, body: bytes | None) -> list[tuple[b
     Raises:
         Internal: The context cannot be signed: no key for the service, or claims past 4 KiB.
     """
+    return [
+        *who_asks(case, snapshot, body)[0],
+        (TRACE, case.trace_id.encode("ascii")),
+        (DECISION, case.event_id.encode("ascii")),
+        (TRACEPARENT, traceparent(case.trace_id).encode("ascii")),
+    ]
+
+
+def who_asks(case: Case, snapshot: Snapshot, body: bytes | None) -> tuple[list[tuple[bytes, bytes]], float]:
+    """Those of the headers that tell who asks, and until when they may be sent again; 0 for never.
+
+    Args and errors: as `injected`.
+    """
     identity, match = case.identity, case.match
     if identity is None or match is None or case.path is None or case.head is None:
         raise Internal("a context for a request that was not judged")
     principal, route = identity.principal, match.route
     tenant = case.tenant_id or principal.tenant_id
+    until = 0.0
     try:
         if route.changes:
             bound = (case.head.method.decode("ascii"), target_hash(case.path.target), body)
             token = snapshot.signer.sign(_claims(case, snapshot, tenant, bound))
         else:
-            token = _reusable(case, snapshot, tenant)
+            token, until = _reusable(case, snapshot, tenant)
     except ContextUnusable as exc:
         raise Internal(f"context: {exc}") from None
     return [
@@ -43,23 +57,21 @@ def injected(case: Case, snapshot: Snapshot, body: bytes | None) -> list[tuple[b
         (TENANT, tenant.encode("ascii")),
         (USER_ID, header_text(principal.sub) if identity.token_sha256 else b""),  # as `sub`: nobody has no name
         (USER_ROLES, ",".join(principal.roles).encode("ascii")),
-        (TRACE, case.trace_id.encode("ascii")),
-        (DECISION, case.event_id.encode("ascii")),
-        (TRACEPARENT, traceparent(case.trace_id).encode("ascii")),
-    ]
+    ], until
 
 
-def _reusable(case: Case, snapshot: Snapshot, tenant: str) -> str:
-    """A context for reading: the one that is kept, or a fresh one."""
+def _reusable(case: Case, snapshot: Snapshot, tenant: str) -> tuple[str, float]:
+    """A context for reading, the one that is kept or a fresh one, and until when it is kept."""
     identity, match = case.identity, case.match
     if identity is None or match is None:
         raise Internal("a context for a request that was not judged")
     key = (identity.token_sha256, tenant, match.route.service)
-    token = snapshot.contexts.get(key, case.received_at)
-    if token is None:
+    kept = snapshot.contexts.get(key, case.received_at)
+    if kept is None:
         token = snapshot.signer.sign(_claims(case, snapshot, tenant, None))
-        snapshot.contexts.put(key, token, case.received_at + snapshot.signer.ttl_s / 2)
-    return token
+        kept = (token, case.received_at + snapshot.signer.ttl_s / 2)
+        snapshot.contexts.put(key, *kept)
+    return kept
 
 
 def _claims(

@@ -100,21 +100,37 @@ def request_head(
     Returns:
         Request line to empty line.
     """
+    passed = passed_fields(head, framing, host, pass_authorization=pass_authorization)
+    ours = b"".join([b"%b: %b\r\n" % pair for pair in injected])
+    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (head.method, target, passed, ours, hop_fields(peer_ip))
+
+
+def passed_fields(head: Head, framing: Framing, host: bytes = b"", *, pass_authorization: bool = False) -> bytes:
+    """The fields of a request that reach the service, framing made anew; each with its CRLF.
+
+    Args:
+        head: As the client sent it.
+        framing: How the body will end on the service's connection.
+        host: Of the upstream, for a client that sent none.
+        pass_authorization: Whether the caller's credential goes through.
+    """
     named = _connection_names(head.headers)
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (head.method, target, head.host or host)]
+    lines = [b"host: %b\r\n" % (head.host or host)]
     for name, value in head.headers:
         if _is_dropped(name) or name in named:
             continue
         if name in _CREDENTIALS and not (pass_authorization and name == b"authorization"):
             continue
-        lines.append(b"%b: %b" % (name, value))
-    lines += [b"%b: %b" % pair for pair in injected]
-    lines.append(b"x-forwarded-for: %b\r\nx-forwarded-proto: http" % peer_ip.encode("ascii"))
+        lines.append(b"%b: %b\r\n" % (name, value))
     if head.host:
-        lines.append(b"x-forwarded-host: %b" % head.host)
-    lines += _framing_fields(framing)
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+        lines.append(b"x-forwarded-host: %b\r\n" % head.host)
+    lines += [line + b"\r\n" for line in _framing_fields(framing)]
+    return b"".join(lines)
+
+
+def hop_fields(peer_ip: str) -> bytes:
+    """What we vouch for of the client's connection; each field with its CRLF."""
+    return b"x-forwarded-for: %b\r\nx-forwarded-proto: http\r\n" % peer_ip.encode("ascii")
 
 
 def response_head(
@@ -132,22 +148,29 @@ def response_head(
         ours: Trace and decision id.
         close: Whether the client's connection ends with this answer.
     """
+    return (
+        answer_fields(answer, framing)
+        + b"".join([b"%b: %b\r\n" % pair for pair in ours])
+        + (b"connection: close\r\n\r\n" if close else b"\r\n")
+    )
+
+
+def answer_fields(answer: ResponseHead, framing: Framing) -> bytes:
+    """The status line and the fields of an answer that reach the client, framing made anew; each with its CRLF.
+
+    Args:
+        answer: As the service sent it.
+        framing: How the body will end on the client's connection.
+    """
     named = _connection_names(answer.headers)
-    lines = [b"HTTP/1.1 %d %b" % (answer.status, answer.reason)]
-    for name, value in answer.headers:
-        if _stays_behind(name, named):
-            continue
-        lines.append(b"%b: %b" % (name, value))
-    lines += [b"%b: %b" % pair for pair in ours]
-    lines += _framing_fields(framing)
+    lines = [b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)]
+    lines += [b"%b: %b\r\n" % (name, value) for name, value in answer.headers if not _stays_behind(name, named)]
+    lines += [line + b"\r\n" for line in _framing_fields(framing)]
     if framing.ending is Ending.NONE and answer.status != _NO_CONTENT:
         # An answer to HEAD, or a 304, tells the length its body would have; it is not framing there. A 204 has none
         # to tell (RFC 9110 s8.6).
-        lines += [b"content-length: %b" % value for name, value in answer.headers if name == b"content-length"]
-    if close:
-        lines.append(b"connection: close")
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+        lines += [b"content-length: %b\r\n" % value for name, value in answer.headers if name == b"content-length"]
+    return b"".join(lines)
 
 
 def interim_head(answer: ResponseHead) -> bytes:

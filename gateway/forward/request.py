@@ -1,11 +1,45 @@
 """What a service is sent for an allowed request: head, context, and the body where it was read."""
 
+from typing import Final
+
 from gateway.case import Case
 from gateway.errors import Internal
-from gateway.forward.context import injected
-from gateway.forward.headers import request_head
+from gateway.forward.context import injected, who_asks
+from gateway.forward.headers import DECISION, TRACE, TRACEPARENT, hop_fields, request_head
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import Ending, Framing
+from roles.security_context.headers import traceparent
+
+_RECALLED: Final = b"%b%b%b" + TRACE + b": %b\r\n" + DECISION + b": %b\r\n" + TRACEPARENT + b": %b\r\n%b\r\n"
+"""Request line, the client's fields, who asks, trace, decision, traceparent, hop."""
+
+
+def recalled_request(case: Case, snapshot: Snapshot | None) -> bytes:
+    """The same as `service_request` for a request that was judged before and whose body is not read.
+
+    Raises:
+        Internal: The case is not one of those, or its context cannot be signed.
+    """
+    target, caller, ruling = case.target, case.caller, case.ruling
+    if target is None or caller is None or ruling is None or snapshot is None:
+        raise Internal("nothing to forward")
+    if case.received_at < ruling.context_until:
+        who = ruling.context
+    else:
+        fields, until = who_asks(case, snapshot, None)
+        who = b"".join([b"%b: %b\r\n" % pair for pair in fields])
+        if until:
+            ruling.context, ruling.context_until = who, until
+    trace = case.trace_id.encode("ascii")
+    return _RECALLED % (
+        target.start,
+        caller.passed,
+        who,
+        trace,
+        case.event_id.encode("ascii"),
+        traceparent(case.trace_id).encode("ascii"),
+        hop_fields(case.peer.ip),
+    )
 
 
 def service_request(case: Case, snapshot: Snapshot | None, body: bytes, address: str) -> bytes:

@@ -8,11 +8,13 @@ import asyncio
 from typing import Final, Protocol
 
 from gateway.errors import Code, GatewayError, UpstreamError
+from gateway.forward.answers import AnswerHeads
 from gateway.limits import Limits
 from gateway.wire.framing import BodyReader, Ending
-from gateway.wire.head import END, ResponseHead, read_response
+from gateway.wire.head import END, ResponseHead
 
 _INTERIM: Final = 200
+_COUNTED: Final = frozenset({Ending.LENGTH, Ending.NONE})
 _SWITCHING: Final = 101
 _NOT_MODIFIED: Final = 304
 _INTERIM_LIMIT: Final = 16
@@ -34,6 +36,9 @@ class Answered(Protocol):
     def on_end(self) -> None:
         """The answer is whole."""
 
+    def on_answer(self, head: ResponseHead, body: bytes) -> None:
+        """Head, body and end in one: all of it came at once."""
+
     def on_upstream_error(self, error: GatewayError, *, stale: bool) -> None:
         """No answer, or no more of it, will come. `stale`: a kept connection closed before it answered a byte."""
 
@@ -51,8 +56,9 @@ class UpstreamConnection(asyncio.Protocol):
         closed: Whether it is of no more use.
     """
 
-    def __init__(self, address: str, limits: Limits) -> None:
+    def __init__(self, address: str, limits: Limits, heads: AnswerHeads | None = None) -> None:
         self.address = address
+        self._heads = heads or AnswerHeads()
         self.pool: object = None
         self.used = 0
         self._limits = limits
@@ -130,9 +136,24 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._answered = True
         try:
-            self._take(data)
+            if self._body is not None or self._held or not self._take_whole(data):
+                self._take(data)
         except UpstreamError as error:
             self._fail(error)
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Take an answer that is all in one piece, as most are; False for any other."""
+        user, end = self._user, data.find(END) + 4
+        if user is None or end < 4:  # noqa: PLR2004 - not found
+            return False
+        head = self._heads.get(data[:end], self._method)
+        framing = head.framing
+        if head.status < _INTERIM or framing.ending not in _COUNTED or len(data) - end != framing.length:
+            return False
+        self._reusable = head.keep_alive and not self._may_trail(head)
+        self._user = None
+        user.on_answer(head, data[end:])
+        return True
 
     def _take(self, data: bytes) -> None:
         """Work through the bytes in hand until they are used up or the answer ends."""
@@ -147,7 +168,7 @@ class UpstreamConnection(asyncio.Protocol):
                     return
                 block, data = self._held[: end + 4], self._held[end + 4 :]
                 self._held = b""
-                self._on_head(read_response(block, self._method), len(data))
+                self._on_head(self._heads.get(block, self._method), len(data))
                 continue
             try:
                 content, rest = self._body.take(data)

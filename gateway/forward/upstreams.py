@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from gateway.errors import GatewayError, UpstreamError
+from gateway.forward.answers import AnswerHeads
 from gateway.forward.pool import Pool
 from gateway.forward.upstream import UpstreamConnection
 from gateway.limits import Limits
@@ -25,6 +26,7 @@ class Upstreams:
         self._spawn = spawn
         self._loop = loop
         self._pools: dict[str, Pool[UpstreamConnection]] = {}
+        self._heads = AnswerHeads()
         self.open = 0
 
     def __repr__(self) -> str:
@@ -70,7 +72,7 @@ class Upstreams:
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 _, conn = await self._loop.create_connection(
-                    lambda: UpstreamConnection(address, self._limits), host.strip("[]"), int(port)
+                    lambda: UpstreamConnection(address, self._limits, self._heads), host.strip("[]"), int(port)
                 )
         except TimeoutError:
             pool.release(address)

@@ -232,13 +232,19 @@ class ClientConnection(asyncio.Protocol):
         if len(block) > limits.header_bytes:
             self._refuse(TooLarge("head: too large", code=Code.HEADER_TOO_LARGE, close=True))
             return False
+        server = self._server
+        known = server.recall.find(block, server.clock.now())
+        if known is not None:
+            exchange = self._exchange = Exchange(self, server, self.peer)
+            exchange.begin_known(known)
+            return True
         try:
             head = self._reader.read(block)
         except GatewayError as error:
             self._refuse(error)
             return False
-        exchange = self._exchange = Exchange(self, self._server, self.peer)
-        exchange.begin(head)
+        exchange = self._exchange = Exchange(self, server, self.peer)
+        exchange.begin(head, block)
         return True
 
     def _await_head(self) -> None:

@@ -1,19 +1,27 @@
 """The records of one worker's exchanges: which, when, and what happens when one cannot be written."""
 
 from collections.abc import Callable
+from typing import Final
 
 from audit.errors import SpoolUnavailable
-from audit.event import AuditEvent, Producer
+from audit.event import AuditEvent, Phase, Producer
 from gateway.case import Case
 from gateway.clock import Clock
 from gateway.errors import Code, GatewayError, Unready
+from gateway.pipeline import asked
 from gateway.ports import AuditSink, Waiter
 from gateway.record import entry
+from gateway.record.format import COMPLETED, COMPLETED_BODY, DECIDED, SINGLE, marked, record_format
 from gateway.snapshot import Snapshot
+
+_FAILED: Final = 400
 
 
 class Recorder:
     """Writes what a `Case` has become.
+
+    A request that was judged before leaves a record made from the format of its ruling (`gateway.record.format`); every
+    other, and every one that did not go well, leaves one made from its values.
 
     Args:
         sink: Where records go.
@@ -26,35 +34,81 @@ class Recorder:
 
     def decided(self, case: Case, snapshot: Snapshot, then: Callable[[bool], None]) -> None:
         """Put an allow on disk before it takes effect; `then` is told whether it is there."""
-        event = entry.decided(
-            case,
-            self._sink.producer(case.event_id),
-            self._clock.text(case.received_at),
-            snapshot.bundle.version,
-            snapshot.bundle.schema_version,
+        at = self._clock.text(case.received_at)
+        form = self._form(case, snapshot, Phase.DECIDED) if case.ruling is not None else None
+        if form is None:
+            asked(case, snapshot, at)
+            versions = _versions(snapshot)
+            self._durably(entry.decided(case, self._sink.producer(case.event_id), at, *versions), then)
+            return
+        seq = self._sink.number(int(case.received_at * 1e3))
+        payload = form % (
+            case.event_id.encode(),
+            at.encode(),
+            seq,
+            case.peer.ip.encode(),
+            *_of_resource(case),
+            at[:23].encode() + b"Z",
+            case.trace_id.encode(),
         )
-        self._durably(event, then)
+        try:
+            waiter = self._sink.emit_rendered_durable(payload, seq, entry.tenant_of(case))
+        except SpoolUnavailable:
+            then(False)
+            return
+        waiter.add_done_callback(lambda done: then(done.exception() is None))
 
     def number(self, case: Case) -> None:
         """Take the number of a buffered record when it is decided: what a kill then swallows has been counted."""
-        case.producer = self._sink.producer(case.event_id)
+        case.seq = self._sink.number(int(case.received_at * 1e3))
 
     def decided_meanwhile(self, case: Case, snapshot: Snapshot | None) -> None:
         """Write down a buffered decision whose exchange takes long, so that readers need not wait for its end."""
-        versions = _versions(snapshot)
-        event = entry.decided(case, self._numbered(case), self._clock.text(case.received_at), *versions)
-        self._sink.emit(event)
+        at = self._clock.text(case.received_at)
+        if snapshot is not None:
+            asked(case, snapshot, at)
+        self._sink.emit(entry.decided(case, self._numbered(case), at, *_versions(snapshot)))
 
-    def completed(self, case: Case) -> None:
+    def completed(self, case: Case, snapshot: Snapshot | None) -> None:
         """Say how an allow that is on disk ended."""
         now = self._clock.now()
-        producer = self._sink.producer(case.event_id)
-        event = entry.completed(case, producer, self._clock.text(now), _micros(now - case.received_at))
-        self._sink.emit(event, durable=True)
+        latency_us = _micros(now - case.received_at)
+        form = self._form(case, snapshot, Phase.COMPLETED) if _went_well(case) else None
+        if form is None:
+            producer = self._sink.producer(case.event_id)
+            self._sink.emit(entry.completed(case, producer, self._clock.text(now), latency_us), durable=True)
+            return
+        seq = self._sink.number(int(case.received_at * 1e3))
+        size = (case.request_bytes,) if case.request_bytes else ()
+        values = (
+            case.event_id.encode(),
+            self._clock.text(now).encode(),
+            seq,
+            latency_us,
+            *size,
+            case.trace_id.encode(),
+        )
+        self._sink.emit_rendered(form % values, seq, entry.tenant_of(case), durable=True)
 
     def single(self, case: Case, snapshot: Snapshot | None) -> None:
         """Write the only record of a buffered exchange."""
-        self._sink.emit(self._single(case, snapshot))
+        form = self._form(case, snapshot, Phase.SINGLE) if _went_well(case) else None
+        if form is None:
+            self._sink.emit(self._single(case, snapshot))
+            return
+        at = self._clock.text(case.received_at)
+        seq, case.seq = case.seq or self._sink.number(int(case.received_at * 1e3)), 0
+        payload = form % (
+            case.event_id.encode(),
+            at.encode(),
+            seq,
+            case.peer.ip.encode(),
+            *_of_resource(case),
+            at[:23].encode() + b"Z",
+            _micros(self._clock.now() - case.received_at),
+            case.trace_id.encode(),
+        )
+        self._sink.emit_rendered(payload, seq, entry.tenant_of(case))
 
     def refused(
         self, case: Case, snapshot: Snapshot | None, error: GatewayError, then: Callable[[GatewayError], None]
@@ -81,6 +135,22 @@ class Recorder:
         """Write what is still folded."""
         self._sink.emit_due(everything=True)
 
+    def _form(self, case: Case, snapshot: Snapshot | None, phase: Phase) -> bytes | None:
+        """The format of a record of this ruling; None where it has to be made from its values."""
+        ruling = case.ruling
+        if ruling is None or snapshot is None:
+            return None
+        body = case.request_bytes > 0
+        key = (phase.value, case.status or 0, body)
+        forms = ruling.records
+        if key not in forms:
+            # The first such record says how the rest look. What a format leaves out of account is the same for all.
+            asked(case, snapshot, self._clock.text(case.received_at))
+            event = marked(case, phase, self._sink.numbered(0), *_versions(snapshot))
+            payload = self._sink.render(event)
+            forms[key] = record_format(payload, _order(phase, body=body)) if payload is not None else None
+        return forms[key]
+
     def _durably(self, event: AuditEvent, then: Callable[[bool], None]) -> None:
         try:
             waiter = self._sink.emit_durable(event)
@@ -97,12 +167,37 @@ class Recorder:
         latency_us = _micros(self._clock.now() - case.received_at)
         producer = producer or self._numbered(case)
         at = self._clock.text(case.received_at)
+        if snapshot is not None:
+            asked(case, snapshot, at)
         return entry.single(case, producer, at, latency_us, *_versions(snapshot))
 
     def _numbered(self, case: Case) -> Producer:
         """The number that was taken for this record, or the next; each is used once."""
-        producer, case.producer = case.producer or self._sink.producer(case.event_id), None
-        return producer
+        seq, case.seq = case.seq, 0
+        return self._sink.numbered(seq) if seq else self._sink.producer(case.event_id)
+
+
+def _went_well(case: Case) -> bool:
+    """Whether a record says nothing but what was foreseen."""
+    return (
+        case.ruling is not None
+        and case.status is not None
+        and case.status < _FAILED
+        and case.cut is None
+        and case.error is None
+    )
+
+
+def _of_resource(case: Case) -> tuple[bytes, bytes]:
+    """The resource's id, as it stands twice in a record."""
+    text = case.target.resource_json if case.target is not None else b""
+    return text, text
+
+
+def _order(phase: Phase, *, body: bool) -> tuple[object, ...]:
+    if phase is Phase.COMPLETED:
+        return COMPLETED_BODY if body else COMPLETED
+    return DECIDED if phase is Phase.DECIDED else SINGLE
 
 
 def _versions(snapshot: Snapshot | None) -> tuple[str, str]:

@@ -12,6 +12,8 @@ from gateway.identify.refusal import UnknownKey
 from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.ports import AuditSink
+from gateway.serve.intake import Intake
+from gateway.serve.recall import Recall
 from gateway.serve.recorder import Recorder
 from gateway.snapshot import Snapshot
 
@@ -66,6 +68,8 @@ class Server:
         connections: Open client connections.
         inflight: Requests begun and not over.
         draining: Whether connections end with the answer in hand.
+        recall: What is remembered of heads that were judged.
+        no_body: The intake of every request without a body.
         unknown_key: Told of keys that tokens name and no issuer's set has.
         fault: Told of exceptions that nobody foresaw, with the trace id.
     """
@@ -95,11 +99,14 @@ class Server:
         self.connections: set[Connection] = set()
         self.inflight = 0
         self.draining = False
+        self.recall = Recall()
+        self.no_body = Intake(limits)
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""
         self._count_identities()
         self.snapshot = snapshot
+        self.recall.forget(snapshot)
         self.upstreams.configure(snapshot.services)
         self.metrics.serve(snapshot.services)
 
@@ -121,6 +128,10 @@ class Server:
         for error in case.answer.errors:
             self.metrics.policy_failed(error.effect.value)
 
+    def count_recalled(self) -> None:
+        """Count a request whose decision and whose token were both remembered."""
+        self.metrics.recalled()
+
     def tick(self) -> None:
         """Look at every deadline; called each `TICK_S`."""
         now = self.loop.time()
@@ -138,10 +149,10 @@ class Server:
         if self.snapshot is None:
             return
         tokens = self.snapshot.tokens
-        self.metrics.token_memo_hits.inc(tokens.hits)
+        self.metrics.token_memo_hits.inc(tokens.hits + self.recall.hits)
         self.metrics.token_memo_misses.inc(tokens.misses)
         self.metrics.dropped_roles.inc(self.snapshot.dropped_roles)
-        tokens.hits = tokens.misses = self.snapshot.dropped_roles = 0
+        tokens.hits = tokens.misses = self.snapshot.dropped_roles = self.recall.hits = 0
 
     def drain(self) -> None:
         """Let every connection end with what it has in hand."""

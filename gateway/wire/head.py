@@ -74,6 +74,7 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
         headers: Names in lower case, values as sent.
         framing: How the body ends.
         keep_alive: Whether the upstream lets the connection be used again.
+        passed: What a client is sent of it, once that was worked out; the head may be remembered for its bytes.
     """
 
     status: int
@@ -81,6 +82,11 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[bytes, bytes], ...]
     framing: Framing
     keep_alive: bool
+    passed: bytes = b""
+
+    def keep_passed(self, passed: bytes) -> None:
+        """Say what a client is sent of this head, for the next time it comes."""
+        msgspec.structs.force_setattr(self, "passed", passed)
 
 
 class _Sink:

@@ -5,6 +5,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
+from gateway.tally import CounterTally, HistogramTally
 from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
 from query.metrics import QueryMetrics
@@ -17,7 +18,7 @@ def page() -> str:
     parts = []
     for home in _HOMES:
         held = vars(home(CollectorRegistry())).values()
-        found = [collector for collector in held if isinstance(collector, MetricWrapperBase)]
+        found = [item for item in held if isinstance(item, MetricWrapperBase | CounterTally | HistogramTally)]
         rows = [
             (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), text)
             for name, kind, labels, text in sorted(_described(collector) for collector in found)
@@ -34,9 +35,12 @@ API on its own. Labels come from closed sets, never a tenant, a user or a path; 
     )
 
 
-def _described(collector: MetricWrapperBase) -> tuple[str, str, tuple[str, ...], str]:
+def _described(collector: MetricWrapperBase | CounterTally | HistogramTally) -> tuple[str, str, tuple[str, ...], str]:
     """Name as it is scraped, type, labels, help."""
-    (family,) = collector.describe()
+    if isinstance(collector, MetricWrapperBase):
+        (family,), labels = collector.describe(), collector._labelnames  # noqa: SLF001 -- no public name
+    else:
+        (family,), labels = collector.collect(), collector.labels
     name = f"{family.name}_total" if family.type == "counter" else family.name
     name = f"{family.name}_info" if family.type == "info" else name
-    return name, family.type, tuple(collector._labelnames), family.documentation  # noqa: SLF001 -- no public name
+    return name, family.type, tuple(labels), family.documentation

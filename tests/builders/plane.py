@@ -12,6 +12,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from audit.codec import decode
 from audit.emit import Emitter
 from audit.event import AuditEvent
 from gateway.clock import Clock
@@ -135,6 +136,16 @@ class TappedEmitter(Emitter):
         """Emit, and remember."""
         self.events.append(event)
         return super().emit_durable(event)
+
+    def emit_rendered(self, payload: bytes, seq: int, tenant_id: str, *, durable: bool = False) -> bool:
+        """Emit, and remember what it says."""
+        self.events.append(decode(payload))
+        return super().emit_rendered(payload, seq, tenant_id, durable=durable)
+
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> asyncio.Future[None]:
+        """Emit, and remember what it says."""
+        self.events.append(decode(payload))
+        return super().emit_rendered_durable(payload, seq, tenant_id)
 
 
 class Plane:

@@ -113,7 +113,7 @@ def test_contexts_are_kept_by_caller_tenant_and_service_until_their_time(monkeyp
     kept = KeptContexts()
     key = (b"\x01", "acme", "order")
     kept.put(key, "signed", 100.0)
-    assert kept.get(key, 99.9) == "signed"
+    assert kept.get(key, 99.9) == ("signed", 100.0)
     assert kept.get(key, 100.0) is None
     for other in ((b"\x02", "acme", "order"), (b"\x01", "globex", "order"), (b"\x01", "acme", "payment")):
         assert kept.get(other, 0.0) is None

@@ -41,8 +41,8 @@ def test_a_request_goes_on_as_it_was_decided() -> None:
     sent = _sent((b"host", b"shop.example"), (b"accept", b"*/*"), (b"cookie", b"a=1"), (b"accept", b"text/html"))
     assert sent == (
         b"GET /orders?x=1 HTTP/1.1\r\nhost: shop.example\r\naccept: */*\r\ncookie: a=1\r\naccept: text/html\r\n"
-        b"x-security-context: signed\r\nx-tenant-id: acme\r\ntraceparent: 00-ours\r\n"
-        b"x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: http\r\nx-forwarded-host: shop.example\r\n\r\n"
+        b"x-forwarded-host: shop.example\r\nx-security-context: signed\r\nx-tenant-id: acme\r\ntraceparent: 00-ours\r\n"
+        b"x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: http\r\n\r\n"
     )
 
 
@@ -207,7 +207,7 @@ def test_an_answer_goes_on_without_what_is_not_the_clients() -> None:
     )
     assert sent == (
         b'HTTP/1.1 200 OK\r\nset-cookie: a=1\r\nset-cookie: b=2\r\netag: "x"\r\n'
-        b"x-trace-id: t\r\nx-decision-id: d\r\ncontent-length: 3\r\n\r\n"
+        b"content-length: 3\r\nx-trace-id: t\r\nx-decision-id: d\r\n\r\n"
     )
 
 

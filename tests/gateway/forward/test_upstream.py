@@ -76,6 +76,13 @@ class User:
         """The end."""
         self._tell("end")
 
+    def on_answer(self, head: ResponseHead, body: bytes) -> None:
+        """All of it at once."""
+        self.on_head(head)
+        if body:
+            self.on_body(body)
+        self.on_end()
+
     def on_upstream_error(self, error: GatewayError, *, stale: bool) -> None:
         """A failure."""
         self.error, self.stale = error, stale

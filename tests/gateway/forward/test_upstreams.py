@@ -34,6 +34,10 @@ class User:
         """The end."""
         self.over.set_result(None)
 
+    def on_answer(self, head: ResponseHead, body: bytes) -> None:
+        """All of it at once."""
+        self.over.set_result(None)
+
     def on_upstream_error(self, error: GatewayError, *, stale: bool) -> None:
         """A failure."""
         self.over.set_result(error)

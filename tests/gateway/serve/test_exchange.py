@@ -13,7 +13,7 @@ import pytest
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Outcome, Phase, Severity
 from gateway.limits import Limits
-from gateway.serve import exchange
+from gateway.serve import conclude
 from roles.security_context.claims import body_hash, target_hash
 from roles.security_context.verifier import ContextVerifier
 from tests.builders import tokens
@@ -297,7 +297,7 @@ async def test_a_reads_number_is_taken_when_it_is_decided(tmp_path: Path) -> Non
 
         async def script(visit: Visit) -> None:
             await visit.head()
-            numbers.append(gate.sink.take_seq())
+            numbers.append(gate.sink.number(0))
             await visit.answer(gate.service.reply)
 
         gate.service.script = script
@@ -310,7 +310,7 @@ async def test_a_read_that_takes_long_is_written_in_two_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers of the audit do not wait for the end of a stream to know that it was allowed."""
-    monkeypatch.setattr(exchange, "_LONG_S", 0.05)
+    monkeypatch.setattr(conclude, "_LONG_S", 0.05)
     async with plane(tmp_path) as gate:
 
         async def script(visit: Visit) -> None:
@@ -512,7 +512,7 @@ async def test_a_fault_on_a_fresh_connection_ends_its_request_and_not_the_worker
         def broken(*_: object) -> bytes:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(exchange, "service_request", broken)
+        monkeypatch.setattr("gateway.serve.exchange.service_request", broken)
         answer = await gate.raw(request())
         assert (status_of(answer), body_of(answer)["code"]) == (500, "internal")
         assert [type(fault) for fault in gate.faults] == [ZeroDivisionError]

@@ -80,11 +80,10 @@ async def test_a_number_is_used_once(tmp_path: Path) -> None:
     recorder = Recorder(sink, Clock())
     read = case(sink, identity=CALLER)
     recorder.number(read)
-    taken = read.producer
-    assert taken is not None
-    other = sink.take_seq()
+    taken = read.seq
+    other = sink.number(0)
     recorder.decided_meanwhile(read, None)
-    recorder.completed(read)
+    recorder.completed(read, None)
     assert [event.phase for event in sink.events] == [Phase.DECIDED, Phase.COMPLETED]
-    assert [event.producer.seq for event in sink.events] == [taken.seq, other + 1]
+    assert [event.producer.seq for event in sink.events] == [taken, other + 1]
     await sink.aclose()
