@@ -6,15 +6,17 @@ decision and two ids of one process must sort in the order they were taken.
 
 import os
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable
 
-_RANDOM_BYTES = 8
-_POOL_BYTES = 4096  # one getrandom(2) for 512 ids: a call for each costs more than the rest of the id
-_COUNTER_BITS = 12
-_COUNTER_MAX = (1 << _COUNTER_BITS) - 1
+_TAILS = 512  # made at once: one getrandom(2) for as many ids, and their text in one go
+_TAIL_BYTES = 8
+_COUNTER_MAX = (1 << 12) - 1
+_COUNTER_START_BITS = 11
 _VARIANT = 0x8000_0000_0000_0000
+_VARIANT_DIGIT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}  # two bits say which UUID this is
 _RANDOM_MASK = (1 << 62) - 1
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -27,8 +29,8 @@ class EventIds:
         self._lock = threading.Lock()
         self._ms = 0
         self._counter = 0
-        self._pool = b""
-        self._at = 0
+        self._prefix = ""  # of the running millisecond
+        self._tails: list[str] = []
 
     def next(self) -> str:
         """An id later than every one before it, as lower-case text.
@@ -39,22 +41,27 @@ class EventIds:
         """
         ms = self._now_ns() // 1_000_000
         with self._lock:
-            at = self._at
-            if at >= len(self._pool):
-                self._pool = os.urandom(_POOL_BYTES)
-                at = 0
-            noise = int.from_bytes(self._pool[at : at + _RANDOM_BYTES], "big")
-            self._at = at + _RANDOM_BYTES
-            if ms > self._ms:
-                self._ms = ms
-                self._counter = noise >> 53
-            elif self._counter < _COUNTER_MAX:
-                self._counter += 1
-            else:
-                self._ms += 1
-                self._counter = noise >> 53
-            high = self._ms << 16 | 0x7000 | self._counter
-        return _text(high, _VARIANT | noise & _RANDOM_MASK)
+            if not self._tails:
+                self._tails = _tails()
+            tail = self._tails.pop()
+            counter = self._counter + 1
+            if ms > self._ms or counter > _COUNTER_MAX:
+                self._ms = max(ms, self._ms + 1)
+                digits = f"{self._ms:012x}"
+                self._prefix = f"{digits[:8]}-{digits[8:]}-7"
+                counter = secrets.randbits(_COUNTER_START_BITS)
+            self._counter = counter
+            return f"{self._prefix}{counter:03x}-{tail}"
+
+
+def _tails() -> list[str]:
+    """The last two groups of ids: variant and 62 random bits each."""
+    digits = os.urandom(_TAILS * _TAIL_BYTES).hex()
+    step = 2 * _TAIL_BYTES
+    return [
+        f"{_VARIANT_DIGIT[digits[at]]}{digits[at + 1 : at + 4]}-{digits[at + 4 : at + step]}"
+        for at in range(0, len(digits), step)
+    ]
 
 
 def id_at(ms: int, fill: bytes) -> str:

@@ -22,7 +22,8 @@ class Clock:
     def text(self, at: float) -> str:
         """`at` as RFC 3339 in UTC with microseconds and `Z`."""
         micros = round(at * _MICROSECONDS)
-        second, fraction = divmod(micros, _MICROSECONDS)
+        second = micros // _MICROSECONDS
+        fraction = micros - second * _MICROSECONDS
         if second != self._second:
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second = second

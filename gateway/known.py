@@ -56,7 +56,7 @@ class Ruling(msgspec.Struct):
     answer: Answer
     context: bytes = b""
     context_until: float = 0.0
-    records: "dict[tuple[str, int, bool], bytes | None]" = {}
+    records: "dict[tuple[str, int | None, bool], bytes | None]" = {}
 
 
 class Caller(msgspec.Struct, frozen=True):

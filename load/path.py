@@ -54,7 +54,9 @@ class Pipe:
 
     def write(self, data: bytes) -> None:  # noqa: ARG002 - nobody reads it
         """Take bytes."""
-        if self._asked is not None:
+        if self._asked is not None and (
+            not self._asked or self._asked[-1] is not self
+        ):  # head and body are one request
             self._asked.append(self)
 
     def get_extra_info(self, name: str, default: object = None) -> object:

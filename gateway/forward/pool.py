@@ -42,10 +42,13 @@ class Pool(Generic[Conn]):
             The address, a connection or None when one must be opened, and connections that have grown old: close them.
             The address counts as busy until `release`.
         """
-        self._turn += 1
         count = len(self.addresses)
-        order = [self.addresses[(self._turn + shift) % count] for shift in range(count)]
-        address = min(order, key=self._busy.__getitem__)
+        if count == 1:
+            address = self.addresses[0]
+        else:
+            self._turn += 1
+            order = [self.addresses[(self._turn + shift) % count] for shift in range(count)]
+            address = min(order, key=self._busy.__getitem__)
         self._busy[address] += 1
         kept = self._idle[address]
         old: list[Conn] = []

@@ -12,5 +12,6 @@ def trace_id(values: list[bytes]) -> str:
     Returns:
         32 lower-case hex digits, never all zero.
     """
-    found = trace_id_of(values[0].decode("latin-1")) if len(values) == 1 else None
-    return found or new_trace_id()
+    if len(values) != 1:
+        return new_trace_id()
+    return trace_id_of(values[0].decode("latin-1")) or new_trace_id()

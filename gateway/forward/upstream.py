@@ -14,7 +14,6 @@ from gateway.wire.framing import BodyReader, Ending
 from gateway.wire.head import END, ResponseHead
 
 _INTERIM: Final = 200
-_COUNTED: Final = frozenset({Ending.LENGTH, Ending.NONE})
 _SWITCHING: Final = 101
 _NOT_MODIFIED: Final = 304
 _INTERIM_LIMIT: Final = 16
@@ -148,9 +147,12 @@ class UpstreamConnection(asyncio.Protocol):
             return False
         head = self._heads.get(data[:end], self._method)
         framing = head.framing
-        if head.status < _INTERIM or framing.ending not in _COUNTED or len(data) - end != framing.length:
+        ending = framing.ending
+        if head.status < _INTERIM or (ending is not Ending.LENGTH and ending is not Ending.NONE):
             return False
-        self._reusable = head.keep_alive and not self._may_trail(head)
+        if len(data) - end != framing.length:
+            return False
+        self._reusable = head.keep_alive and (ending is Ending.LENGTH or not self._may_trail(head))
         self._user = None
         user.on_answer(head, data[end:])
         return True

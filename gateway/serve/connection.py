@@ -129,6 +129,13 @@ class ClientConnection(asyncio.Protocol):
         if len(self._unsent) >= _PIECES:
             self._flush()  # many small refusals in one turn: the transport must get to say that it is full
 
+    def write_whole(self, data: bytes) -> None:
+        """Send an answer that is all in one piece: at once, where nothing is held back before it."""
+        if self._unsent or self._transport is None:
+            self.write(data)
+        else:
+            self._transport.write(data)
+
     def _flush(self) -> None:
         """Hand what was written to the transport."""
         unsent, self._unsent = self._unsent, []
@@ -152,7 +159,8 @@ class ClientConnection(asyncio.Protocol):
             self._end(linger=close)
             return
         self._deadline = self._server.loop.time() + self._server.limits.keep_alive_idle_s
-        self._pump()
+        if self._buffer or not self._reading:
+            self._pump()
 
     def cut(self, why: str) -> None:
         """End now, in the middle of whatever is under way."""

@@ -25,7 +25,6 @@ from gateway.wire.head import Head, ResponseHead
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _CONTINUE: Final = 100
-_WHOLE: Final = frozenset({Ending.LENGTH, Ending.NONE})
 _OURS: Final = TRACE + b": %b\r\n" + DECISION + b": %b\r\n"
 
 
@@ -186,7 +185,8 @@ class Exchange(Concluding):
     @property
     def wants_body(self) -> bool:
         """Whether body bytes can be taken now."""
-        return not self._intake.done and self._state in {State.COLLECTING, State.STREAMING}
+        state = self._state
+        return (state is State.STREAMING or state is State.COLLECTING) and not self._intake.done
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes of the body; returns what follows its end."""
@@ -239,7 +239,8 @@ class Exchange(Concluding):
     def on_answer(self, head: ResponseHead, body: bytes) -> None:
         """The whole answer came at once: head and body go to the client in one piece."""
         case, server = self.case, self._server
-        if not self._intake.done or head.framing.ending not in _WHOLE:
+        ending = head.framing.ending
+        if not self._intake.done or (ending is not Ending.LENGTH and ending is not Ending.NONE):
             self.on_head(head)
             if body:
                 self.on_body(body)
@@ -256,7 +257,7 @@ class Exchange(Concluding):
             head.keep_passed(passed)
         ours = _OURS % (case.trace_id.encode("ascii"), case.event_id.encode("ascii"))
         end = b"\r\n" if self._keep_alive else b"connection: close\r\n\r\n"
-        self._client.write(b"%b%b%b%b" % (passed, ours, end, body))
+        self._client.write_whole(b"%b%b%b%b" % (passed, ours, end, body))
         conn, self._conn = self._conn, None
         if conn is not None:
             server.upstreams.release(self._service(), conn)

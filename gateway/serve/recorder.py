@@ -15,6 +15,8 @@ from gateway.record.format import COMPLETED, COMPLETED_BODY, DECIDED, SINGLE, ma
 from gateway.snapshot import Snapshot
 
 _FAILED: Final = 400
+_SINGLE, _DECIDED, _COMPLETED = Phase.SINGLE.value, Phase.DECIDED.value, Phase.COMPLETED.value
+"""As plain text: a member of an enum is hashed by a call of its own."""
 
 
 class Recorder:
@@ -35,20 +37,22 @@ class Recorder:
     def decided(self, case: Case, snapshot: Snapshot, then: Callable[[bool], None]) -> None:
         """Put an allow on disk before it takes effect; `then` is told whether it is there."""
         at = self._clock.text(case.received_at)
-        form = self._form(case, snapshot, Phase.DECIDED) if case.ruling is not None else None
+        form = self._form(case, snapshot, _DECIDED) if case.ruling is not None else None
         if form is None:
             asked(case, snapshot, at)
             versions = _versions(snapshot)
             self._durably(entry.decided(case, self._sink.producer(case.event_id), at, *versions), then)
             return
         seq = self._sink.number(int(case.received_at * 1e3))
+        time, resource = at.encode(), _of_resource(case)
         payload = form % (
             case.event_id.encode(),
-            at.encode(),
+            time,
             seq,
             case.peer.ip.encode(),
-            *_of_resource(case),
-            at[:23].encode() + b"Z",
+            resource,
+            resource,
+            time[:23] + b"Z",
             case.trace_id.encode(),
         )
         try:
@@ -73,7 +77,7 @@ class Recorder:
         """Say how an allow that is on disk ended."""
         now = self._clock.now()
         latency_us = _micros(now - case.received_at)
-        form = self._form(case, snapshot, Phase.COMPLETED) if _went_well(case) else None
+        form = self._form(case, snapshot, _COMPLETED) if _went_well(case) else None
         if form is None:
             producer = self._sink.producer(case.event_id)
             self._sink.emit(entry.completed(case, producer, self._clock.text(now), latency_us), durable=True)
@@ -92,19 +96,21 @@ class Recorder:
 
     def single(self, case: Case, snapshot: Snapshot | None) -> None:
         """Write the only record of a buffered exchange."""
-        form = self._form(case, snapshot, Phase.SINGLE) if _went_well(case) else None
+        form = self._form(case, snapshot, _SINGLE) if _went_well(case) else None
         if form is None:
             self._sink.emit(self._single(case, snapshot))
             return
         at = self._clock.text(case.received_at)
         seq, case.seq = case.seq or self._sink.number(int(case.received_at * 1e3)), 0
+        time, resource = at.encode(), _of_resource(case)
         payload = form % (
             case.event_id.encode(),
-            at.encode(),
+            time,
             seq,
             case.peer.ip.encode(),
-            *_of_resource(case),
-            at[:23].encode() + b"Z",
+            resource,
+            resource,
+            time[:23] + b"Z",
             _micros(self._clock.now() - case.received_at),
             case.trace_id.encode(),
         )
@@ -135,20 +141,20 @@ class Recorder:
         """Write what is still folded."""
         self._sink.emit_due(everything=True)
 
-    def _form(self, case: Case, snapshot: Snapshot | None, phase: Phase) -> bytes | None:
+    def _form(self, case: Case, snapshot: Snapshot | None, phase: str) -> bytes | None:
         """The format of a record of this ruling; None where it has to be made from its values."""
         ruling = case.ruling
         if ruling is None or snapshot is None:
             return None
         body = case.request_bytes > 0
-        key = (phase.value, case.status or 0, body)
+        key = (phase, case.status, body)
         forms = ruling.records
         if key not in forms:
             # The first such record says how the rest look. What a format leaves out of account is the same for all.
             asked(case, snapshot, self._clock.text(case.received_at))
-            event = marked(case, phase, self._sink.numbered(0), *_versions(snapshot))
+            event = marked(case, Phase(phase), self._sink.numbered(0), *_versions(snapshot))
             payload = self._sink.render(event)
-            forms[key] = record_format(payload, _order(phase, body=body)) if payload is not None else None
+            forms[key] = record_format(payload, _order(Phase(phase), body=body)) if payload is not None else None
         return forms[key]
 
     def _durably(self, event: AuditEvent, then: Callable[[bool], None]) -> None:
@@ -188,10 +194,9 @@ def _went_well(case: Case) -> bool:
     )
 
 
-def _of_resource(case: Case) -> tuple[bytes, bytes]:
-    """The resource's id, as it stands twice in a record."""
-    text = case.target.resource_json if case.target is not None else b""
-    return text, text
+def _of_resource(case: Case) -> bytes:
+    """The resource's id, as it stands in a record."""
+    return case.target.resource_json if case.target is not None else b""
 
 
 def _order(phase: Phase, *, body: bool) -> tuple[object, ...]:

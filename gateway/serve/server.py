@@ -40,6 +40,9 @@ class Client(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes of an answer."""
 
+    def write_whole(self, data: bytes) -> None:
+        """Send an answer that is all in one piece."""
+
     def stall(self, *, stalled: bool) -> None:
         """Stop or go on reading the request's body."""
 

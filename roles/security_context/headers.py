@@ -4,7 +4,6 @@ The gateway writes these fields and strips them from what clients send; the extr
 """
 
 import re
-from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -23,6 +22,10 @@ NAMES: Final = (CONTEXT, TENANT_ID, USER_ID, USER_ROLES, TRACE_ID, DECISION_ID, 
 
 _NAMES: Final = Random()  # noqa: S311 - names of requests and spans, not secrets; 5 us less than the system's each
 """Seeded by the system once a process."""
+_NO_TRACE: Final = "0" * 32
+_AT_ONCE: Final = 64
+_TRACES: Final[list[str]] = []
+"""Trace ids made ahead: 64 at once cost a third of one by one."""
 
 _TRACE_ID: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
 # W3C Trace Context s3.2.2: version 00 has exactly these four parts; a higher version may go on after the third dash.
@@ -68,6 +71,12 @@ def trace_id_of(field: str | None) -> str | None:
     return (found[1] or found[2]) if found else None
 
 
-def new_trace_id(random_bytes: Callable[[int], bytes] = _NAMES.randbytes) -> str:
+def new_trace_id() -> str:
     """A new trace id. Random: it names a request, it proves nothing."""
-    return usable_trace_id(random_bytes(16).hex()) or new_trace_id(random_bytes)
+    while True:
+        try:
+            return _TRACES.pop()
+        except IndexError:  # none left, or other threads were faster
+            digits = _NAMES.randbytes(16 * _AT_ONCE).hex()
+            found = [digits[at : at + 32] for at in range(0, len(digits), 32)]
+            _TRACES.extend([trace for trace in found if trace != _NO_TRACE])

@@ -1,8 +1,6 @@
 """The fields that carry a context, and trace ids."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from roles.security_context import headers
 from tests.builders.contexts import TRACE_ID, make_context
@@ -58,8 +56,24 @@ def test_the_trace_id_of_a_traceparent(traceparent: str | None, expected: str | 
     assert headers.trace_id_of(traceparent) == expected
 
 
-@given(st.binary(min_size=16, max_size=16))
-def test_a_new_trace_id_is_usable(random: bytes) -> None:
-    """Also where chance says zero."""
-    source = iter([bytes(16), random if any(random) else b"\x01" * 16])
-    assert headers.usable_trace_id(headers.new_trace_id(lambda _: next(source))) is not None
+def test_new_trace_ids_are_usable_and_differ() -> None:
+    """Over several of the batches they are made in; also where chance says zero."""
+    made = [headers.new_trace_id() for _ in range(1000)]
+    assert len(set(made)) == 1000
+    assert all(headers.usable_trace_id(trace) for trace in made)
+
+
+def test_a_trace_of_zeros_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what says that there is no trace."""
+
+    class Chance:
+        """Zeros first."""
+
+        def randbytes(self, count: int) -> bytes:
+            """As `Random.randbytes`."""
+            return bytes(16) + bytes(range(1, count - 15))
+
+    monkeypatch.setattr(headers, "_NAMES", Chance())
+    monkeypatch.setattr(headers, "_AT_ONCE", 2)
+    monkeypatch.setattr(headers, "_TRACES", [])
+    assert headers.new_trace_id() == bytes(range(1, 17)).hex()
