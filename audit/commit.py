@@ -21,7 +21,7 @@ from audit.errors import SpoolUnavailable
 from audit.ids import EventIds
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
-from audit.ranges import RangeSet
+from audit.ranges import Range, RangeSet
 from audit.spool import frame
 from audit.spool.adopt import loss_event
 from audit.spool.folder import Counter
@@ -219,13 +219,16 @@ class GroupCommit:
             self._metrics.spool_errors.labels("write").inc()
             self._lose(group, exc)
             return
-        durable = sum(taken.durable for taken in group)
+        durable = waiting = 0
+        for taken in group:  # one loop: this thread holds the interpreter that requests wait for
+            durable += taken.durable
+            waiting += taken.waiter is not None
+            self._unsynced_bytes += taken.size
         written = time.monotonic()
         if not self._unsynced:
             self._unsynced_since = written
         self._unsynced += group
-        self._unsynced_bytes += sum(taken.size for taken in group)
-        if any(taken.waiter is not None for taken in group) or self._unsynced_bytes > _UNSYNCED_BYTES:
+        if waiting or self._unsynced_bytes > _UNSYNCED_BYTES:
             self._sync()
         if durable:
             self._metrics.emitted.labels("durable").inc(durable)
@@ -236,12 +239,22 @@ class GroupCommit:
         self._metrics.commit_records.observe(len(group))
 
     def _append(self, group: Sequence[Taken]) -> None:
-        self._writer.append(
-            [frame.pack(taken.payload) for taken in group], [(taken.seq, taken.seq) for taken in group if taken.seq]
-        )
-        sizes: Tally[str] = Tally()
-        for taken in group:
-            sizes[taken.tenant] += taken.size
+        frames: list[bytes] = []
+        runs: list[Range] = []  # numbers come in order but for few: a hundred records are two or three runs
+        sizes: dict[str, int] = {}
+        first = last = 0
+        for payload, seq, tenant, size, _, _ in group:
+            frames.append(frame.pack(payload))
+            sizes[tenant] = sizes.get(tenant, 0) + size
+            if seq == last + 1 and first:
+                last = seq
+            elif seq:
+                if first:
+                    runs.append((first, last))
+                first = last = seq
+        if first:
+            runs.append((first, last))
+        self._writer.append(frames, runs)
         with self._changed:
             self._usage.place(self._writer.name, sizes)
 
