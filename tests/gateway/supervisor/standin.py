@@ -47,7 +47,7 @@ class Standin:
                 case Install(seq=seq, sources=sources):
                     self.install(seq, sources)
                 case AskMetrics(seq=seq):
-                    self.metrics.answered("order", "GET", 200, 0.001)
+                    self.metrics.answered("order", b"GET", 200, 0.001)
                     self.metrics.connections.set(2)
                     self.channel.send(MetricsReply(seq, families(self.registry)))
                 case Drain() if self.mood != "deaf":
