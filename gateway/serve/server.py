@@ -13,6 +13,7 @@ from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.ports import AuditSink
 from gateway.serve.intake import Intake
+from gateway.serve.lasting import Watch
 from gateway.serve.recall import Recall
 from gateway.serve.recorder import Recorder
 from gateway.snapshot import Snapshot
@@ -32,6 +33,35 @@ class Connection(Protocol):
 
     def cut(self, why: str) -> None:
         """End now."""
+
+
+class Handler(Protocol):
+    """Who has a client's connection for now: an exchange, or a tunnel.
+
+    Attributes:
+        case: What is known of its request.
+    """
+
+    case: Case
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether bytes can be taken now."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes; returns what is not its own."""
+
+    def pause_answer(self, *, paused: bool) -> None:
+        """The client does not keep up, or has caught up."""
+
+    def client_finished(self) -> None:
+        """The client will send no more."""
+
+    def client_gone(self, why: str) -> None:
+        """The client is gone, or is cut off."""
+
+    def tick(self, now: float) -> None:
+        """Look at the deadline of what is being waited for."""
 
 
 class Client(Protocol):
@@ -55,6 +85,12 @@ class Client(Protocol):
     def cut(self, why: str) -> None:
         """End the connection in the middle of the answer."""
 
+    def switch(self, tunnel: Handler) -> None:
+        """Let a tunnel have the connection from here on."""
+
+    def finish(self) -> bool:
+        """Tell the client that it will be sent no more, and go on reading; False where TLS can only end both."""
+
 
 class Server:
     """The state of one worker's data plane.
@@ -69,6 +105,7 @@ class Server:
         clock: The only clock of the data plane.
         loop: The worker's loop.
         connections: Open client connections.
+        lasting: Tunnels, event streams and long answers.
         inflight: Requests begun and not over.
         draining: Whether connections end with the answer in hand.
         recall: What is remembered of heads that were judged.
@@ -100,6 +137,7 @@ class Server:
         self.unknown_key = unknown_key
         self.fault = fault
         self.connections: set[Connection] = set()
+        self.lasting = Watch(lambda: self.snapshot, limits, metrics, clock, loop, fault)
         self.inflight = 0
         self.draining = False
         self.recall = Recall()
@@ -140,6 +178,7 @@ class Server:
         now = self.loop.time()
         for connection in list(self.connections):
             connection.tick(now)
+        self.lasting.tick()
         self.upstreams.sweep()
         self.recorder.tick()
         self._count_identities()
@@ -162,10 +201,12 @@ class Server:
         self.draining = True
         for connection in list(self.connections):
             connection.drain()
+        self.lasting.drain()
 
     def close(self) -> None:
         """Cut what is left, and write what is still folded."""
         for connection in list(self.connections):
             connection.cut("drain")
+        self.lasting.close()
         self.recorder.close()
         self.upstreams.close()
