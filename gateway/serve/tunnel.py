@@ -123,7 +123,7 @@ class Tunnel(asyncio.Protocol):
         try:
             self._up.take(data)
         except ValueError:
-            self._end("client_invalid", PROTOCOL_ERROR, between=self._down.between, abort=True)
+            self._end("client_invalid", PROTOCOL_ERROR, abort=True)
             return b""
         self.case.request_bytes += len(data)
         if self._service is not None:
@@ -167,7 +167,7 @@ class Tunnel(asyncio.Protocol):
         if self._down_ended:
             self._end("upstream_closed", None)
         else:
-            self._end("idle", GOING_AWAY, between=self._down.between)
+            self._end("idle", GOING_AWAY)
 
     # --- what the service's connection does
 
@@ -175,12 +175,12 @@ class Tunnel(asyncio.Protocol):
         """Take bytes from the service."""
         if self._over:
             return
-        between = self._down.between
+        may_tell = self._may_tell
         try:
             whole = self._down.take(data)
         except ValueError:
             self._server.metrics.upstream_failed(self._name(), "invalid")
-            self._end("upstream_invalid", PROTOCOL_ERROR, between=between, abort=True)
+            self._end("upstream_invalid", PROTOCOL_ERROR, may_tell=may_tell, abort=True)
             return
         pending = self._pending if whole else None
         if pending is not None:
@@ -188,7 +188,8 @@ class Tunnel(asyncio.Protocol):
         self.case.response_bytes += len(data)
         self._client.write(data)
         if pending is not None:
-            self._end(pending.why, GOING_AWAY, between=True)
+            # A close frame that ends here is the service's own; one that begins here is cut off with the rest.
+            self._end(pending.why, GOING_AWAY, may_tell=not (self._down.closed and self._down.between))
 
     def eof_received(self) -> bool:
         """The service will send no more; the client is told, and may still answer."""
@@ -235,23 +236,28 @@ class Tunnel(asyncio.Protocol):
             self._pending = cut
             return
         code = GOING_AWAY if cut.why == "drain" else POLICY_VIOLATION
-        self._end(cut.why, code, between=self._down.between)
+        self._end(cut.why, code)
 
-    def _end(self, why: str, code: int | None, *, between: bool = False, abort: bool = False) -> None:
+    @property
+    def _may_tell(self) -> bool:
+        """Whether a close frame of ours may come next on the way to the client."""
+        return self._down.between and not (self._down.closed or self._down_ended)
+
+    def _end(self, why: str, code: int | None, *, may_tell: bool | None = None, abort: bool = False) -> None:
         """Close both sides, each with a close frame where one may stand and none has been sent.
 
         Args:
             why: For the record.
             code: Of the close frames; None for none.
-            between: Whether what the client was sent last was a whole frame.
+            may_tell: Whether one may be put to the client, where that is not as the frames so far say.
             abort: Whether the service is cut off: one of the two is not to be trusted with more.
         """
         service = self._service
-        if code is not None and between and not (self._down.closed or self._down_ended):
-            self._client.write(close_frame(code))
-        may_tell = code is not None and not abort and self._up.between and not (self._up.closed or self._up_ended)
-        if code is not None and service is not None and may_tell:
-            service.write(close_frame(code, os.urandom(_MASK_BYTES)))
+        if code is not None:
+            if self._may_tell if may_tell is None else may_tell:
+                self._client.write(close_frame(code))
+            if service is not None and not abort and self._up.between and not (self._up.closed or self._up_ended):
+                service.write(close_frame(code, os.urandom(_MASK_BYTES)))
         self._record(why)
         if abort or service is None:
             self._release()

@@ -21,11 +21,15 @@ ASKING = (
     f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
     f"Origin: {ORIGIN}"
 )
-SWITCHED = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-    + accept(KEY.encode())
-    + b"\r\n\r\n"
-)
+
+
+def switched(key: bytes = KEY.encode()) -> bytes:
+    """A service's 101."""
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+    return head + accept(key) + b"\r\n\r\n"
+
+
+SWITCHED = switched()
 LIVE = """
 [[route]]
 id = "order.live"
@@ -95,21 +99,35 @@ def live(gate: Plane, *, auth: str = "", **more: Any) -> connect:
     return connect(f"ws://127.0.0.1:{gate.port}/live", additional_headers=fields, **more)
 
 
-async def opened(gate: Plane, **more: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A tunnel by hand: the service's script has to answer `SWITCHED`."""
+@contextlib.asynccontextmanager
+async def client(gate: Plane) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client's connection, which ends with the block."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-    writer.write(asking(**more))
-    head = await reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 101 "), head
-    return reader, writer
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def opened(gate: Plane, **more: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A tunnel by hand: the service's script has to be `switching`."""
+    async with client(gate) as (reader, writer):
+        writer.write(asking(**more))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        yield reader, writer
 
 
 def switching(then: Script, *, with_head: bytes = b"") -> Script:
     """A script that answers a handshake and goes on."""
 
     async def script(visit: Visit) -> None:
-        await visit.head()
-        await visit.answer(SWITCHED + with_head)
+        head = await visit.head()
+        key = head.lower().index(b"sec-websocket-key: ") + len(b"sec-websocket-key: ")
+        await visit.answer(switched(head[key : head.index(b"\r", key)]) + with_head)
         await then(visit)
 
     return script
