@@ -63,7 +63,7 @@ class Lasting:
         kind: Which.
         owner: Who ends it.
         case: The request that began it, as it was judged then.
-        judged_by: The snapshot that it was judged by last.
+        judged_by: The snapshot that it was judged by last; None while it has to be judged again.
         head: The request's, credential and all.
         body: The request's body, where the decision needed it.
         began_at: When it began to last, in the loop's time.
@@ -91,7 +91,7 @@ def is_event_stream(head: ResponseHead) -> bool:
     """Whether an answer without a length is a stream of server-sent events (HTML s9.2)."""
     for name, value in head.headers:
         if name == b"content-type":
-            return value[:17].lower() == b"text/event-stream"
+            return value.partition(b";")[0].strip().lower() == b"text/event-stream"
     return False
 
 
@@ -204,6 +204,8 @@ class Watch:
         its say in `gateway.pipeline.admit`.
         """
         self._settled = self._current()
+        for item in self._items:
+            item.judged_by = None
         self._due = deque(self._items)
         self._go_on()
 

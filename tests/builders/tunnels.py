@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from websockets.asyncio.client import connect
 
 from audit.event import AuditEvent
@@ -69,8 +70,7 @@ def with_forbid(given: Sources, action: str = "order:list") -> Sources:
 
 def replaced(given: Sources, **changes: Any) -> Sources:
     """The same sources with changes."""
-    fields = {name: getattr(given, name) for name in given.__struct_fields__}
-    return Sources(**{**fields, **changes})
+    return msgspec.structs.replace(given, **changes)
 
 
 @contextlib.asynccontextmanager
