@@ -109,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.Transport | None:
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport | None:
         """Let another protocol have the transport; this connection is then only what must be released."""
         self._user = None
         self.on_switch = None

@@ -22,6 +22,10 @@ TICK_S: Final = 0.25
 """How often deadlines are looked at. One timer for all connections: a timer for each is a microsecond a request."""
 
 
+TUNNEL_PIECE: Final = 16 * 1024
+"""Bytes of a tunnel that are followed in one turn of the loop: as empty frames of a service 3 ms, as one frame 1 us."""
+
+
 class Connection(Protocol):
     """A client connection, as the server sees it."""
 
@@ -110,6 +114,7 @@ class Server:
         draining: Whether connections end with the answer in hand.
         recall: What is remembered of heads that were judged.
         no_body: The intake of every request without a body.
+        tunnel_buffer: Where tunnels read into, one after the other.
         unknown_key: Told of keys that tokens name and no issuer's set has.
         fault: Told of exceptions that nobody foresaw, with the trace id.
     """
@@ -142,6 +147,7 @@ class Server:
         self.draining = False
         self.recall = Recall()
         self.no_body = Intake(limits)
+        self.tunnel_buffer = bytearray(TUNNEL_PIECE)
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""

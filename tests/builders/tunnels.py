@@ -92,11 +92,11 @@ def install(gate: Plane, given: Sources) -> None:
     gate.server.install(build_snapshot(given))
 
 
-def live(gate: Plane, *, auth: str = "", **more: Any) -> connect:
+def live(port: int, *, auth: str = "", **more: Any) -> connect:
     """A WebSocket through the gateway, by a client that is not ours."""
     more = {"origin": ORIGIN, "compression": None, "proxy": None, **more}
     fields = {"Authorization": f"Bearer {auth or token()}", **more.pop("additional_headers", {})}
-    return connect(f"ws://127.0.0.1:{gate.port}/live", additional_headers=fields, **more)
+    return connect(f"ws://127.0.0.1:{port}/live", additional_headers=fields, **more)
 
 
 @contextlib.asynccontextmanager

@@ -144,7 +144,7 @@ async def test_a_tunnel_goes_on_when_a_new_snapshot_still_allows_it(tmp_path: Pa
     """It is judged by the new one, and the old one is let go."""
     async with tunnels(tmp_path) as gate:
         gate.service.script = switching(silent)
-        async with live(gate) as ws:
+        async with live(gate.port) as ws:
             await until(lambda: gate.server.lasting.tunnels)
             [item] = gate.server.lasting._items
             install(gate, with_forbid(current(gate), "order:create"))
