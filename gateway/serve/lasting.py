@@ -233,7 +233,10 @@ class Watch:
         while self._due:
             item = self._due.popleft()
             if item in self._items:
-                self._look_at(item)
+                try:
+                    self._look_at(item)
+                except Exception as exc:  # noqa: BLE001 - the edge: one that cannot be ended must not keep the others
+                    self._fault(exc, item.case.trace_id)
             if self._loop.time() >= until:
                 break
         self._go_on()

@@ -96,7 +96,8 @@ def live(port: int, *, auth: str = "", **more: Any) -> connect:
     """A WebSocket through the gateway, by a client that is not ours."""
     more = {"origin": ORIGIN, "compression": None, "proxy": None, **more}
     fields = {"Authorization": f"Bearer {auth or token()}", **more.pop("additional_headers", {})}
-    return connect(f"ws://127.0.0.1:{port}/live", additional_headers=fields, **more)
+    scheme = more.pop("scheme", "ws")
+    return connect(f"{scheme}://127.0.0.1:{port}/live", additional_headers=fields, **more)
 
 
 @contextlib.asynccontextmanager

@@ -380,6 +380,30 @@ async def test_judging_again_lets_the_loop_have_its_turns(tmp_path: Path, monkey
                 watch.discard(item, "refused")
 
 
+async def test_one_that_cannot_be_ended_does_not_keep_the_others(tmp_path: Path) -> None:
+    """It is told as a fault; the rest is judged."""
+    async with tunnels(tmp_path) as gate:
+        gate.service.script = switching(silent)
+
+        class Broken:
+            """Cannot be cut."""
+
+            def cut_off(self, cut: Cut) -> None:
+                """Fail."""
+                raise RuntimeError(cut.why)
+
+        async with opened(gate):
+            watch = gate.server.lasting
+            [real] = watch._items
+            witness = Witness()
+            items = [watch.add(Kind.RESPONSE, owner, real.case, real.judged_by) for owner in (Broken(), witness)]
+            install(gate, with_forbid(current(gate)))
+            await until(lambda: witness.cuts)
+            assert [type(fault) for fault in gate.faults] == [RuntimeError]
+            for item in items:
+                watch.discard(item, "refused")
+
+
 async def test_what_cannot_be_judged_again_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception nobody foresaw is a refusal, and is told."""
     async with tunnels(tmp_path) as gate:

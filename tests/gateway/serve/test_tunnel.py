@@ -2,18 +2,26 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import socket
+import ssl
 import struct
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Subprotocol
 
 from audit.event import Outcome, Phase
 from gateway.limits import Limits
+from gateway.serve.connection import ClientConnection
 from gateway.serve.server import TUNNEL_PIECE
 from gateway.wire.websocket import Frames, accept
 from roles.security_context.claims import target_hash
@@ -41,6 +49,7 @@ from tests.builders.tunnels import (
 from tests.gateway.serve.test_exchange import body_of, status_of
 from tests.servers.upstream import Visit
 
+DAY = dt.timedelta(days=1)
 GOODBYE = (1000).to_bytes(2, "big")
 
 
@@ -677,3 +686,51 @@ async def test_a_flood_of_small_frames_lets_the_loop_have_its_turns(
         assert got == up
         assert sum(pieces) == len(up) + len(down)
         assert max(pieces) <= TUNNEL_PIECE
+
+
+def server_tls(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a server whose name is `localhost`, and of a client that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    pem.write_bytes(
+        made.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(pem)
+    return serving, ssl.create_default_context(cafile=pem)
+
+
+async def test_a_tunnel_over_tls_ends_as_one_without(tmp_path: Path) -> None:
+    """TLS knows no half-close: both sides end at once, and nobody waits for a limit."""
+
+    async def echoing(ws: ServerConnection) -> None:
+        async for message in ws:
+            await ws.send(message)
+            if message == "bye":
+                break
+
+    serving, trusting = server_tls(tmp_path)
+    async with serve(echoing, "127.0.0.1", 0) as service, tunnels(tmp_path, limits=Limits(half_close_s=30)) as gate:
+        port = next(iter(service.sockets)).getsockname()[1]
+        install(gate, sources(port, routes=ROUTES + LIVE, websocket_origins=(ORIGIN,)))
+        front = await gate.server.loop.create_server(lambda: ClientConnection(gate.server), "127.0.0.1", 0, ssl=serving)
+        tls = {"ssl": trusting, "server_hostname": "localhost", "scheme": "wss"}
+        async with asyncio.timeout(10):
+            async with live(front.sockets[0].getsockname()[1], **tls) as ws:
+                await ws.send("hello")
+                assert await ws.recv() == "hello"
+                await ws.send("bye")
+                assert await ws.recv() == "bye"
+                await ws.wait_closed()
+            assert ws.close_code == 1000
+            event = await closing(gate)
+        assert event.details is not None
+        assert event.details["why"] == "closed"
+        front.close()
