@@ -81,3 +81,23 @@ class Case(msgspec.Struct, kw_only=True):
         if identity is None or not identity.token_sha256:
             return False
         return self.tenant_id not in {None, identity.principal.tenant_id}
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a tunnel or an event stream ended; its record names the one that opened it.
+
+    Attributes:
+        kind: `websocket` or `event_stream`.
+        why: A fixed word; `closed` where an end was meant by those who made it.
+        lasted_s: From its opening.
+        close_code: Of a WebSocket's close frame, the service's before the client's.
+        again: The request as it was judged the last time, where that is why it was cut.
+        policy_version: Of the policies that it was judged by then.
+    """
+
+    kind: str
+    why: str
+    lasted_s: float
+    close_code: int | None = None
+    again: Case | None = None
+    policy_version: str = ""

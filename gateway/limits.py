@@ -30,6 +30,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         total_s: A whole exchange. 0 for no limit, so that event streams may live.
         upstream_idle_s: An unused upstream connection is kept.
         upstream_idle_connections: Unused connections kept for each address.
+        tunnels: WebSockets that a worker keeps open; beyond it 503 `overloaded`. Half the connections, so that requests
+            still find room.
+        lasting_s: An answer that takes longer is cut once its token has expired or a new snapshot would refuse it, as
+            tunnels and event streams are from their beginning.
+        lasting_idle_s: A tunnel without a byte either way, or an event stream without one, is cut. As Envoy's stream
+            idle time-out.
     """
 
     request_line_bytes: int = 8 * 1024
@@ -51,3 +57,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total_s: float = 0.0
     upstream_idle_s: float = 30.0
     upstream_idle_connections: int = 64
+    tunnels: int = 5_000
+    lasting_s: float = 30.0
+    lasting_idle_s: float = 300.0

@@ -25,6 +25,20 @@ OTHER: Final = "other"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 STATUS_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 EFFECTS: Final = ("allow", "deny")
+LASTING: Final = ("tunnel", "event_stream", "response")
+LASTING_ENDS: Final = (
+    "closed",
+    "client_gone",
+    "upstream_closed",
+    "client_invalid",
+    "upstream_invalid",
+    "upstream_stall",
+    "idle",
+    "total",
+    "token_expired",
+    "refused",
+    "drain",
+)
 SOURCES: Final = ("evaluated", "memo")
 UPSTREAM_KINDS: Final = ("connect", "timeout", "closed", "invalid", "stall")
 OPS_ENDPOINTS: Final = ("healthz", "readyz", "jwks", "metrics", "metrics_json", "status", "context_exchange")
@@ -89,6 +103,18 @@ class GatewayMetrics:
         self.upstream_connections = Gauge(
             "lychgate_upstream_connections", "Open connections to services, in use or idle.", registry=registry
         )
+        self.lasting = Gauge(
+            "lychgate_lasting",
+            "Open tunnels and event streams, and answers that take long.",
+            ("kind",),
+            registry=registry,
+        )
+        self.lasting_ended = Counter(
+            "lychgate_lasting_ended",
+            "Tunnels, event streams and long answers that are over, by what ended them.",
+            ("kind", "why"),
+            registry=registry,
+        )
         self.token_memo_hits = Counter(
             "lychgate_token_memo_hits", "Tokens that had been verified before.", registry=registry
         )
@@ -152,6 +178,10 @@ class GatewayMetrics:
     def recalled(self) -> None:
         """Count an allow that was remembered with all that leads to it."""
         self.decisions.counts["allow", "memo"] += 1
+
+    def lasting_over(self, kind: str, why: str) -> None:
+        """Count the end of what lasted; `kind` is one of `LASTING`, `why` one of `LASTING_ENDS`."""
+        self.lasting_ended.labels(closed(kind, LASTING), closed(why, LASTING_ENDS)).inc()
 
     def policy_failed(self, effect: str) -> None:
         """Count a policy that could not be evaluated; `effect` is what it would have said: `allow` or `deny`."""

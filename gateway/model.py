@@ -87,6 +87,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         anonymous: Whether a caller without a credential is put to Cedar instead of being refused.
         pass_authorization: Whether the caller's own credential goes on to the service.
         body_bytes: Limit for a request body; None for the gateway's.
+        websocket: Whether a request may open a WebSocket here; then it changes something, and is durable.
         problem: Why it cannot be used; a route with a problem refuses its path and never lets a wider one have it.
         reads_body: Whether the decision needs the body; follows from the rest.
     """
@@ -108,6 +109,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     anonymous: bool = False
     pass_authorization: bool = False
     body_bytes: int | None = None
+    websocket: bool = False
     problem: str = ""
     reads_body: bool = False
 

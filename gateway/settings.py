@@ -48,6 +48,9 @@ class LimitsSettings(_Section):
     total_s: Annotated[float, Field(ge=0)] = Limits().total_s
     upstream_idle_s: PositiveFloat = Limits().upstream_idle_s
     upstream_idle_connections: NonNegativeInt = Limits().upstream_idle_connections
+    tunnels: NonNegativeInt = Limits().tunnels
+    lasting_s: PositiveFloat = Limits().lasting_s
+    lasting_idle_s: PositiveFloat = Limits().lasting_idle_s
 
     def limits(self) -> Limits:
         """As a worker is told."""
@@ -206,14 +209,32 @@ def _address(url: str) -> str:
     return found["host"]
 
 
+_Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$")]
+
+
+class WebSocketSettings(_Section):
+    """`services.NAME.websocket`: who may open the tunnels of the service's routes; nobody unless it is said here.
+
+    Attributes:
+        origins: Pages that may, as browsers write `Origin`: scheme and host in lower case, the port where it is not
+            the scheme's own, no path.
+        without_origin: Whether a program that sends no `Origin` may. Every browser sends one, so this lets no page in.
+    """
+
+    origins: tuple[_Origin, ...] = ()
+    without_origin: bool = False
+
+
 class ServiceSettings(_Section):
     """One entry of `services`, under the service's name.
 
     Attributes:
         urls: `http://host:port` of each instance.
+        websocket: See `WebSocketSettings`.
     """
 
     urls: Annotated[tuple[str, ...], Field(min_length=1)]
+    websocket: WebSocketSettings = WebSocketSettings()
 
     @model_validator(mode="after")
     def _urls_are_addresses(self) -> Self:
@@ -228,7 +249,12 @@ class ServiceSettings(_Section):
 
     def source(self, name: str) -> ServiceSource:
         """As a snapshot is built from."""
-        return ServiceSource(name=name, addresses=self.addresses)
+        return ServiceSource(
+            name=name,
+            addresses=self.addresses,
+            websocket_origins=self.websocket.origins,
+            websocket_without_origin=self.websocket.without_origin,
+        )
 
 
 def _plain_url(value: object) -> object:

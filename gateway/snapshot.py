@@ -11,7 +11,8 @@ from gateway.identify.memo import TokenMemo
 from gateway.model import Identity
 from gateway.route.load import load_routes
 from gateway.route.table import Table
-from gateway.sources import Sources
+from gateway.sources import ServiceSource, Sources
+from gateway.wire.websocket import Origins
 from policies.bundle import Bundle
 from policies.engine import Engine
 from policies.load import build_bundle
@@ -39,6 +40,7 @@ class Snapshot:
         engine: Cedar with the bundle.
         decisions: The engine, remembering.
         services: Service name to its addresses, `host:port`.
+        origins: Service name to who may open its WebSockets.
         signer: Of security contexts.
         cross_tenant: The setting `tenancy.cross_tenant`.
         nobody: The identity of callers without a credential.
@@ -56,6 +58,7 @@ class Snapshot:
         self.decisions = Memo(self.engine)
         self.catalogue: Catalogue = load_catalogue(sources.roles.text, sources.roles.name)
         self.services = {service.name: service.addresses for service in sources.services}
+        self.origins = {service.name: _origins(service) for service in sources.services}
         self.routes: Table = load_routes(sources.routes.name, sources.routes.text, self.bundle, self.services)
         self.keyring = Keyring.build(sources.issuers, sources.keys)
         self.signer = ContextSigner.from_source(sources.context)
@@ -116,6 +119,11 @@ class KeptContexts:
         if len(self._kept) >= _CONTEXTS:
             self._kept.clear()
         self._kept[key] = (token, until)
+
+
+def _origins(service: ServiceSource) -> Origins:
+    allowed = frozenset(origin.encode("ascii") for origin in service.websocket_origins)
+    return Origins(allowed, service.websocket_without_origin)
 
 
 def build_snapshot(sources: Sources) -> Snapshot:

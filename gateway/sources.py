@@ -55,10 +55,14 @@ class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: As routes name it; the audience of its security contexts.
         addresses: `host:port` of each instance.
+        websocket_origins: `Origin` values whose pages may open its WebSockets.
+        websocket_without_origin: Whether a program that sends no `Origin` may.
     """
 
     name: str
     addresses: tuple[str, ...]
+    websocket_origins: tuple[str, ...] = ()
+    websocket_without_origin: bool = False
 
 
 class ContextSource(msgspec.Struct, frozen=True, kw_only=True):

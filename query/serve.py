@@ -61,6 +61,7 @@ async def serve(app: FastAPI, *, host: str, port: int, grace_s: float) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            ws="none",  # whatever is installed besides
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(grace_s)),
         )

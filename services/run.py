@@ -142,6 +142,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                ws="none",  # whatever is installed besides
                 timeout_graceful_shutdown=max(1, round(drain_s)),
             )
         )

@@ -5,6 +5,7 @@ The service is a stranger too: its heads pass the same checks as a client's, a b
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.errors import Code, GatewayError, UpstreamError
@@ -53,6 +54,8 @@ class UpstreamConnection(asyncio.Protocol):
         pool: The pool it was opened for.
         used: How many exchanges it has carried.
         closed: Whether it is of no more use.
+        on_switch: Takes the head of a 101, not parsed, and what follows it; None where none was asked for. Raises
+            `UpstreamError` for one that does not fit; else it takes the transport by `hand_over`.
     """
 
     def __init__(self, address: str, limits: Limits, heads: AnswerHeads | None = None) -> None:
@@ -73,12 +76,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._paused = False  # reading, because the client does not keep up
         self._full = False  # the service does not keep up
         self.closed = False
+        self.on_switch: Callable[[bytes, bytes], None] | None = None
 
     # --- what the user does
 
     def send(self, user: Answered, method: bytes, data: bytes) -> None:
         """Begin an exchange: `data` is the request's head and what there is of its body."""
         self._user = user
+        self.on_switch = None
         self._method = method
         self._held = b""
         self._body = None
@@ -103,6 +108,15 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport | None:
+        """Let another protocol have the transport; this connection is then only what must be released."""
+        self._user = None
+        self.on_switch = None
+        self._reusable = False
+        if self._transport is not None:
+            self._transport.set_protocol(protocol)
+        return self._transport
 
     def finish(self) -> bool:
         """End the exchange; returns whether the connection can be used again."""
@@ -135,7 +149,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._answered = True
         try:
-            if self._body is not None or self._held or not self._take_whole(data):
+            if self._body is not None or self._held or self.on_switch is not None or not self._take_whole(data):
                 self._take(data)
         except UpstreamError as error:
             self._fail(error)
@@ -170,6 +184,9 @@ class UpstreamConnection(asyncio.Protocol):
                     return
                 block, data = self._held[: end + 4], self._held[end + 4 :]
                 self._held = b""
+                if self.on_switch is not None and block.startswith(b"HTTP/1.1 101"):
+                    self.on_switch(block, data)
+                    return
                 self._on_head(self._heads.get(block, self._method), len(data))
                 continue
             try:

@@ -26,6 +26,7 @@ class OpsServer(uvicorn.Server):
             lifespan="off",
             server_header=False,
             proxy_headers=False,  # what X-Forwarded-For claims is not the peer
+            ws="none",  # whatever is installed besides
             timeout_graceful_shutdown=_DRAIN_S,
             h11_max_incomplete_event_size=16 * 1024,
         )

@@ -23,11 +23,12 @@ from audit.event import (
     Severity,
 )
 from audit.fold import FoldKey, network
-from gateway.case import Case
+from gateway.case import Case, Closing
 from gateway.errors import Code
 from policies.model import Entity, Question
 
 EVENT_TYPE: Final = "authz.decision.evaluated"
+CLOSED: Final = {"websocket": "authz.tunnel.closed", "event_stream": "authz.stream.closed"}
 _USER_AGENT_BYTES: Final = 256
 _DETAIL_CHARS: Final = 256
 _CRUD: Final = {b"GET": "r", b"HEAD": "r", b"POST": "c", b"PUT": "u", b"PATCH": "u", b"DELETE": "d"}
@@ -65,6 +66,47 @@ def completed(case: Case, producer: Producer, now: str, latency_us: int) -> Audi
         trace_id=case.trace_id,
         severity=_severity(case),
         details=_details(case),
+    )
+
+
+def closed(case: Case, closing: Closing, event_id: str, producer: Producer, now: str) -> AuditEvent:
+    """The event of a tunnel's or an event stream's end; `details.opened_by` is the event of its opening.
+
+    Where it was cut because it would now be refused, `decision` is that refusal.
+    """
+    again = closing.again
+    details: dict[str, Any] = {
+        "opened_by": case.event_id,
+        "kind": closing.kind,
+        "why": closing.why,
+        "bytes_received": case.request_bytes,
+        "bytes_sent": case.response_bytes,
+    }
+    if closing.close_code is not None:
+        details["close_code"] = closing.close_code
+    if again is not None and again.error is not None:
+        details["reason"] = again.error.reason
+    clean = closing.why in {"closed", "client_gone", "drain"}  # whoever listens to a stream ends it by going
+    return AuditEvent(
+        event_id=event_id,
+        phase=Phase.SINGLE,
+        event_type=CLOSED[closing.kind],
+        kind=Kind.DECISION,
+        tenant_id=tenant_of(case),
+        occurred_at=now,
+        producer=producer,
+        actor=_actor(case),
+        client=_client(case),
+        action=case.match.route.action if case.match else None,
+        crud="x",
+        resource=_resource(case.question),
+        decision=_decision(again, closing.policy_version) if again is not None else None,
+        outcome=Outcome.SUCCESS if clean else Outcome.FAILURE,
+        latency_us=max(0, int(closing.lasted_s * 1e6)),
+        request=_request(case),
+        trace_id=case.trace_id,
+        severity=Severity.INFO if clean else Severity.WARN,
+        details=details,
     )
 
 
@@ -114,7 +156,7 @@ def _event(
         client=_client(case),
         action=match.route.action if match else None,
         crud=_CRUD.get(case.head.method, "x") if case.head else "x",
-        resource=Resource(type=question.resource.type, id=question.resource.id) if question else None,
+        resource=_resource(question),
         decision=_decision(case, policy_version),
         input=_input(question, schema_version) if question else None,
         outcome=outcome,
@@ -158,6 +200,10 @@ def _request(case: Case) -> Request | None:
         service=route.service if route else None,
         size_bytes=case.request_bytes,
     )
+
+
+def _resource(question: Question | None) -> Resource | None:
+    return Resource(type=question.resource.type, id=question.resource.id) if question else None
 
 
 def _decision(case: Case, policy_version: str) -> Decision:
@@ -220,4 +266,6 @@ def _details(case: Case) -> dict[str, Any] | None:
         found["policy_errors"] = [error.policy_id for error in case.answer.errors]
     if case.cut is not None:
         found["cut"] = case.cut
+        if case.error is not None:
+            found["code"] = case.error.code.word
     return found or None

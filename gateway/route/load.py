@@ -60,6 +60,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     anonymous: bool = False
     pass_authorization: bool = False
     max_body_bytes: int | None = None
+    websocket: bool = False
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +111,8 @@ def _route(entry: _Entry, bundle: Bundle, services: Mapping[str, object]) -> Rou
     if entry.method not in _METHODS:
         raise ValueError(f"method `{entry.method}` is not one of {', '.join(sorted(_METHODS))}")
     segments, params = _segments(entry.path)
-    changes = entry.changes if entry.changes is not None else entry.method != "GET"
+    # Opening a tunnel counts as a change (DESIGN section 4): what follows in it is not decided again.
+    changes = entry.changes if entry.changes is not None else entry.method != "GET" or entry.websocket
     attributes, problems = _attributes(entry, params, bundle)
     problems += _problems(entry, params, bundle, services)
     if entry.guarantee not in {None, "durable", "buffered"}:
@@ -133,6 +135,7 @@ def _route(entry: _Entry, bundle: Bundle, services: Mapping[str, object]) -> Rou
         anonymous=entry.anonymous,
         pass_authorization=entry.pass_authorization,
         body_bytes=entry.max_body_bytes,
+        websocket=entry.websocket,
         problem="; ".join(problems),
     )
 
@@ -219,6 +222,18 @@ def _problems(entry: _Entry, params: tuple[str, ...], bundle: Bundle, services: 
         entry.tenant_pointers or any(item.source == Source.BODY.value for item in entry.context.values())
     ):
         problems.append(f"{entry.method} has no body to decide on")
+    if entry.websocket:
+        problems += _tunnel_problems(entry)
     if entry.max_body_bytes is not None and entry.max_body_bytes < 1:
         problems.append("max_body_bytes is less than 1")
+    return problems
+
+
+def _tunnel_problems(entry: _Entry) -> list[str]:
+    """What keeps an entry from opening WebSockets."""
+    problems: list[str] = []
+    if entry.method != "GET":
+        problems.append("websocket is opened by GET")
+    if entry.changes is False or entry.guarantee == "buffered":
+        problems.append("websocket: opening a tunnel changes something, and is durable")
     return problems

@@ -12,11 +12,14 @@ from gateway.forward.trace import trace_id
 from gateway.forward.upstream import UpstreamConnection
 from gateway.identify.refusal import TokenRefused
 from gateway.model import Peer
+from gateway.pipeline import asked
 from gateway.serve import refusal
+from gateway.serve.lasting import Cut, Kind, Lasting, stream_closing
 from gateway.serve.server import Client, Server
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import Framing
 from gateway.wire.head import Head
+from gateway.wire.websocket import Handshake
 
 _LONG_S: Final = 5.0
 """A buffered exchange that takes longer is written in two records: readers' `complete_through` waits for the first."""
@@ -49,14 +52,17 @@ class Concluding:
 
     __slots__ = (
         "_answer",
+        "_block",
         "_client",
         "_conn",
         "_continue_due",
         "_deadline",
         "_decided",
+        "_handshake",
         "_head",
         "_intake",
         "_keep_alive",
+        "_lasting",
         "_retried",
         "_server",
         "_snapshot",
@@ -72,6 +78,9 @@ class Concluding:
         self._head: Head | None = None
         self._intake = server.no_body
         self._conn: UpstreamConnection | None = None
+        self._block = b""  # of a head that was not parsed, because it was known
+        self._handshake: Handshake | None = None  # what it asks for is a tunnel
+        self._lasting: Lasting | None = None  # it is an event stream, or takes long
         self._state = State.JUDGING
         self._decided = False  # whether the decision is recorded already, so that the end is a record of its own
         self._answer: Framing | None = None  # how the answer ends for this client; None until it has begun
@@ -132,6 +141,28 @@ class Concluding:
         self._server.fault(exc, self.case.trace_id)
         self.refuse(Internal(f"unforeseen {type(exc).__name__}", close=True))
 
+    def _begin_stream(self) -> None:
+        """The answer is an event stream: its opening is over and recorded, its end will be an event of its own."""
+        if self._snapshot is not None:
+            asked(self.case, self._snapshot, self._server.clock.text(self.case.received_at))
+        self._record_end()
+        self._decided = True
+        self._last(Kind.STREAM)
+
+    def _last(self, kind: Kind) -> None:
+        """From here on the decision is looked at again."""
+        route = self._intake.route
+        body = self._intake.collected if route is not None and route.reads_body else b""
+        self._lasting = self._server.lasting.add(kind, self, self.case, self._snapshot, body=body, block=self._block)
+        if self._decided:
+            self._snapshot = None  # what lasts must not keep every snapshot that there ever was
+
+    def cut_off(self, cut: Cut) -> None:
+        """The answer must not go on."""
+        if cut.again is not None:
+            self.case.error = cut.again.error
+        self._cut_answer(cut.why)
+
     def client_finished(self) -> None:
         """The client will send no more; a body that is not whole never will be."""
         if not self._intake.done:
@@ -159,7 +190,12 @@ class Concluding:
             self._server.recorder.decided_meanwhile(self.case, self._snapshot)
         limit = self._server.limits.total_s
         total = bool(limit) and now >= self._started + limit
-        if not total and now < self._deadline:
+        deadline = self._deadline
+        if self._lasting is not None:
+            deadline += self._lasting.patience_s
+        elif self._answer is not None and now >= self._started + self._server.limits.lasting_s:
+            self._last(Kind.RESPONSE)
+        if not total and now < deadline:
             return
         if self._answer is not None:
             self._server.metrics.upstream_failed(self._service(), "stall")
@@ -172,7 +208,9 @@ class Concluding:
 
     def _record_end(self) -> None:
         """The last record: the second of a durable allow, else the only one."""
-        if self._decided:
+        if self._lasting is not None and self._lasting.kind is Kind.STREAM:
+            self._server.recorder.closed(self.case, stream_closing(self._lasting, self._server.loop.time()))
+        elif self._decided:
             self._server.recorder.completed(self.case, self._snapshot)
         else:
             self._server.recorder.single(self.case, self._snapshot)
@@ -181,6 +219,8 @@ class Concluding:
         self._state = State.OVER
         server = self._server
         server.inflight -= 1
+        if self._lasting is not None:
+            server.lasting.discard(self._lasting, self.case.cut or "closed")
         method = self._head.method if self._head else b""
         status = self.case.status or _CLIENT_GONE
         server.metrics.answered(self._service(), method, status, server.loop.time() - self._started)

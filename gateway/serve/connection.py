@@ -10,7 +10,7 @@ from typing import Final
 from gateway.errors import BadRequest, Code, GatewayError, RequestTimeout, TooLarge
 from gateway.model import Peer
 from gateway.serve.exchange import Exchange
-from gateway.serve.server import Server
+from gateway.serve.server import Handler, Server
 from gateway.wire.grammar import TCHAR
 from gateway.wire.head import END, HeadReader
 
@@ -47,7 +47,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
         self._buffer = b""
-        self._exchange: Exchange | None = None
+        self._exchange: Handler | None = None
         self._deadline = 0.0
         self._pumping = False
         self._reading = True
@@ -151,6 +151,21 @@ class ClientConnection(asyncio.Protocol):
         """The exchange can take body bytes again."""
         self._pump()
 
+    def switch(self, tunnel: Handler) -> None:
+        """Let a tunnel have the connection from here on."""
+        self._exchange = tunnel
+        if self._full:
+            tunnel.pause_answer(paused=True)
+        self._pump()
+
+    def finish(self) -> bool:
+        """Send no more, and go on reading; False where only both can be ended."""
+        self._flush()
+        if self._transport is None or not self._transport.can_write_eof():
+            return False
+        self._transport.write_eof()
+        return True
+
     def exchange_over(self, *, close: bool) -> None:
         """The answer is written. Go on with the next request, or end."""
         self._exchange = None
@@ -244,7 +259,7 @@ class ClientConnection(asyncio.Protocol):
         known = server.recall.find(block, server.clock.now())
         if known is not None:
             exchange = self._exchange = Exchange(self, server, self.peer)
-            exchange.begin_known(known)
+            exchange.begin_known(known, block)
             return True
         try:
             head = self._reader.read(block)

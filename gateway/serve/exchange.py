@@ -8,7 +8,7 @@ Callbacks and states rather than a task: a task costs about as much as everythin
 
 from typing import Final
 
-from gateway.errors import Code, GatewayError, Internal, Unready
+from gateway.errors import Code, GatewayError, Internal, Unready, UpstreamError
 from gateway.forward.headers import DECISION, TRACE, answer_fields, interim_head, response_head
 from gateway.forward.request import recalled_request, service_request
 from gateway.forward.trace import trace_id
@@ -18,9 +18,12 @@ from gateway.pipeline import Refuse, admit, judge
 from gateway.serve import refusal
 from gateway.serve.conclude import Concluding, State
 from gateway.serve.intake import Intake
+from gateway.serve.lasting import is_event_stream
 from gateway.serve.recall import Known
+from gateway.serve.tunnel import Tunnel, wanted
 from gateway.wire.framing import NO_BODY, Ending, Framing
 from gateway.wire.head import Head, ResponseHead
+from gateway.wire.websocket import switched, upgrading
 
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
 _LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -51,6 +54,8 @@ class Exchange(Concluding):
         try:
             self._snapshot = self._server.ready_snapshot()
             route = intake.route = admit(self.case, self._snapshot, limits.body_bytes, limits.decided_body_bytes)
+            if route.websocket:
+                self._handshake = wanted(self.case, self._snapshot, self._server)
             if route.reads_body and not intake.done:
                 self._state = State.COLLECTING
                 self._deadline = self._server.loop.time() + limits.body_stall_s
@@ -62,8 +67,14 @@ class Exchange(Concluding):
         except Exception as exc:  # noqa: BLE001 - the edge: what nobody foresaw is refused and told, never served
             self._fault(exc)
 
-    def begin_known(self, known: Known) -> None:
-        """Go on at once with a request that was judged before and allowed."""
+    def begin_known(self, known: Known, block: bytes = b"") -> None:
+        """Go on at once with a request that was judged before and allowed.
+
+        Args:
+            known: What was found out then.
+            block: The head's bytes, in case it lasts and has to be judged again.
+        """
+        self._block = block
         target, caller, ruling, traces = known
         case, server = self.case, self._server
         framing = caller.framing
@@ -161,10 +172,14 @@ class Exchange(Concluding):
             data = recalled_request(self.case, self._snapshot)
         else:
             data = service_request(self.case, self._snapshot, self._intake.collected, conn.address)
+            if self._handshake is not None:
+                data = upgrading(data)
         self._state = State.STREAMING
         self.case.forwarded = True
         self._await_answer()
         conn.send(self, self.case.head.method if self.case.head else b"", data)
+        if self._handshake is not None:
+            conn.on_switch = self._switched
         if not self._intake.done and self._state is State.STREAMING:
             self._continue()
             self._client.body_wanted()
@@ -216,6 +231,17 @@ class Exchange(Concluding):
 
     # --- the answer
 
+    def _switched(self, block: bytes, data: bytes) -> None:
+        """The service says 101: its answer is whole, and what follows is a tunnel."""
+        if self._conn is None or self._handshake is None:
+            raise UpstreamError("upstream head: not an answer", code=Code.UPSTREAM_INVALID)
+        head = switched(block, self._handshake)
+        conn, self._conn = self._conn, None
+        self.case.status = head.status
+        self._record_end()
+        self._over()
+        Tunnel(self._client, self._server, conn, self.case, self._snapshot).begin(head, data)
+
     def on_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; 100 was answered here already, and HTTP/1.0 knows none."""
         if head.status != _CONTINUE and self._head is not None and self._head.http_11:
@@ -224,12 +250,16 @@ class Exchange(Concluding):
     def on_head(self, head: ResponseHead) -> None:
         """Begin the answer, framed anew for this client."""
         framing = head.framing
+        stream = False
         if framing.ending in {Ending.CHUNKED, Ending.CLOSE}:
             http_11 = self._head is not None and self._head.http_11
             framing = Framing(Ending.CHUNKED if http_11 else Ending.CLOSE)
+            stream = is_event_stream(head)
         self._answer = framing
         case = self.case
         case.status = head.status
+        if stream:
+            self._begin_stream()
         if not self._intake.done or framing.ending is Ending.CLOSE or self._server.draining:
             self._keep_alive = False
         ours = ((TRACE, case.trace_id.encode("ascii")), (DECISION, case.event_id.encode("ascii")))

@@ -5,7 +5,7 @@ from typing import Final
 
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Phase, Producer
-from gateway.case import Case
+from gateway.case import Case, Closing
 from gateway.clock import Clock
 from gateway.errors import Code, GatewayError, Unready
 from gateway.pipeline import asked
@@ -93,6 +93,13 @@ class Recorder:
             case.trace_id.encode(),
         )
         self._sink.emit_rendered(form % values, seq, entry.tenant_of(case), durable=True)
+
+    def closed(self, case: Case, closing: Closing) -> None:
+        """Say how a tunnel or an event stream ended, which was recorded when it began."""
+        event_id = self._sink.event_id()
+        producer = self._sink.producer(event_id)
+        event = entry.closed(case, closing, event_id, producer, self._clock.text(self._clock.now()))
+        self._sink.emit(event, durable=True)
 
     def single(self, case: Case, snapshot: Snapshot | None) -> None:
         """Write the only record of a buffered exchange."""

@@ -13,12 +13,17 @@ from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.ports import AuditSink
 from gateway.serve.intake import Intake
+from gateway.serve.lasting import Watch
 from gateway.serve.recall import Recall
 from gateway.serve.recorder import Recorder
 from gateway.snapshot import Snapshot
 
 TICK_S: Final = 0.25
 """How often deadlines are looked at. One timer for all connections: a timer for each is a microsecond a request."""
+
+
+TUNNEL_PIECE: Final = 16 * 1024
+"""Bytes of a tunnel that are followed in one turn of the loop: as empty frames of a service 3 ms, as one frame 1 us."""
 
 
 class Connection(Protocol):
@@ -32,6 +37,35 @@ class Connection(Protocol):
 
     def cut(self, why: str) -> None:
         """End now."""
+
+
+class Handler(Protocol):
+    """Who has a client's connection for now: an exchange, or a tunnel.
+
+    Attributes:
+        case: What is known of its request.
+    """
+
+    case: Case
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether bytes can be taken now."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes; returns what is not its own."""
+
+    def pause_answer(self, *, paused: bool) -> None:
+        """The client does not keep up, or has caught up."""
+
+    def client_finished(self) -> None:
+        """The client will send no more."""
+
+    def client_gone(self, why: str) -> None:
+        """The client is gone, or is cut off."""
+
+    def tick(self, now: float) -> None:
+        """Look at the deadline of what is being waited for."""
 
 
 class Client(Protocol):
@@ -55,6 +89,12 @@ class Client(Protocol):
     def cut(self, why: str) -> None:
         """End the connection in the middle of the answer."""
 
+    def switch(self, tunnel: Handler) -> None:
+        """Let a tunnel have the connection from here on."""
+
+    def finish(self) -> bool:
+        """Tell the client that it will be sent no more, and go on reading; False where TLS can only end both."""
+
 
 class Server:
     """The state of one worker's data plane.
@@ -69,10 +109,12 @@ class Server:
         clock: The only clock of the data plane.
         loop: The worker's loop.
         connections: Open client connections.
+        lasting: Tunnels, event streams and long answers.
         inflight: Requests begun and not over.
         draining: Whether connections end with the answer in hand.
         recall: What is remembered of heads that were judged.
         no_body: The intake of every request without a body.
+        tunnel_buffer: Where tunnels read into, one after the other.
         unknown_key: Told of keys that tokens name and no issuer's set has.
         fault: Told of exceptions that nobody foresaw, with the trace id.
     """
@@ -100,10 +142,12 @@ class Server:
         self.unknown_key = unknown_key
         self.fault = fault
         self.connections: set[Connection] = set()
+        self.lasting = Watch(lambda: self.snapshot, limits, metrics, clock, loop, fault)
         self.inflight = 0
         self.draining = False
         self.recall = Recall()
         self.no_body = Intake(limits)
+        self.tunnel_buffer = bytearray(TUNNEL_PIECE)
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""
@@ -140,6 +184,7 @@ class Server:
         now = self.loop.time()
         for connection in list(self.connections):
             connection.tick(now)
+        self.lasting.tick()
         self.upstreams.sweep()
         self.recorder.tick()
         self._count_identities()
@@ -162,10 +207,12 @@ class Server:
         self.draining = True
         for connection in list(self.connections):
             connection.drain()
+        self.lasting.drain()
 
     def close(self) -> None:
         """Cut what is left, and write what is still folded."""
         for connection in list(self.connections):
             connection.cut("drain")
+        self.lasting.close()
         self.recorder.close()
         self.upstreams.close()

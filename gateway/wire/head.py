@@ -35,7 +35,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
         target: Origin-form, `/path?query`; an absolute-form target has become this one.
         http_11: Whether it is HTTP/1.1 (else 1.0).
         host: The one `Host` value; empty where HTTP/1.0 sent none.
-        headers: Names in lower case, values as sent.
+        headers: Names in lower case, values as sent. `upgrade` is among them only where a GET offers `websocket`
+            and nothing else; any other upgrade is as if it had not been.
         framing: How the body ends.
         keep_alive: Whether the connection may be kept. HTTP/1.0's own keep-alive was never specified well enough for
             an edge (RFC 9112 appendix C.2.2), so such a connection ends with its answer.
@@ -87,6 +88,10 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     def keep_passed(self, passed: bytes) -> None:
         """Say what a client is sent of this head, for the next time it comes."""
         msgspec.structs.force_setattr(self, "passed", passed)
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """Every value of a field, in order."""
+        return [value for key, value in self.headers if key == name]
 
 
 class _Sink:
@@ -143,16 +148,20 @@ class HeadReader:
         parser = kept or httptools.HttpRequestParser(sink)
         line_end = block.index(b"\r\n")
         _check_request_line(block[:line_end], self._limits)
+        upgrade = b""
+        plain = block
         if b"upgrade:" in block.lower():
-            block = _without_upgrade(block)
+            plain, upgrade = _without_upgrade(block)
         try:
-            parser.feed_data(block)
+            parser.feed_data(plain)
         except _NOT_A_HEAD as exc:
             if kept is not None:
                 # llhttp takes `Proxy-Connection: close` for an end, too, and refuses whatever follows: what a parser
                 # that was kept says of a head is not its last word.
                 return self.read(block)
             raise BadRequest(f"head: {type(exc).__name__}", close=True) from None
+        if upgrade == b"websocket" and block.startswith(b"GET "):
+            sink.headers.append((b"upgrade", upgrade))
         head = self._head(parser.get_method(), parser.get_http_version(), len(block))
         if sink.complete:
             self._parser = parser
@@ -311,8 +320,14 @@ def _origin_form(target: bytes, host: bytes, method: bytes) -> bytes:
     raise BadRequest("request line: target form", close=True)
 
 
-def _without_upgrade(block: bytes) -> bytes:
-    """The head without `Upgrade`, so that the parser frames the body as if nothing had been offered."""
-    lines = block[:-4].split(b"\r\n")
-    kept = [lines[0]] + [line for line in lines[1:] if line.partition(b":")[0].lower() != b"upgrade"]
-    return b"\r\n".join(kept) + END
+def _without_upgrade(block: bytes) -> tuple[bytes, bytes]:
+    """The head without `Upgrade`, so that the parser frames the body as if nothing had been offered; and what was."""
+    kept: list[bytes] = []
+    offered: list[bytes] = []
+    for line in block[:-4].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"upgrade":
+            offered.append(value.strip(b" \t").lower())
+        else:
+            kept.append(line)
+    return b"\r\n".join(kept) + END, b", ".join(offered)

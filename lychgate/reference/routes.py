@@ -35,6 +35,7 @@ def page() -> str:
         ("`anonymous`", meaning["anonymous"]),
         ("`pass_authorization`", meaning["pass_authorization"]),
         ("`max_body_bytes`", meaning["body_bytes"]),
+        ("`websocket`", meaning["websocket"]),
     )
     rows = [
         (route.method, f"`{route.template}`", route.service, f"`{route.action}`", _notes(route)) for route in routes
@@ -51,5 +52,6 @@ def page() -> str:
 def _notes(route: Route) -> str:
     """What is out of the ordinary about a route."""
     notes = ["durable" if route.durable else "", "anonymous" if route.anonymous else ""]
+    notes.append("WebSocket" if route.websocket else "")
     notes += [f"context {', '.join(f'`{item.name}`' for item in route.attributes)}" if route.attributes else ""]
     return "; ".join(note for note in notes if note)

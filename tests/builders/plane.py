@@ -99,8 +99,8 @@ def source_file(path: Path) -> SourceFile:
     return SourceFile(path.name, path.read_text(encoding="utf-8"))
 
 
-def sources(port: int, *, routes: str = ROUTES, cross_tenant: bool = False) -> Sources:
-    """Sources with the real policies and roles, whose only service listens on `port`."""
+def sources(port: int, *, routes: str = ROUTES, cross_tenant: bool = False, **said: Any) -> Sources:
+    """Sources with the real policies and roles, whose only service listens on `port`; `said` is said of it."""
     return Sources(
         policies=tuple(source_file(path) for path in sorted((ROOT / "policies").glob("*.cedar"))),
         schema=source_file(ROOT / "policies" / "schema.cedarschema"),
@@ -108,7 +108,7 @@ def sources(port: int, *, routes: str = ROUTES, cross_tenant: bool = False) -> S
         routes=SourceFile("routes.toml", routes),
         issuers=(ISSUER,),
         keys=(IssuerKeys("dev", tokens.jwks(tokens.signing_key().public())),),
-        services=(ServiceSource(name="order", addresses=(f"127.0.0.1:{port}",)),),
+        services=(ServiceSource(name="order", addresses=(f"127.0.0.1:{port}",), **said),),
         context=ContextSource(issuer="lychgate", private_jwk=new_private_jwk()),
         cross_tenant=cross_tenant,
     )
@@ -224,7 +224,7 @@ def request(
 
 @contextlib.asynccontextmanager
 async def plane(
-    folder: Path, *, limits: Limits | None = None, routes: str = ROUTES, cross_tenant: bool = False
+    folder: Path, *, limits: Limits | None = None, routes: str = ROUTES, cross_tenant: bool = False, **said: Any
 ) -> AsyncIterator[Plane]:
     """A data plane on a free port of loopback."""
     loop = asyncio.get_running_loop()
@@ -244,7 +244,7 @@ async def plane(
             unknown_key=unknown.append,
             fault=lambda exc, _: faults.append(exc),
         )
-        server.install(build_snapshot(sources(service.port, routes=routes, cross_tenant=cross_tenant)))
+        server.install(build_snapshot(sources(service.port, routes=routes, cross_tenant=cross_tenant, **said)))
         listener = await loop.create_server(lambda: ClientConnection(server), "127.0.0.1", 0)
         found = Plane(listener.sockets[0].getsockname()[1], service, sink, server)
         found.unknown_keys, found.faults, found.registry = unknown, faults, registry

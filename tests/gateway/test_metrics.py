@@ -82,6 +82,16 @@ def test_whatever_comes_no_series_is_made(service: str, method: str, status: int
             assert labels.get("status", OTHER) in {*STATUS_CLASSES, OTHER}
 
 
+def test_what_lasts_is_counted_by_kind_and_end() -> None:
+    """Words of the gateway's own; any other is `other`."""
+    registry = CollectorRegistry()
+    metrics = GatewayMetrics(registry)
+    metrics.lasting_over("tunnel", "idle")
+    metrics.lasting_over("tunnel", "because")
+    assert _value(registry, "lychgate_lasting_ended_total", kind="tunnel", why="idle") == 1
+    assert _value(registry, "lychgate_lasting_ended_total", kind="tunnel", why=OTHER) == 1
+
+
 def test_strangers_cannot_fill_the_memory() -> None:
     """What is kept for speed is bounded by the closed sets, whatever methods and statuses come."""
     metrics = GatewayMetrics(CollectorRegistry(), ["order"])

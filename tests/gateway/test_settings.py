@@ -16,6 +16,7 @@ from gateway.settings import (
     PolicySettings,
     ServiceSettings,
     TenancySettings,
+    WebSocketSettings,
     default_services,
 )
 
@@ -114,6 +115,36 @@ def test_a_url_that_would_not_be_followed_is_refused(url: str) -> None:
     """A path, credentials, TLS or a missing port would be ignored silently; so they are errors."""
     with pytest.raises(ValidationError):
         ServiceSettings(urls=(url,))
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://shop.example", "http://localhost:3000", "https://[2001:db8::1]:8443", "app://till"]
+)
+def test_an_origin_is_written_as_browsers_do(origin: str) -> None:
+    """And nobody opens a WebSocket where nothing is said."""
+    said = ServiceSettings(urls=("http://orders:80",), websocket=WebSocketSettings(origins=(origin,))).source("order")
+    assert (said.websocket_origins, said.websocket_without_origin) == ((origin,), False)
+    silent = ServiceSettings(urls=("http://orders:80",)).source("order")
+    assert (silent.websocket_origins, silent.websocket_without_origin) == ((), False)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "null",
+        "",
+        "shop.example",
+        "https://Shop.example",
+        "https://shop.example/",
+        "https://a b",
+        "https://\u017f.example",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    """It would never match, and somebody would look for the reason."""
+    with pytest.raises(ValidationError):
+        WebSocketSettings(origins=(origin,))
 
 
 def test_the_sample_services_have_their_ports() -> None:

@@ -12,6 +12,7 @@ from gateway.identify.refusal import TokenRefused
 from gateway.route.load import RoutesError
 from gateway.snapshot import KeptContexts, Snapshot, build_snapshot
 from gateway.sources import ContextSource, SourceFile, Sources
+from gateway.wire.websocket import Origins
 from policies.errors import PolicyErrors
 from roles.errors import CatalogueError, ContextUnusable
 from roles.model import Principal
@@ -39,6 +40,14 @@ def test_a_snapshot_is_all_of_its_sources(snapshot: Snapshot) -> None:
     assert not [route.id for route in snapshot.routes.routes if route.problem]
     assert (snapshot.nobody.token_sha256, snapshot.nobody.principal.roles) == (b"", (snapshot.catalogue.anonymous,))
     assert (snapshot.cross_tenant, snapshot.signer.issuer) == (False, "lychgate")
+
+
+def test_who_may_open_tunnels_is_the_services_own_matter() -> None:
+    """As it was said of each, or nobody."""
+    [service] = GOOD.services
+    said = msgspec.structs.replace(service, name="live", websocket_origins=("https://a.example",))
+    origins = build_snapshot(_with(services=(service, said))).origins
+    assert origins == {"order": Origins(), "live": Origins(frozenset({b"https://a.example"}))}
 
 
 @pytest.mark.parametrize(

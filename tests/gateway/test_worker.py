@@ -28,8 +28,8 @@ from gateway.control import (
     supervisor_channel,
 )
 from gateway.sources import SourceFile, Sources
-from tests.builders import plane, tokens
-from tests.servers.upstream import upstream
+from tests.builders import plane, tokens, tunnels
+from tests.servers.upstream import Visit, upstream
 
 HEAVY = ("pydantic", "fastapi", "httpx", "typer", "asyncpg", "aiokafka", "uvicorn", "starlette")
 
@@ -156,3 +156,44 @@ def test_a_worker_carries_the_data_plane_only() -> None:
     program = f"import sys, gateway.worker; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=plane.ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_tunnels_of_a_worker_are_cut_by_its_policies_and_closed_by_its_end(tmp_path: Path) -> None:
+    """A real process: a new snapshot that refuses closes all of them with 1008, a drain closes one with 1001."""
+    async with upstream() as service, worker(tmp_path) as started:
+
+        async def silent(visit: Visit) -> None:
+            await visit.reader.read()
+
+        service.script = tunnels.switching(silent)
+        routes = plane.ROUTES + tunnels.LIVE
+        allowing = plane.sources(service.port, routes=routes, websocket_origins=(tunnels.ORIGIN,))
+        started.channel.send(Install(1, allowing))
+        assert await started.hear() == Installed(1, allowing.version)
+        port = int(started.url.rpartition(":")[2])
+        opened = [await tunnels.live(port) for _ in range(20)]
+        forbidding = tunnels.with_forbid(allowing)
+        started.channel.send(Install(2, forbidding))
+        assert await started.hear() == Installed(2, forbidding.version)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(tunnel.wait_closed() for tunnel in opened))
+        assert {tunnel.close_code for tunnel in opened} == {1008}
+        started.channel.send(Install(3, allowing))
+        assert await started.hear() == Installed(3, allowing.version)
+        last = await tunnels.live(port)
+        started.channel.send(AskMetrics(4))
+        reply = await started.hear()
+        assert isinstance(reply, MetricsReply)
+        ended = {
+            sample.labels: sample.value
+            for family in reply.families
+            for sample in family.samples
+            if sample.name == "lychgate_lasting_ended_total"
+        }
+        assert ended == {(("kind", "tunnel"), ("why", "refused")): 20}
+        started.channel.send(Drain(30))
+        assert await started.hear(10) == Drained()
+        async with asyncio.timeout(5):
+            await last.wait_closed()
+        assert last.close_code == 1001
+        assert await started.ended() == 0

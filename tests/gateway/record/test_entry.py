@@ -7,7 +7,7 @@ import pytest
 
 from audit.event import Actor, Client, Kind, Outcome, Phase, Producer, Resource, Severity
 from audit.event import Request as RequestPart
-from gateway.case import Case
+from gateway.case import Case, Closing
 from gateway.decide.question import ask
 from gateway.errors import BadRequest, Code, Forbidden, GatewayError, NotIdentified, Unready, UpstreamError
 from gateway.model import Peer
@@ -90,6 +90,49 @@ def test_a_durable_allow_is_two_records_of_one_event() -> None:
     assert (second.actor, second.decision, second.input) == (None, None, None)
     assert second.details == {"cut": "client_gone"}
     assert second.request == first.request
+
+
+@pytest.mark.parametrize(
+    ("kind", "why", "event_type", "outcome", "severity"),
+    [
+        ("websocket", "closed", "authz.tunnel.closed", Outcome.SUCCESS, Severity.INFO),
+        ("websocket", "idle", "authz.tunnel.closed", Outcome.FAILURE, Severity.WARN),
+        ("event_stream", "client_gone", "authz.stream.closed", Outcome.SUCCESS, Severity.INFO),
+        ("event_stream", "token_expired", "authz.stream.closed", Outcome.FAILURE, Severity.WARN),
+    ],
+)
+def test_the_end_of_what_lasts_names_its_opening(
+    kind: str, why: str, event_type: str, outcome: Outcome, severity: Severity
+) -> None:
+    """An event of its own: who, what, how long, how much, why; the opening by its id."""
+    case = _judged(status=101, request_bytes=3, response_bytes=4)
+    closing = Closing(kind=kind, why=why, lasted_s=1.5, close_code=1000 if kind == "websocket" else None)
+    event = entry.closed(case, closing, "0193a5b0-0000-7000-8000-00000000000f", PRODUCER, AT)
+    assert (event.event_type, event.phase, event.kind) == (event_type, Phase.SINGLE, Kind.DECISION)
+    assert (event.outcome, event.severity, event.latency_us) == (outcome, severity, 1_500_000)
+    assert event.event_id != EVENT
+    opening = _single(case)
+    for part in ("actor", "client", "action", "resource", "tenant_id", "trace_id"):
+        assert getattr(event, part) == getattr(opening, part)
+    assert event.decision is None
+    told = {"opened_by": EVENT, "kind": kind, "why": why, "bytes_received": 3, "bytes_sent": 4}
+    assert event.details == (told | {"close_code": 1000} if kind == "websocket" else told)
+
+
+def test_an_end_by_refusal_tells_the_decision_that_cut_it() -> None:
+    """The one of the request as it was judged again, and by which policies."""
+    again = _judged(DENY, error=Forbidden("policy", missing_role="Manager"))
+    closing = Closing(kind="websocket", why="refused", lasted_s=1.0, again=again, policy_version="v2")
+    event = entry.closed(_judged(), closing, "0193a5b0-0000-7000-8000-00000000000f", PRODUCER, AT)
+    assert event.decision is not None
+    assert (event.decision.effect, event.decision.code, event.decision.reasons) == (
+        "deny",
+        "forbidden",
+        ("tenancy.own",),
+    )
+    assert (event.decision.policy_version, event.decision.missing_role) == ("v2", "Manager")
+    assert event.details is not None
+    assert event.details["reason"] == "policy"
 
 
 def test_a_refusal_tells_code_reason_and_missing_role() -> None:

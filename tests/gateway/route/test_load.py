@@ -142,6 +142,12 @@ def test_what_changes_something_is_durable_unless_it_says_otherwise(
     assert (route.changes, route.durable, route.problem) == (changes_something, durable, "")
 
 
+def test_a_route_that_opens_tunnels_changes_something() -> None:
+    """Also though it is a GET: bound, and on disk before the service is asked."""
+    route = _one(websocket=True)
+    assert (route.websocket, route.changes, route.durable, route.problem) == (True, True, True, "")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -224,6 +230,9 @@ def test_no_routes_are_a_table_too() -> None:
         ({"tenant_pointers": ["/tenant"]}, "GET has no body"),
         ({"method": "POST", "tenant_pointers": ["tenant"]}, "tenant pointer `tenant`"),
         ({"method": "POST", "tenant_pointers": ["/a~2"]}, "tenant pointer `/a~2`"),
+        ({"method": "POST", "websocket": True}, "opened by GET"),
+        ({"changes": False, "websocket": True}, "opening a tunnel changes something"),
+        ({"guarantee": "buffered", "websocket": True}, "opening a tunnel changes something"),
         ({"max_body_bytes": 0}, "max_body_bytes"),
         ({"max_body_bytes": -1}, "max_body_bytes"),
         ({"action": "order:create"}, "context `amount` is required"),

@@ -7,7 +7,7 @@ import pytest
 from audit.emit import Emitter
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Phase
-from gateway.case import Case
+from gateway.case import Case, Closing
 from gateway.clock import Clock
 from gateway.errors import Code, Forbidden, GatewayError, NotIdentified
 from gateway.model import Identity, Peer
@@ -71,6 +71,17 @@ async def test_without_room_the_answer_is_another(tmp_path: Path, monkeypatch: p
     told: list[GatewayError] = []
     Recorder(sink, Clock()).refused(case(sink, identity=CALLER), None, Forbidden("policy"), told.append)
     assert [error.code for error in told] == [Code.AUDIT_UNAVAILABLE]
+    await sink.aclose()
+
+
+async def test_the_end_of_what_lasts_has_an_id_and_a_number_of_its_own(tmp_path: Path) -> None:
+    """Taken when it ends, so that nothing waits for it while it lasts."""
+    sink = TappedEmitter(tmp_path / "spool")
+    opening = case(sink, identity=CALLER)
+    Recorder(sink, Clock()).closed(opening, Closing(kind="websocket", why="closed", lasted_s=1.0))
+    [event] = sink.events
+    assert event.event_id > opening.event_id
+    assert event.producer.seq == 1
     await sink.aclose()
 
 
