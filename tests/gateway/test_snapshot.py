@@ -129,7 +129,7 @@ def test_contexts_are_kept_by_caller_tenant_and_service_until_their_time(monkeyp
     monkeypatch.setattr(module, "_CONTEXTS", 10)
     for number in range(100):
         kept.put((b"%d" % number, "acme", "order"), str(number), 100.0)
-        assert kept.get((b"%d" % number, "acme", "order"), 0.0) == str(number)
+        assert kept.get((b"%d" % number, "acme", "order"), 0.0) == (str(number), 100.0)
     assert len(kept._kept) <= 10
 
 
