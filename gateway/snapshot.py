@@ -38,7 +38,7 @@ class Snapshot:
         catalogue: The roles.
         engine: Cedar with the bundle.
         decisions: The engine, remembering.
-        services: Service name to its addresses, `host:port`.
+        services: Each service by its name.
         signer: Of security contexts.
         cross_tenant: The setting `tenancy.cross_tenant`.
         nobody: The identity of callers without a credential.
@@ -55,7 +55,7 @@ class Snapshot:
         self.engine = Engine(self.bundle, strict=sources.strict)
         self.decisions = Memo(self.engine)
         self.catalogue: Catalogue = load_catalogue(sources.roles.text, sources.roles.name)
-        self.services = {service.name: service.addresses for service in sources.services}
+        self.services = {service.name: service for service in sources.services}
         self.routes: Table = load_routes(sources.routes.name, sources.routes.text, self.bundle, self.services)
         self.keyring = Keyring.build(sources.issuers, sources.keys)
         self.signer = ContextSigner.from_source(sources.context)

@@ -231,14 +231,15 @@ async def plane(
     async with upstream() as service, asyncio.TaskGroup() as tasks:
         bounds = limits or Limits()
         registry = CollectorRegistry()
+        metrics = GatewayMetrics(registry)
         sink = TappedEmitter(folder / "spool")
         unknown: list[UnknownKey] = []
         faults: list[Exception] = []
         server = Server(
             sink,
             bounds,
-            Upstreams(bounds, tasks.create_task, loop),
-            GatewayMetrics(registry),
+            Upstreams(bounds, tasks.create_task, loop, metrics),
+            metrics,
             Clock(),
             loop,
             unknown_key=unknown.append,
