@@ -188,10 +188,12 @@ class Upstreams:
             reason = exc.strerror if isinstance(exc, OSError) else None
             error = UpstreamError(f"cannot connect: {reason or type(exc).__name__}", kind="connect")
         else:
-            conn.seen = seen
-            conn.pool = service.pool
-            self.open += 1
-            return conn
+            if not conn.closed:
+                conn.seen = seen
+                conn.pool = service.pool
+                self.open += 1
+                return conn
+            error = UpstreamError("upstream spoke or closed before it was asked", kind="connect")
         place.busy -= 1
         self._failed(service.source.name, place, seen, error.kind)
         return error

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -237,7 +238,8 @@ async def test_a_kept_connection_that_has_just_ended_is_seen_when_it_matters() -
             if says:
                 writer.write(says)
             else:
-                writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+                with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as theirs:
+                    theirs.shutdown(socket.SHUT_WR)
             assert _has_ended(kept)
             fresh = await _conn(ups, guard=True)
             assert fresh is not kept
@@ -340,6 +342,28 @@ async def test_connecting_takes_no_longer_than_it_may() -> None:
             filler.close()
 
 
+async def test_a_service_that_speaks_before_it_is_asked_is_not_asked() -> None:
+    """What it says belongs to no request, and nobody may wait for an answer on that connection."""
+    async with upstream() as service, _upstreams(_address(service), failures=0) as ups:
+
+        async def banner(visit: Visit) -> None:
+            await visit.answer(b"220 mail.example ESMTP\r\n")
+            await visit.head()
+
+        service.script = banner
+        for _ in range(20):  # it comes with the connection or a moment later: nobody waits either way
+            found = await _acquire(ups)
+            if isinstance(found, UpstreamConnection):
+                user = User()
+                found.send(user, b"GET", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                async with asyncio.timeout(5):
+                    assert await user.over is not None
+                ups.release("s", found)
+            else:
+                assert "before it was asked" in found.reason
+        assert ups.open == 0
+
+
 @pytest.mark.parametrize("service", ["s", "unknown"])
 async def test_a_service_without_an_address_is_unavailable(service: str) -> None:
     """And so is one that nobody configured."""
@@ -404,6 +428,7 @@ async def test_a_service_that_cannot_be_reached_is_given_up_at_once_until_a_prob
             probe = asyncio.ensure_future(_once(ups))
             peer, _ = await asyncio.to_thread(listener.accept)
             assert (await _error(ups)).kind == "open", "one probe and no more"
+            assert await asyncio.to_thread(peer.recv, 1000)
             peer.sendall(OK)
             assert await probe is None
             assert ups.count("circuits_opened_total", kind="connect") == 2
