@@ -169,8 +169,9 @@ class Upstreams:
         host = host.strip("[]")
         limits = service.limits
         name = (service.server_name or host) if service.context is not None else None
+        within = min(limits.connect_s, limits.total_s) if limits.total_s else limits.connect_s
         try:
-            async with asyncio.timeout(limits.connect_s):
+            async with asyncio.timeout(within):
                 _, conn = await self._loop.create_connection(
                     lambda: UpstreamConnection(place, limits, self, self._heads, service.source.name),
                     host,

@@ -1,6 +1,6 @@
 """A certificate authority of a test, and what it signs; PEM, ECDSA P-256, valid for a day."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -55,15 +55,15 @@ class Authority:
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: int = 1
     ) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=2))
-            .not_valid_after(now + datetime.timedelta(days=days))
+            .not_valid_before(now - dt.timedelta(days=2))
+            .not_valid_after(now + dt.timedelta(days=days))
         )
 
     def sign(self, *names: str, days: int = 1) -> Signed:

@@ -22,7 +22,7 @@ from tests.builders.authority import Authority, Signed
 from tests.builders.plane import Plane, plane, request
 from tests.builders.services import service
 from tests.servers.nginx import nginx
-from tests.servers.upstream import OK, Visit
+from tests.servers.upstream import Visit
 
 AUTHORITY = Authority()
 OURS = AUTHORITY.sign("127.0.0.1", "orders.internal")
@@ -184,7 +184,7 @@ async def _openssl(folder: Path, *options: str) -> AsyncIterator[str]:
 async def test_a_service_that_we_cannot_agree_with_is_unavailable(
     tmp_path: Path, options: tuple[str, ...], reasons: set[str]
 ) -> None:
-    """Real openssl, which says why; in TLS 1.3 only after the handshake. The record tells it, the client is not told."""
+    """Real openssl, which says why, in TLS 1.3 only after the handshake; the record tells it, not the answer."""
     async with _openssl(tmp_path, *options) as address, plane(tmp_path) as gate:
         gate.server.upstreams.configure(service(address, tls=TlsSource(ca=AUTHORITY.cert)))
         answer = await gate.raw(request())
