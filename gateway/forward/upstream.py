@@ -20,6 +20,7 @@ from gateway.wire.head import END, ResponseHead
 
 _INTERIM: Final = 200
 _SWITCHING: Final = 101
+_SERVER_FAULT: Final = 500
 _INTERIM_LIMIT: Final = 16
 """1xx answers to one request; a service that sends more is not answering."""
 
@@ -172,7 +173,7 @@ class UpstreamConnection(asyncio.Protocol):
         """
         sock = self._transport.get_extra_info("socket") if self._transport is not None else None
         if sock is None or self.closed:
-            return False
+            return not self.closed
         poll = select.poll()
         poll.register(sock.fileno(), select.POLLIN)
         return not poll.poll(0)
@@ -245,8 +246,13 @@ class UpstreamConnection(asyncio.Protocol):
             return False
         if len(data) - end != framing.length:
             return False
-        self._judge(head.status)
-        self._reusable = head.keep_alive and not self._tainted and not self._may_trail(head)
+        circuit = self.place.circuit
+        if circuit.well and head.status < _SERVER_FAULT:
+            circuit.marks += 1
+        else:
+            self._judge(head.status)
+        names_none = framing.ending is Ending.LENGTH or not self._may_trail(head)
+        self._reusable = names_none and head.keep_alive and not self._tainted
         self._user = None
         user.on_answer(head, data[end:])
         return True

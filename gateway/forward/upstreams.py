@@ -15,7 +15,6 @@ import structlog
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.forward.answers import AnswerHeads
-from gateway.forward.breaker import State
 from gateway.forward.pool import Place, Pool
 from gateway.forward.tls import client_context, tls_error
 from gateway.forward.upstream import UpstreamConnection
@@ -56,6 +55,7 @@ class Upstreams:
         self._limits = limits
         self._spawn = spawn
         self._loop = loop
+        self._time = loop.time
         self._metrics = metrics
         self._services: dict[str, _Service] = {}
         self._contexts: dict[TlsSource, ssl.SSLContext] = {}
@@ -119,11 +119,11 @@ class Upstreams:
         if found is None or not found.pool.places:
             ready(None, UpstreamError("no address for the service", kind="connect"))
             return
-        pool = found.pool
-        now = self._loop.time()
+        now = self._time()
         if instead_of is not None:
             self._again(found, instead_of, now, ready)
             return
+        pool = found.pool
         place = pool.choose(now)
         if place is None:
             ready(None, _all_open(pool))
@@ -154,7 +154,7 @@ class Upstreams:
         """Open a connection there, or to one other address."""
         found = await self._open(service, place)
         if isinstance(found, UpstreamError):
-            other = service.pool.choose(self._loop.time(), place)
+            other = service.pool.choose(self._time(), place)
             if other is not None:
                 self._metrics.upstream_retried(service.source.name, "connect")
                 found = await self._open(service, other)
@@ -204,14 +204,14 @@ class Upstreams:
         place = conn.place
         place.busy -= 1
         reusable = conn.finish()
-        if place.circuit.state is not State.CLOSED:
+        if not place.circuit.well:
             place.circuit.withdrawn(conn.seen)
         if not reusable:
             self.open -= 1
         elif place.dropped or conn.pool is None:
             self._close([conn])  # its address went with a snapshot
         else:
-            surplus = conn.pool.keep(place, conn, self._loop.time())
+            surplus = conn.pool.keep(place, conn, self._time())
             if surplus is not None:
                 self._close([surplus])
 
@@ -234,7 +234,7 @@ class Upstreams:
 
     def _failed(self, service: str, place: Place[UpstreamConnection], seen: int, kind: str) -> None:
         circuit = place.circuit
-        now = self._loop.time()
+        now = self._time()
         if circuit.failed(seen, now, kind):
             self._metrics.circuit_opened(service, kind)
             left_s = round(circuit.until - now, 3)
@@ -246,7 +246,7 @@ class Upstreams:
 
     def sweep(self) -> None:
         """Close what has been unused for too long, and show the circuits; called on each tick."""
-        now = self._loop.time()
+        now = self._time()
         for name, service in self._services.items():
             self._close(service.pool.expired(now))
             self._metrics.circuits(name, [place.circuit.state.value for place in service.pool.places])
