@@ -251,7 +251,7 @@ class UpstreamConnection(asyncio.Protocol):
             circuit.marks += 1
         else:
             self._judge(head.status)
-        names_none = framing.ending is Ending.LENGTH or not self._may_trail(head)
+        names_none = ending is Ending.LENGTH or not self._may_trail(head)
         self._reusable = names_none and head.keep_alive and not self._tainted
         self._user = None
         user.on_answer(head, data[end:])

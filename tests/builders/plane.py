@@ -191,6 +191,17 @@ class Plane:
         finally:
             writer.close()
 
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A client's connection, which does not outlive the test, whatever becomes of it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
     async def record(self, timeout_s: float = 5.0) -> AuditEvent:
         """The only record so far; a stranger's refusal is folded for up to a second before it is written."""
         async with asyncio.timeout(timeout_s):

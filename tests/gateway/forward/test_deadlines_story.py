@@ -103,13 +103,12 @@ async def test_the_answer_begins_in_time(tmp_path: Path, how: str, own: ServiceL
 
         gate.service.script = script
         gate.server.upstreams.configure(service(f"127.0.0.1:{gate.service.port}", limits=own))
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request())
-        answer = await asyncio.wait_for(reader.read(), 10)
-        final = b"HTTP/1.1 " + answer.rpartition(b"HTTP/1.1 ")[2]
-        assert told(final) == (504, "upstream_timeout")
-        writer.close()
-        assert failures(gate) == {"timeout": 1}
+        async with gate.client() as (reader, writer):
+            writer.write(request())
+            answer = await asyncio.wait_for(reader.read(), 10)
+            final = b"HTTP/1.1 " + answer.rpartition(b"HTTP/1.1 ")[2]
+            assert told(final) == (504, "upstream_timeout")
+            assert failures(gate) == {"timeout": 1}
 
 
 async def test_answers_that_do_not_come_open_the_circuit(tmp_path: Path) -> None:
@@ -163,17 +162,16 @@ async def test_an_answer_that_stalls_is_cut_at_the_services_own_limit(tmp_path: 
         gate.service.script = script
         own = ServiceLimits(stall_s=0.6)
         gate.server.upstreams.configure(service(f"127.0.0.1:{gate.service.port}", limits=own))
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request())
-        got = b""
-        with contextlib.suppress(ConnectionError):
-            while piece := await asyncio.wait_for(reader.read(4096), 10):
-                got += piece
-        writer.close()
-        assert got.count(b"1\r\nx\r\n") == 10
-        assert not got.endswith(b"0\r\n\r\n")
-        assert (await last(gate)).details == {"cut": "upstream_stall"}
-        assert failures(gate) == {"stall": 1}
+        async with gate.client() as (reader, writer):
+            writer.write(request())
+            got = b""
+            with contextlib.suppress(ConnectionError):
+                while piece := await asyncio.wait_for(reader.read(4096), 10):
+                    got += piece
+            assert got.count(b"1\r\nx\r\n") == 10
+            assert not got.endswith(b"0\r\n\r\n")
+            assert (await last(gate)).details == {"cut": "upstream_stall"}
+            assert failures(gate) == {"stall": 1}
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -193,19 +191,18 @@ async def test_a_whole_exchange_has_an_end(tmp_path: Path, begun: bool) -> None:
         gate.service.script = script
         own = ServiceLimits(total_s=0.4)
         gate.server.upstreams.configure(service(f"127.0.0.1:{gate.service.port}", limits=own))
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request())
-        got = b""
-        with contextlib.suppress(ConnectionError):
-            while piece := await asyncio.wait_for(reader.read(4096), 10):
-                got += piece
-        writer.close()
-        event = await last(gate)
-        if begun:
-            assert event.details == {"cut": "total"}
-        else:
-            assert event.status == 504
-            assert b"upstream_timeout" in got
+        async with gate.client() as (reader, writer):
+            writer.write(request())
+            got = b""
+            with contextlib.suppress(ConnectionError):
+                while piece := await asyncio.wait_for(reader.read(4096), 10):
+                    got += piece
+            event = await last(gate)
+            if begun:
+                assert event.details == {"cut": "total"}
+            else:
+                assert event.status == 504
+                assert b"upstream_timeout" in got
 
 
 async def test_a_service_that_does_not_read_the_body_is_to_blame_and_not_the_client(tmp_path: Path) -> None:
@@ -220,13 +217,12 @@ async def test_a_service_that_does_not_read_the_body_is_to_blame_and_not_the_cli
         gate.service.script = script
         gate.server.upstreams.configure(service(f"127.0.0.1:{gate.service.port}", failures=1, open_s=60))
         size = 32 * 1024 * 1024
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request("POST", "/orders", headers=f"Content-Length: {size}"))
-        writer.write(bytes(size))
-        assert told(await asyncio.wait_for(reader.read(), 10)) == (504, "upstream_timeout")
-        writer.transport.abort()
-        assert failures(gate) == {"timeout": 1}
-        assert told(await gate.raw(request())) == (502, "upstream_unavailable")
+        async with gate.client() as (reader, writer):
+            writer.write(request("POST", "/orders", headers=f"Content-Length: {size}"))
+            writer.write(bytes(size))
+            assert told(await asyncio.wait_for(reader.read(), 10)) == (504, "upstream_timeout")
+            assert failures(gate) == {"timeout": 1}
+            assert told(await gate.raw(request())) == (502, "upstream_unavailable")
     async with plane(tmp_path / "2", limits=limits) as gate:
         gate.service.script = silent
         gate.server.upstreams.configure(service(f"127.0.0.1:{gate.service.port}", failures=1, open_s=60))

@@ -120,22 +120,21 @@ async def test_a_byte_that_comes_late_is_nobodys_answer(tmp_path: Path, method: 
                 await visit.answer(OK)
 
         gate.service.script = script
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request(method, "/orders/1", close=False))
-        first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-        if first.startswith(b"HTTP/1.1 502"):  # on a busy machine both come at once after all
-            if method == "GET":
-                await asyncio.wait_for(reader.readuntil(b"}"), 5)
-        elif head.count(b"\r\n") == 2:
-            async with asyncio.timeout(5):  # an unused connection that speaks is closed
-                while gate.server.upstreams.open:  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0.005)
-        writer.write(request("GET", "/orders/2"))
-        rest = await asyncio.wait_for(reader.read(), 5)
-        assert b"forged" not in rest
-        assert rest.endswith(b"{}")
-        writer.close()
-        assert gate.service.connections == 2
+        async with gate.client() as (reader, writer):
+            writer.write(request(method, "/orders/1", close=False))
+            first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            if first.startswith(b"HTTP/1.1 502"):  # on a busy machine both come at once after all
+                if method == "GET":
+                    await asyncio.wait_for(reader.readuntil(b"}"), 5)
+            elif head.count(b"\r\n") == 2:
+                async with asyncio.timeout(5):  # an unused connection that speaks is closed
+                    while gate.server.upstreams.open:  # noqa: ASYNC110 - nobody tells
+                        await asyncio.sleep(0.005)
+            writer.write(request("GET", "/orders/2"))
+            rest = await asyncio.wait_for(reader.read(), 5)
+            assert b"forged" not in rest
+            assert rest.endswith(b"{}")
+            assert gate.service.connections == 2
 
 
 @pytest.mark.parametrize(
@@ -201,21 +200,20 @@ async def test_an_early_answer_arrives_though_the_service_reads_no_more(tmp_path
 
         gate.service.script = script
         for _ in range(5):
-            reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-            writer.write(request("POST", "/orders", headers="Content-Length: 4000000", close=False))
+            async with gate.client() as (reader, writer):
+                writer.write(request("POST", "/orders", headers="Content-Length: 4000000000", close=False))
 
-            async def upload(writer: asyncio.StreamWriter = writer) -> None:
-                with contextlib.suppress(ConnectionError):
-                    for _ in range(40):
-                        writer.write(bytes(100_000))
-                        await writer.drain()
+                async def upload(writer: asyncio.StreamWriter = writer) -> None:
+                    with contextlib.suppress(ConnectionError):
+                        while True:
+                            writer.write(bytes(100_000))
+                            await writer.drain()
 
-            sending = asyncio.ensure_future(upload())
-            answer = await asyncio.wait_for(reader.readuntil(b"too big"), 5)
-            assert statuses(answer) == [413]
-            assert b"connection: close" in answer
-            sending.cancel()
-            writer.transport.abort()
+                sending = asyncio.ensure_future(upload())
+                answer = await asyncio.wait_for(reader.readuntil(b"too big"), 5)
+                assert statuses(answer) == [413]
+                assert b"connection: close" in answer
+                sending.cancel()
         assert [event.status for event in await records(gate, 10)] == [None, 413] * 5
 
 
@@ -231,13 +229,12 @@ async def test_an_answer_that_begins_early_and_the_rest_of_the_body_cross_each_o
             await visit.reader.read()
 
         gate.service.script = script
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request("POST", "/orders", headers="Content-Length: 6"))
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-        for pair in (b"ab", b"cd", b"ef"):
-            writer.write(pair)
-            assert await asyncio.wait_for(reader.readexactly(2), 5) == pair
-        writer.close()
+        async with gate.client() as (reader, writer):
+            writer.write(request("POST", "/orders", headers="Content-Length: 6"))
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            for pair in (b"ab", b"cd", b"ef"):
+                writer.write(pair)
+                assert await asyncio.wait_for(reader.readexactly(2), 5) == pair
 
 
 @pytest.mark.parametrize(
@@ -266,19 +263,18 @@ async def test_a_service_that_half_closes_has_said_all_it_will(
             closed.set()
 
         gate.service.script = script
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request())
-        got = b""
-        with contextlib.suppress(ConnectionError):
-            while piece := await asyncio.wait_for(reader.read(4096), 5):
-                got += piece
-        writer.close()
-        assert statuses(got)[-1:] == [code]
-        assert ends in got
-        await asyncio.wait_for(closed.wait(), 5)
-        [event] = await records(gate, 1)
-        whole = b"whole" in sent
-        assert event.outcome is (Outcome.SUCCESS if whole else Outcome.FAILURE)
+        async with gate.client() as (reader, writer):
+            writer.write(request())
+            got = b""
+            with contextlib.suppress(ConnectionError):
+                while piece := await asyncio.wait_for(reader.read(4096), 5):
+                    got += piece
+            assert statuses(got)[-1:] == [code]
+            assert ends in got
+            await asyncio.wait_for(closed.wait(), 5)
+            [event] = await records(gate, 1)
+            whole = b"whole" in sent
+            assert event.outcome is (Outcome.SUCCESS if whole else Outcome.FAILURE)
 
 
 # --- gone
@@ -306,20 +302,20 @@ async def test_when_the_client_goes_the_service_is_told_at_once(tmp_path: Path, 
             ended.set()
 
         gate.service.script = script
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        body = when == "in the body"
-        writer.write(request("POST", "/orders", headers="Content-Length: 10") + b"abc" if body else request())
-        await asyncio.wait_for(begun.wait(), 5)
-        if when == "in the answer":
-            await asyncio.wait_for(reader.readuntil(b"x\r\n"), 5)
-        await _reset(writer)
-        await asyncio.wait_for(ended.wait(), 5)
-        event = (await records(gate, 2 if body else 1))[-1]
-        assert event.details == {"cut": "client_gone"}
-        assert gate.server.inflight == 0
-        async with asyncio.timeout(5):
-            while gate.server.upstreams.open:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.005)
+        async with gate.client() as (reader, writer):
+            body = when == "in the body"
+            writer.write(request("POST", "/orders", headers="Content-Length: 10") + b"abc" if body else request())
+            await asyncio.wait_for(begun.wait(), 5)
+            if when == "in the answer":
+                await asyncio.wait_for(reader.readuntil(b"x\r\n"), 5)
+            await _reset(writer)
+            await asyncio.wait_for(ended.wait(), 5)
+            event = (await records(gate, 2 if body else 1))[-1]
+            assert event.details == {"cut": "client_gone"}
+            assert gate.server.inflight == 0
+            async with asyncio.timeout(5):
+                while gate.server.upstreams.open:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.005)
 
 
 async def test_when_the_service_goes_the_client_is_told_and_not_read_to_the_end(tmp_path: Path) -> None:
@@ -332,13 +328,12 @@ async def test_when_the_service_goes_the_client_is_told_and_not_read_to_the_end(
             await _reset(visit.writer)
 
         gate.service.script = script
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        writer.write(request("POST", "/orders", headers="Content-Length: 1000000", close=False) + b"abc")
-        answer = await asyncio.wait_for(reader.read(), 5)
-        assert statuses(answer) == [502]
-        assert b"connection: close" in answer
-        assert len(gate.service.heads) == 1
-        writer.close()
+        async with gate.client() as (reader, writer):
+            writer.write(request("POST", "/orders", headers="Content-Length: 1000000", close=False) + b"abc")
+            answer = await asyncio.wait_for(reader.read(), 5)
+            assert statuses(answer) == [502]
+            assert b"connection: close" in answer
+            assert len(gate.service.heads) == 1
 
 
 # --- sent again, or not
