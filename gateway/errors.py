@@ -146,8 +146,17 @@ class UpstreamError(GatewayError):
 
     code = Code.UPSTREAM_UNAVAILABLE
 
-    def __init__(self, reason: str, *, code: Code | None = None, kind: str = "") -> None:
-        super().__init__(reason, code=code)
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: Code | None = None,
+        missing_role: str | None = None,
+        close: bool = False,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        kind: str = "",
+    ) -> None:
+        super().__init__(reason, code=code, missing_role=missing_role, close=close, headers=headers)
         self.kind = kind or ("invalid" if code is Code.UPSTREAM_INVALID else "closed")
 
 

@@ -220,14 +220,14 @@ class ServiceTlsSettings(_Section):
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]*$")] = ""
+    server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")] | None = None
     verify: bool = True
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file needs cert_file")
-        if not self.verify and (self.ca_file is not None or self.server_name):
+        if not self.verify and (self.ca_file is not None or self.server_name is not None):
             raise ValueError("verify is off, so ca_file and server_name would check nothing")
         return self
 

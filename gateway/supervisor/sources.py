@@ -103,7 +103,7 @@ def service_source(name: str, settings: ServiceSettings) -> ServiceSource:
         return settings.source(name)
     tls = settings.tls
     ca, cert, key = (_file(path).text if path else "" for path in (tls.ca_file, tls.cert_file, tls.key_file))
-    source = TlsSource(ca=ca, cert=cert, key=key, server_name=tls.server_name, verify=tls.verify)
+    source = TlsSource(ca=ca, cert=cert, key=key, server_name=tls.server_name or "", verify=tls.verify)
     try:
         client_context(source)
     except ValueError as exc:

@@ -148,7 +148,19 @@ async def _openssl(folder: Path, *options: str) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     quiet = asyncio.subprocess.DEVNULL
-    command = [openssl, "s_server", "-accept", address, "-cert", cert, "-key", key, "-www", "-quiet", *options]
+    command = [
+        openssl,
+        "s_server",
+        "-accept",
+        address,
+        "-cert",
+        str(cert),
+        "-key",
+        str(key),
+        "-www",
+        "-quiet",
+        *options,
+    ]
     process = await asyncio.create_subprocess_exec(*command, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
         async with asyncio.timeout(10):
