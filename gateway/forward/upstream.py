@@ -169,7 +169,7 @@ class UpstreamConnection(asyncio.Protocol):
     def quiet(self) -> bool:
         """Whether nothing has come on an unused connection that the loop has not told of yet: an end, or a lie.
 
-        About 2 us, so only for a request that could not be sent again; the others find out by sending.
+        About 1 us, so only for a request that could not be sent again; the others find out by sending.
         """
         sock = self._transport.get_extra_info("socket") if self._transport is not None else None
         if sock is None or self.closed:
