@@ -137,9 +137,27 @@ class Internal(GatewayError):
 
 
 class UpstreamError(GatewayError):
-    """The service cannot be reached, or what it answers is not HTTP."""
+    """The service cannot be reached, or what it answers is not HTTP.
+
+    Attributes:
+        kind: What happened, a word of `gateway.metrics.UPSTREAM_KINDS`. After `stale`, `closed` and `tls` no byte of an
+            answer came; after `connect` and `open` none of the request was sent.
+    """
 
     code = Code.UPSTREAM_UNAVAILABLE
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: Code | None = None,
+        missing_role: str | None = None,
+        close: bool = False,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        kind: str = "",
+    ) -> None:
+        super().__init__(reason, code=code, missing_role=missing_role, close=close, headers=headers)
+        self.kind = kind or ("invalid" if code is Code.UPSTREAM_INVALID else "closed")
 
 
 class UpstreamTimeout(GatewayError):

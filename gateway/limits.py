@@ -24,8 +24,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         keep_alive_idle_s: Between requests.
         half_close_s: A client that has closed its sending side and is sent nothing for this long is taken to be gone.
             A close and a half-close look the same until something is written.
-        connect_s: To an upstream; then 502.
-        first_byte_s: From the request's last byte to the answer's first; then 504.
+        connect_s: To one address of an upstream, TLS included; then another is tried once, then 502.
+        first_byte_s: From the request's last byte to the end of the answer's head; then 504.
         stall_s: Without a byte of an unfinished answer; then the answer is cut.
         total_s: A whole exchange. 0 for no limit, so that event streams may live.
         upstream_idle_s: An unused upstream connection is kept.

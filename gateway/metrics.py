@@ -40,7 +40,9 @@ LASTING_ENDS: Final = (
     "drain",
 )
 SOURCES: Final = ("evaluated", "memo")
-UPSTREAM_KINDS: Final = ("connect", "timeout", "closed", "invalid", "stall")
+UPSTREAM_KINDS: Final = ("connect", "tls", "open", "timeout", "stale", "closed", "invalid", "status", "stall")
+RETRY_KINDS: Final = ("connect", "stale", "closed")
+CIRCUIT_STATES: Final = ("closed", "open", "half_open")
 OPS_ENDPOINTS: Final = ("healthz", "readyz", "jwks", "metrics", "metrics_json", "status", "context_exchange")
 CODES: Final = tuple(code.word for code in Code)
 
@@ -98,6 +100,24 @@ class GatewayMetrics:
         self.upstream_errors = Counter(
             "lychgate_upstream_errors", "Exchanges that a service failed.", ("service", "kind"), registry=registry
         )
+        self.upstream_retries = Counter(
+            "lychgate_upstream_retries",
+            "Requests that were given to another connection, by what became of the first.",
+            ("service", "kind"),
+            registry=registry,
+        )
+        self.upstream_circuits = Gauge(
+            "lychgate_upstream_circuits",
+            "Addresses of services by the state of their circuit, each counted once a worker.",
+            ("service", "state"),
+            registry=registry,
+        )
+        self.upstream_circuits_opened = Counter(
+            "lychgate_upstream_circuits_opened",
+            "Circuits that opened, by the failure that did it.",
+            ("service", "kind"),
+            registry=registry,
+        )
         self.connections = Gauge("lychgate_connections", "Open client connections.", registry=registry)
         self.inflight = Gauge("lychgate_inflight_requests", "Requests begun and not answered.", registry=registry)
         self.upstream_connections = Gauge(
@@ -134,6 +154,7 @@ class GatewayMetrics:
         """Take the names of the services that the snapshot in hand knows; any other is counted as `other`."""
         self._services = frozenset(services)
         self._requests.clear()
+        self.upstream_circuits.clear()  # a gauge of a service that is gone would stand for ever
 
     def answered(self, service: str | None, method: bytes, status: int, seconds: float) -> None:
         """Count an answered request.
@@ -191,6 +212,24 @@ class GatewayMetrics:
         """Count an exchange that a service failed; `kind` is one of `UPSTREAM_KINDS`."""
         name = service if service in self._services else OTHER
         self.upstream_errors.labels(name, closed(kind, UPSTREAM_KINDS)).inc()
+
+    def upstream_retried(self, service: str, kind: str) -> None:
+        """Count a request that another connection is given; `kind` is one of `RETRY_KINDS`."""
+        name = service if service in self._services else OTHER
+        self.upstream_retries.labels(name, closed(kind, RETRY_KINDS)).inc()
+
+    def circuit_opened(self, service: str, kind: str) -> None:
+        """Count a circuit that opened, by what the last failure was."""
+        name = service if service in self._services else OTHER
+        self.upstream_circuits_opened.labels(name, closed(kind, UPSTREAM_KINDS)).inc()
+
+    def circuits(self, service: str, states: Iterable[str]) -> None:
+        """Show the states of a service's circuits, one of `CIRCUIT_STATES` for each address."""
+        if service not in self._services:
+            return
+        found = list(states)
+        for state in CIRCUIT_STATES:
+            self.upstream_circuits.labels(service, state).set(found.count(state))
 
 
 class SupervisorMetrics:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
 
 from gateway.limits import Limits
-from gateway.sources import IssuerSource, ServiceSource
+from gateway.sources import BreakerSource, IssuerSource, ServiceLimits, ServiceSource, TlsSource
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is what tests do."""
@@ -198,15 +198,86 @@ class PolicySettings(_Section):
     strict: bool = False
 
 
-_ADDRESS = re.compile(r"^http://(?P<host>[^/?#@\s]+:[0-9]{1,5})/?$")
+_URL = re.compile(r"^(?P<scheme>https?)://(?P<address>[^/?#@\s]+:[0-9]{1,5})/?$")
 
 
-def _address(url: str) -> str:
-    """Return `host:port` of `http://host:port`."""
-    found = _ADDRESS.match(url)
+def _parts(url: str) -> tuple[str, str]:
+    """Return scheme and `host:port` of `http://host:port` or `https://host:port`."""
+    found = _URL.match(url)
     if found is None:
-        raise ValueError("a service's url is http://host:port, without a path")
-    return found["host"]
+        raise ValueError("a service's url is http://host:port or https://host:port, without a path")
+    return found["scheme"], found["address"]
+
+
+class ServiceTlsSettings(_Section):
+    """`services.NAME.tls`: for urls that are `https`; at least TLS 1.2.
+
+    Attributes:
+        ca_file: Certificates that may sign the service's, PEM; the system's when not given.
+        cert_file: Our certificate with its chain, PEM, for a service that asks for one.
+        key_file: Its private key, PEM, without a passphrase; when not given, it stands in `cert_file` too.
+        server_name: The name that the service's certificate must have; the host of the url when not given.
+        verify: Whether the service's certificate is checked. Off, whoever is on the way can be the service.
+    """
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")] | None = None
+    verify: bool = True
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs cert_file")
+        if not self.verify and (self.ca_file is not None or self.server_name is not None):
+            raise ValueError("verify is off, so ca_file and server_name would check nothing")
+        return self
+
+
+class BreakerSettings(_Section):
+    """`services.NAME.breaker`: when an address is left alone; see `docs/adr/0080`.
+
+    Attributes:
+        failures: In a row that open an address's circuit: connections that cannot be made, answers that do not come in
+            time, are broken off before they began, are not HTTP, or have one of `fault_statuses`; 0 for never.
+        open_s: How long it is left alone before one request tries it; twice as long after each one that fails.
+        open_max_s: At most.
+        fault_statuses: Answers that count as failures.
+    """
+
+    failures: NonNegativeInt = BreakerSource().failures
+    open_s: PositiveFloat = BreakerSource().open_s
+    open_max_s: PositiveFloat = BreakerSource().open_max_s
+    fault_statuses: tuple[Annotated[int, Field(ge=500, le=599)], ...] = BreakerSource().fault_statuses
+
+    def source(self) -> BreakerSource:
+        """As a snapshot is built from."""
+        return BreakerSource(**self.model_dump())
+
+
+class ServiceLimitsSettings(_Section):
+    """`services.NAME.limits`: bounds of this service alone; what is not given is `gateway.limits`.
+
+    Attributes:
+        connect_s: To one of its addresses, TLS included; then another is tried once, then 502.
+        first_byte_s: From the request's last byte to the end of the answer's head; then 504.
+        stall_s: Without a byte of an unfinished answer; then the answer is cut.
+        total_s: A whole exchange; 0 for no limit.
+        upstream_idle_s: An unused connection is kept; keep it below what the service itself waits.
+        upstream_idle_connections: Unused connections kept for each address.
+    """
+
+    connect_s: PositiveFloat | None = None
+    first_byte_s: PositiveFloat | None = None
+    stall_s: PositiveFloat | None = None
+    total_s: Annotated[float, Field(ge=0)] | None = None
+    upstream_idle_s: PositiveFloat | None = None
+    upstream_idle_connections: NonNegativeInt | None = None
+
+    def source(self) -> ServiceLimits:
+        """As a snapshot is built from."""
+        return ServiceLimits(**self.model_dump())
 
 
 _Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$")]
@@ -229,29 +300,48 @@ class ServiceSettings(_Section):
     """One entry of `services`, under the service's name.
 
     Attributes:
-        urls: `http://host:port` of each instance.
+        urls: `http://host:port` or `https://host:port` of each instance; one scheme for all.
+        tls: See `ServiceTlsSettings`.
+        breaker: See `BreakerSettings`.
+        limits: See `ServiceLimitsSettings`.
         websocket: See `WebSocketSettings`.
     """
 
     urls: Annotated[tuple[str, ...], Field(min_length=1)]
+    tls: ServiceTlsSettings = ServiceTlsSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    limits: ServiceLimitsSettings = ServiceLimitsSettings()
     websocket: WebSocketSettings = WebSocketSettings()
 
     @model_validator(mode="after")
     def _urls_are_addresses(self) -> Self:
-        for url in self.urls:
-            _address(url)
+        schemes = {_parts(url)[0] for url in self.urls}
+        if len(schemes) > 1:
+            raise ValueError("urls are all http or all https: a service that is asked for in the clear has no secrets")
+        if len(set(self.addresses)) < len(self.urls):
+            raise ValueError("urls names an address twice")
+        if "http" in schemes and self.tls != ServiceTlsSettings():
+            raise ValueError("tls is set, and urls are http")
         return self
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """`host:port` of each instance."""
-        return tuple(_address(url) for url in self.urls)
+        return tuple(_parts(url)[1] for url in self.urls)
 
-    def source(self, name: str) -> ServiceSource:
-        """As a snapshot is built from."""
+    @property
+    def over_tls(self) -> bool:
+        """Whether it is spoken to over TLS."""
+        return _parts(self.urls[0])[0] == "https"
+
+    def source(self, name: str, tls: TlsSource | None = None) -> ServiceSource:
+        """As a snapshot is built from; `tls` holds what stands in its files."""
         return ServiceSource(
             name=name,
             addresses=self.addresses,
+            tls=tls,
+            breaker=self.breaker.source(),
+            limits=self.limits.source(),
             websocket_origins=self.websocket.origins,
             websocket_without_origin=self.websocket.without_origin,
         )

@@ -39,7 +39,7 @@ class Snapshot:
         catalogue: The roles.
         engine: Cedar with the bundle.
         decisions: The engine, remembering.
-        services: Service name to its addresses, `host:port`.
+        services: Each service by its name.
         origins: Service name to who may open its WebSockets.
         signer: Of security contexts.
         cross_tenant: The setting `tenancy.cross_tenant`.
@@ -57,7 +57,7 @@ class Snapshot:
         self.engine = Engine(self.bundle, strict=sources.strict)
         self.decisions = Memo(self.engine)
         self.catalogue: Catalogue = load_catalogue(sources.roles.text, sources.roles.name)
-        self.services = {service.name: service.addresses for service in sources.services}
+        self.services = {service.name: service for service in sources.services}
         self.origins = {service.name: _origins(service) for service in sources.services}
         self.routes: Table = load_routes(sources.routes.name, sources.routes.text, self.bundle, self.services)
         self.keyring = Keyring.build(sources.issuers, sources.keys)

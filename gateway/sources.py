@@ -49,6 +49,55 @@ class IssuerKeys(msgspec.Struct, frozen=True):
     jwks: str
 
 
+class TlsSource(msgspec.Struct, frozen=True, kw_only=True):
+    """How a service is spoken to over TLS.
+
+    Attributes:
+        ca: Certificates that may sign the service's, PEM; the system's where empty.
+        cert: Our certificate with its chain, PEM; none where empty.
+        key: Its private key, PEM.
+        server_name: The name its certificate must have, and that it is asked for by; the address's own where empty.
+        verify: Whether its certificate is checked at all.
+    """
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    server_name: str = ""
+    verify: bool = True
+
+    def __repr__(self) -> str:
+        """Without the key: a repr ends up in logs."""
+        return f"TlsSource(server_name={self.server_name!r}, verify={self.verify})"
+
+
+class BreakerSource(msgspec.Struct, frozen=True, kw_only=True):
+    """When an address of a service is left alone for a while.
+
+    Attributes:
+        failures: In a row that open its circuit; 0 for never.
+        open_s: How long it is left alone; twice as long after each probe that fails.
+        open_max_s: At most.
+        fault_statuses: Answers that count as failures.
+    """
+
+    failures: int = 5
+    open_s: float = 5.0
+    open_max_s: float = 60.0
+    fault_statuses: tuple[int, ...] = (502, 503, 504)
+
+
+class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one service; each is the field of `gateway.limits.Limits` with that name, None for the gateway's."""
+
+    connect_s: float | None = None
+    first_byte_s: float | None = None
+    stall_s: float | None = None
+    total_s: float | None = None
+    upstream_idle_s: float | None = None
+    upstream_idle_connections: int | None = None
+
+
 class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
     """A service behind the gateway.
 
@@ -57,12 +106,23 @@ class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
         addresses: `host:port` of each instance.
         websocket_origins: `Origin` values whose pages may open its WebSockets.
         websocket_without_origin: Whether a program that sends no `Origin` may.
+        tls: How it is spoken to; None for plain HTTP.
+        breaker: When an address is left alone.
+        limits: Where this service's bounds are not the gateway's.
     """
 
     name: str
     addresses: tuple[str, ...]
     websocket_origins: tuple[str, ...] = ()
     websocket_without_origin: bool = False
+    tls: TlsSource | None = None
+    breaker: BreakerSource = BreakerSource()
+    limits: ServiceLimits = ServiceLimits()
+
+    @property
+    def url(self) -> str:
+        """Of its first instance, without a path."""
+        return f"{'http' if self.tls is None else 'https'}://{self.addresses[0]}"
 
 
 class ContextSource(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,7 +75,7 @@ class Worker:
         self._server = Server(
             self._emitter,
             config.limits,
-            Upstreams(config.limits, self._spawn, self._loop),
+            Upstreams(config.limits, self._spawn, self._loop, metrics),
             metrics,
             Clock(),
             self._loop,
@@ -93,6 +93,7 @@ class Worker:
         """Build a snapshot off the loop, swap it in, and begin to accept with the first one."""
         try:
             snapshot = await asyncio.to_thread(build_snapshot, message.sources)
+            await asyncio.to_thread(self._server.upstreams.prepare, message.sources.services)
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with the sources, the old snapshot stays
             current = self._server.snapshot
             self._channel.send(Installed(message.seq, current.version if current else "", str(exc)))

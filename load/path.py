@@ -38,7 +38,6 @@ from roles.load import load_catalogue  # noqa: E402
 from tests.builders.plane import sources, token  # noqa: E402
 
 CONNECTIONS, USERS, TENANTS, RESOURCES = 64, 1000, 20, 200
-ADDRESS = "127.0.0.1:9"
 ANSWER = (
     b"HTTP/1.1 200 OK\r\ndate: Wed, 25 Nov 2026 20:00:00 GMT\r\nserver: uvicorn\r\ncontent-length: 12\r\n"
     b'content-type: application/json\r\n\r\n{"data": []}'
@@ -81,12 +80,13 @@ class Bench:
         limits = Limits(upstream_idle_connections=CONNECTIONS * 2)
         self.faults: list[Exception] = []
         self.sink = Emitter(folder / "spool", "path")
-        self.upstreams = Upstreams(limits, loop.create_task, loop)
+        metrics = GatewayMetrics(CollectorRegistry())
+        self.upstreams = Upstreams(limits, loop.create_task, loop, metrics)
         self.server = Server(
             self.sink,
             limits,
             self.upstreams,
-            GatewayMetrics(CollectorRegistry()),
+            metrics,
             Clock(),
             loop,
             unknown_key=lambda _: None,
@@ -107,13 +107,15 @@ class Bench:
 
     def _fill_pool(self, limits: Limits, now: float) -> None:
         """Connections that need no socket."""
-        pool = self.upstreams._pools["order"]  # noqa: SLF001 - there is no other door for them
+        ups = self.upstreams
+        pool = ups._services["order"].pool  # noqa: SLF001 - there is no other door for them
+        [place] = pool.places
         for _ in range(CONNECTIONS * 2):
-            conn, pipe = UpstreamConnection(ADDRESS, limits, self.upstreams._heads), Pipe(self.asked)  # noqa: SLF001
+            conn, pipe = UpstreamConnection(place, limits, ups, ups._heads, "order"), Pipe(self.asked)  # noqa: SLF001
             conn.pool = pool
             conn.connection_made(pipe)  # type: ignore[arg-type] # as far as it is used
             self.behind[pipe] = conn
-            pool.keep(ADDRESS, conn, now + 1e6)
+            pool.keep(place, conn, now + 1e6)
 
     async def turns(self, count: int) -> None:
         """Send that many requests, one a connection and turn, and answer them."""

@@ -1,4 +1,4 @@
-"""What is wrong with the files that a configuration names: routes, roles, policies. Each finding with its place."""
+"""What is wrong with the files a configuration names: routes, roles, policies, certificates. Each with its place."""
 
 import difflib
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def policy_findings(folder: Path, roles_file: Path) -> list[Finding]:
 
 
 def configuration_findings(settings: "Settings") -> list[str]:
-    """Everything that is wrong with the policies, routes and roles of a configuration whose keys are in order.
+    """Everything that is wrong with the files of a configuration whose keys are in order.
 
     Raises:
         ConfigurationError: A file it names cannot be read, or the role catalogue is not one.
@@ -66,7 +66,20 @@ def configuration_findings(settings: "Settings") -> list[str]:
     policies = policy_findings(settings.policies.folder, settings.gateway.roles_file)
     if policies:
         return [str(finding) for finding in policies]  # routes are checked against the schema: not before it holds
-    return _route_findings(settings)
+    return _route_findings(settings) + _certificate_findings(settings)
+
+
+def _certificate_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the files of services' TLS."""
+    from gateway.supervisor.sources import StartRefused, service_source
+
+    findings = []
+    for name, service in settings.services.items():
+        try:
+            service_source(name, service)
+        except StartRefused as exc:
+            findings.append(str(exc))
+    return findings
 
 
 def _route_findings(settings: "Settings") -> list[str]:

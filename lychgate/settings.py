@@ -53,7 +53,10 @@ class Settings(BaseSettings):
     context: ContextSettings = Field(ContextSettings(), description="How security contexts are signed.")
     tenancy: TenancySettings = Field(TenancySettings(), description="What may cross tenants.")
     policies: PolicySettings = Field(PolicySettings(), description="Where the Cedar policies are.")
-    services: Services = Field(default_factory=default_services, description="Name to `http://host:port`.")
+    services: Services = Field(
+        default_factory=default_services,
+        description="Name to its url, `http://host:port`, or to what stands below.",
+    )
     audit: AuditSettings = Field(AuditSettings(), description="Spool, relay, Kafka, redaction, retention.")
     store: StoreSettings = Field(StoreSettings(), description="PostgreSQL.")
     query: QuerySettings = Field(QuerySettings(), description="The audit query API.")

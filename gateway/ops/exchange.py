@@ -188,8 +188,8 @@ def _answer(case: Case, asked: Asked, shown: SecurityContext, actor: Actor, snap
         htb=asked.body_sha256 if bound else None,
         act=actor,
     )
-    addresses = snapshot.services.get(service)
-    if not addresses:
+    source = snapshot.services.get(service)
+    if source is None or not source.addresses:
         raise Internal("exchange: a service without an address")
     try:
         signed = snapshot.signer.sign(claims)
@@ -198,7 +198,7 @@ def _answer(case: Case, asked: Asked, shown: SecurityContext, actor: Actor, snap
     return Answered(
         context=signed,
         service=service,
-        url=f"http://{addresses[0]}{path.target.decode('ascii')}",
+        url=f"{source.url}{path.target.decode('ascii')}",
         headers={**fields(claims, signed, case.event_id), USER_ID: header_text(claims.sub).decode("ascii")},
         expires_at=claims.exp,
     )

@@ -66,6 +66,7 @@ class Concluding:
         "_retried",
         "_server",
         "_snapshot",
+        "_stall_s",
         "_started",
         "_state",
         "case",
@@ -87,6 +88,7 @@ class Concluding:
         self._keep_alive = True
         self._continue_due = False
         self._retried = False
+        self._stall_s = 0.0  # the service's own
         self._deadline = 0.0
         self._started = server.loop.time()
         server.inflight += 1
@@ -188,21 +190,32 @@ class Concluding:
         if not self._decided and now >= self._started + _LONG_S:
             self._decided = True
             self._server.recorder.decided_meanwhile(self.case, self._snapshot)
-        limit = self._server.limits.total_s
+        conn = self._conn
+        if conn is None:
+            return
+        limit = conn.limits.total_s
         total = bool(limit) and now >= self._started + limit
         deadline = self._deadline
         if self._lasting is not None:
             deadline += self._lasting.patience_s
         elif self._answer is not None and now >= self._started + self._server.limits.lasting_s:
             self._last(Kind.RESPONSE)
-        if not total and now < deadline:
-            return
+        if total or now >= deadline:
+            self._overdue(conn, total=total)
+
+    def _overdue(self, conn: UpstreamConnection, *, total: bool) -> None:
+        """Somebody has taken too long: whoever does not read, else whoever has not sent."""
         if self._answer is not None:
+            if conn.paused and not total:
+                self._cut_answer("client_stall")
+                return
             self._server.metrics.upstream_failed(self._service(), "stall")
             self._cut_answer("total" if total else "upstream_stall")
-        elif not self._intake.done and not total:
+        elif not self._intake.done and not total and not conn.full:
             self.refuse(RequestTimeout("body: too slow", close=True))
         else:
+            if self._intake.done or conn.full:
+                conn.late()
             self._server.metrics.upstream_failed(self._service(), "timeout")
             self.refuse(UpstreamTimeout("no answer in time"))
 

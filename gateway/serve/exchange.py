@@ -11,6 +11,7 @@ from typing import Final
 from gateway.errors import Code, GatewayError, Internal, Unready, UpstreamError
 from gateway.forward.headers import DECISION, TRACE, answer_fields, interim_head, response_head
 from gateway.forward.request import recalled_request, service_request
+from gateway.forward.retry import may_repeat
 from gateway.forward.trace import trace_id
 from gateway.forward.upstream import UpstreamConnection
 from gateway.model import Route
@@ -25,7 +26,6 @@ from gateway.wire.framing import NO_BODY, Ending, Framing
 from gateway.wire.head import Head, ResponseHead
 from gateway.wire.websocket import switched, upgrading
 
-_SAFE: Final = frozenset({b"GET", b"HEAD"})
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _CONTINUE: Final = 100
 _OURS: Final = TRACE + b": %b\r\n" + DECISION + b": %b\r\n"
@@ -146,9 +146,9 @@ class Exchange(Concluding):
 
     # --- the service
 
-    def _connect(self, route: Route, *, fresh: bool = False) -> None:
+    def _connect(self, route: Route, failed: UpstreamConnection | None = None) -> None:
         self._state = State.CONNECTING
-        self._server.upstreams.acquire(route.service, self._connected, fresh=fresh)
+        self._server.upstreams.acquire(route.service, self._connected, guard=route.changes, instead_of=failed)
 
     def _connected(self, conn: UpstreamConnection | None, error: GatewayError | None) -> None:
         if self._state is not State.CONNECTING:  # the client went meanwhile
@@ -156,7 +156,7 @@ class Exchange(Concluding):
                 self._server.upstreams.release(self._service(), conn)
             return
         if conn is None:
-            self._upstream_failed(error or Internal("no connection"), "connect")
+            self._upstream_failed(error or Internal("no connection"))
             return
         self._conn = conn
         try:
@@ -176,6 +176,7 @@ class Exchange(Concluding):
                 data = upgrading(data)
         self._state = State.STREAMING
         self.case.forwarded = True
+        self._stall_s = conn.limits.stall_s
         self._await_answer()
         conn.send(self, self.case.head.method if self.case.head else b"", data)
         if self._handshake is not None:
@@ -185,7 +186,7 @@ class Exchange(Concluding):
             self._client.body_wanted()
 
     def _await_answer(self) -> None:
-        limits = self._server.limits
+        limits = self._conn.limits if self._conn is not None else self._server.limits
         wait = limits.first_byte_s if self._intake.done else limits.body_stall_s
         self._deadline = self._server.loop.time() + wait
 
@@ -264,7 +265,7 @@ class Exchange(Concluding):
             self._keep_alive = False
         ours = ((TRACE, case.trace_id.encode("ascii")), (DECISION, case.event_id.encode("ascii")))
         self._client.write(response_head(head, framing, ours, close=not self._keep_alive))
-        self._deadline = self._server.loop.time() + self._server.limits.stall_s
+        self._deadline = self._server.loop.time() + self._stall_s
 
     def on_answer(self, head: ResponseHead, body: bytes) -> None:
         """The whole answer came at once: head and body go to the client in one piece."""
@@ -298,7 +299,7 @@ class Exchange(Concluding):
     def on_body(self, data: bytes) -> None:
         """Pass a piece of the answer on."""
         self.case.response_bytes += len(data)
-        self._deadline = self._server.loop.time() + self._server.limits.stall_s
+        self._deadline = self._server.loop.time() + self._stall_s
         chunked = self._answer is not None and self._answer.ending is Ending.CHUNKED
         self._client.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
 
@@ -320,18 +321,19 @@ class Exchange(Concluding):
         """The service does not keep up, or has caught up."""
         self._client.stall(stalled=paused)
 
-    def on_upstream_error(self, error: GatewayError, *, stale: bool) -> None:
-        """The service failed; try once more only where nothing can have happened."""
-        head, match = self._head, self.case.match
-        safe = head is not None and head.method in _SAFE and head.framing == NO_BODY
-        if stale and safe and not self._retried and match is not None:
+    def on_upstream_error(self, error: UpstreamError) -> None:
+        """The service failed; try once more only what may be sent twice."""
+        match = self.case.match
+        if not self._retried and match is not None and may_repeat(self.case, error):
             self._retried = True
+            failed = self._conn
             self._close_upstream(reusable=False)
-            self._connect(match.route, fresh=True)
+            self._connect(match.route, failed)
             return
-        self._upstream_failed(error, "invalid" if error.code is Code.UPSTREAM_INVALID else "closed")
+        self._upstream_failed(error)
 
-    def _upstream_failed(self, error: GatewayError, kind: str) -> None:
+    def _upstream_failed(self, error: GatewayError) -> None:
+        kind = error.kind if isinstance(error, UpstreamError) else "other"
         self._server.metrics.upstream_failed(self._service(), kind)
         if self._answer is not None:
             self._cut_answer(f"upstream_{kind}")

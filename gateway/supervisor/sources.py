@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from gateway.forward.tls import client_context
 from gateway.route.load import RoutesError
 from gateway.settings import (
     ContextSettings,
@@ -22,7 +23,7 @@ from gateway.settings import (
     TenancySettings,
 )
 from gateway.snapshot import Snapshot, build_snapshot
-from gateway.sources import ContextSource, SourceFile, Sources
+from gateway.sources import ContextSource, ServiceSource, SourceFile, Sources, TlsSource
 from policies.check import check_roles
 from policies.errors import PolicyErrors
 from policies.load import read_folder
@@ -66,7 +67,7 @@ def read_sources(
         routes=_file(gateway.routes_file),
         issuers=tuple(issuer.source() for issuer in issuers),
         keys=(),
-        services=tuple(service.source(name) for name, service in services.items()),
+        services=tuple(service_source(name, service) for name, service in services.items()),
         context=context_source(context),
         cross_tenant=tenancy.cross_tenant,
         strict=policies.strict,
@@ -90,6 +91,26 @@ def checked(sources: Sources) -> Snapshot:
         if route.problem:
             _log.warning("route_refuses", route=route.id, reason=route.problem)
     return snapshot
+
+
+def service_source(name: str, settings: ServiceSettings) -> ServiceSource:
+    """Where a service's requests go, with the certificates that its TLS needs.
+
+    Raises:
+        StartRefused: A file of them cannot be read or used.
+    """
+    if not settings.over_tls:
+        return settings.source(name)
+    tls = settings.tls
+    ca, cert, key = (_file(path).text if path else "" for path in (tls.ca_file, tls.cert_file, tls.key_file))
+    source = TlsSource(ca=ca, cert=cert, key=key, server_name=tls.server_name or "", verify=tls.verify)
+    try:
+        client_context(source)
+    except ValueError as exc:
+        raise StartRefused(f"services.{name}.tls: {exc}") from exc
+    if not tls.verify:
+        _log.warning("upstream_not_verified", service=name)
+    return settings.source(name, source)
 
 
 def context_source(settings: ContextSettings) -> ContextSource:

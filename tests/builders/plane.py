@@ -191,6 +191,17 @@ class Plane:
         finally:
             writer.close()
 
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A client's connection, which does not outlive the test, whatever becomes of it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
     async def record(self, timeout_s: float = 5.0) -> AuditEvent:
         """The only record so far; a stranger's refusal is folded for up to a second before it is written."""
         async with asyncio.timeout(timeout_s):
@@ -231,14 +242,15 @@ async def plane(
     async with upstream() as service, asyncio.TaskGroup() as tasks:
         bounds = limits or Limits()
         registry = CollectorRegistry()
+        metrics = GatewayMetrics(registry)
         sink = TappedEmitter(folder / "spool")
         unknown: list[UnknownKey] = []
         faults: list[Exception] = []
         server = Server(
             sink,
             bounds,
-            Upstreams(bounds, tasks.create_task, loop),
-            GatewayMetrics(registry),
+            Upstreams(bounds, tasks.create_task, loop, metrics),
+            metrics,
             Clock(),
             loop,
             unknown_key=unknown.append,

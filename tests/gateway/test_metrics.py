@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway.errors import Code
-from gateway.metrics import METHODS, OTHER, STATUS_CLASSES, GatewayMetrics, SupervisorMetrics, closed, families
+from gateway.metrics import (
+    CIRCUIT_STATES,
+    METHODS,
+    OTHER,
+    STATUS_CLASSES,
+    GatewayMetrics,
+    SupervisorMetrics,
+    closed,
+    families,
+)
 
 
 def _value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
@@ -133,3 +142,26 @@ def test_names_follow_one_scheme() -> None:
 def test_closed_sets_are_closed() -> None:
     """A member passes, anything else is `other`."""
     assert (closed("GET", METHODS), closed("BREW", METHODS)) == ("GET", OTHER)
+
+
+def test_circuits_and_retries_are_counted_for_configured_services_only() -> None:
+    """By state and kind; a service that has gone leaves no gauge behind."""
+    registry = CollectorRegistry()
+    metrics = GatewayMetrics(registry, ["order"])
+    metrics.circuits("order", ["closed", "open", "closed"])
+    metrics.circuits("stranger", ["open"])
+    found = {
+        state: _value(registry, "lychgate_upstream_circuits", service="order", state=state) for state in CIRCUIT_STATES
+    }
+    assert found == {"closed": 2, "open": 1, "half_open": 0}
+    assert _value(registry, "lychgate_upstream_circuits", service="stranger", state="open") is None
+    metrics.upstream_retried("order", "stale")
+    metrics.upstream_retried("stranger", "whatever")
+    assert _value(registry, "lychgate_upstream_retries_total", service="order", kind="stale") == 1
+    assert _value(registry, "lychgate_upstream_retries_total", service=OTHER, kind=OTHER) == 1
+    metrics.circuit_opened("order", "timeout")
+    metrics.circuit_opened("stranger", "x")
+    assert _value(registry, "lychgate_upstream_circuits_opened_total", service="order", kind="timeout") == 1
+    assert _value(registry, "lychgate_upstream_circuits_opened_total", service=OTHER, kind=OTHER) == 1
+    metrics.serve(["payment"])
+    assert _value(registry, "lychgate_upstream_circuits", service="order", state="closed") is None

@@ -19,6 +19,7 @@ from gateway.settings import (
     WebSocketSettings,
     default_services,
 )
+from gateway.sources import BreakerSource, ServiceLimits
 
 ISSUER: dict[str, Any] = {
     "name": "dev",
@@ -91,18 +92,64 @@ def test_loopback_may_do_without_tls(url: str) -> None:
     assert IssuerSettings(**{**ISSUER, "jwks_url": url}).jwks_url == url
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9001", "http://orders.internal:80/", "http://[::1]:9001"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9001", "http://orders.internal:80/", "http://[::1]:9001", "https://orders:443"]
+)
 def test_a_service_is_a_host_and_a_port(url: str) -> None:
-    """An address is taken from its url."""
-    source = ServiceSettings(urls=(url,)).source("order")
-    assert source.addresses == (url.removeprefix("http://").rstrip("/"),)
+    """An address is taken from its url, and whether it is spoken to over TLS."""
+    settings = ServiceSettings(urls=(url,))
+    assert settings.source("order").addresses == (url.partition("://")[2].rstrip("/"),)
+    assert settings.over_tls is url.startswith("https")
+
+
+def test_what_a_service_does_not_say_is_the_gateways_or_the_default() -> None:
+    """Its own breaker and bounds otherwise."""
+    plain = ServiceSettings(urls=("http://a:1",)).source("order")
+    assert (plain.tls, plain.breaker, plain.limits) == (None, BreakerSource(), ServiceLimits())
+    own = ServiceSettings(
+        urls=("http://a:1", "http://b:1"),
+        breaker={"failures": 2, "fault_statuses": []},
+        limits={"first_byte_s": 3, "upstream_idle_connections": 0},
+    ).source("order")
+    assert own.addresses == ("a:1", "b:1")
+    assert (own.breaker.failures, own.breaker.fault_statuses, own.breaker.open_s) == (2, (), BreakerSource().open_s)
+    assert own.limits == ServiceLimits(first_byte_s=3.0, upstream_idle_connections=0)
+
+
+HTTPS = {"urls": ("https://a:1",)}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"urls": ()},
+        {"urls": ("http://a:1", "https://b:1")},
+        {"urls": ("http://a:1", "http://a:1/")},
+        {"urls": ("http://a:1",), "tls": {"ca_file": "ca.pem"}},
+        {"urls": ("http://a:1",), "tls": {"verify": False}},
+        {**HTTPS, "tls": {"key_file": "key.pem"}},
+        {**HTTPS, "tls": {"verify": False, "ca_file": "ca.pem"}},
+        {**HTTPS, "tls": {"verify": False, "server_name": "orders"}},
+        {**HTTPS, "tls": {"server_name": "or ders"}},
+        {**HTTPS, "tls": {"minimum": "1.0"}},
+        {**HTTPS, "breaker": {"open_s": 0}},
+        {**HTTPS, "breaker": {"failures": -1}},
+        {**HTTPS, "breaker": {"fault_statuses": [404]}},
+        {**HTTPS, "limits": {"first_byte_s": 0}},
+        {**HTTPS, "limits": {"header_bytes": 1024}},
+    ],
+)
+def test_a_service_that_contradicts_itself_is_refused(given: dict[str, Any]) -> None:
+    """What would have no effect, or another than it says."""
+    with pytest.raises(ValidationError):
+        ServiceSettings(**given)
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "127.0.0.1:9001",
-        "https://orders:443",
+        "ftp://orders:443",
         "http://orders",
         "http://orders:80/path",
         "http://a@b:80",
@@ -112,7 +159,7 @@ def test_a_service_is_a_host_and_a_port(url: str) -> None:
     ],
 )
 def test_a_url_that_would_not_be_followed_is_refused(url: str) -> None:
-    """A path, credentials, TLS or a missing port would be ignored silently; so they are errors."""
+    """A path, credentials or a missing port would be ignored silently; so they are errors."""
     with pytest.raises(ValidationError):
         ServiceSettings(urls=(url,))
 

@@ -35,7 +35,7 @@ def _with(**changes: Any) -> Sources:
 def test_a_snapshot_is_all_of_its_sources(snapshot: Snapshot) -> None:
     """Versions, routes, services, and who nobody is."""
     assert snapshot.version == GOOD.version
-    assert snapshot.services == {"order": ("127.0.0.1:9002",)}
+    assert snapshot.services == {service.name: service for service in GOOD.services}
     assert {route.id for route in snapshot.routes.routes} >= {"order.list", "payment.refund"}
     assert not [route.id for route in snapshot.routes.routes if route.problem]
     assert (snapshot.nobody.token_sha256, snapshot.nobody.principal.roles) == (b"", (snapshot.catalogue.anonymous,))

@@ -5,7 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.sources import ContextSource, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
+from gateway.sources import (
+    BreakerSource,
+    ContextSource,
+    IssuerKeys,
+    IssuerSource,
+    ServiceLimits,
+    ServiceSource,
+    SourceFile,
+    Sources,
+    TlsSource,
+)
 
 SOURCES = Sources(
     policies=(SourceFile("a.cedar", "x"),),
@@ -14,7 +24,10 @@ SOURCES = Sources(
     routes=SourceFile("routes.toml", "t"),
     issuers=(IssuerSource(name="dev", iss="https://id", audiences=("lychgate",), algorithms=("ES256",)),),
     keys=(IssuerKeys("dev", '{"keys":[]}'),),
-    services=(ServiceSource(name="order", addresses=("127.0.0.1:9002",)),),
+    services=(
+        ServiceSource(name="order", addresses=("127.0.0.1:9002",)),
+        ServiceSource(name="payment", addresses=("a:1", "b:1"), tls=TlsSource(cert="c", key="hunter4")),
+    ),
     context=ContextSource(issuer="lychgate", private_jwk='{"d":"hunter2"}', hs256_keys={"order": '{"k":"hunter3"}'}),
 )
 
@@ -31,6 +44,19 @@ SOURCES = Sources(
         {"issuers": ()},
         {"keys": (IssuerKeys("dev", '{"keys":[1]}'),)},
         {"services": (ServiceSource(name="order", addresses=("127.0.0.1:9003",)),)},
+        {"services": (SOURCES.services[0], msgspec.structs.replace(SOURCES.services[1], tls=TlsSource(key="other")))},
+        {
+            "services": (
+                SOURCES.services[0],
+                msgspec.structs.replace(SOURCES.services[1], breaker=BreakerSource(open_s=1)),
+            )
+        },
+        {
+            "services": (
+                SOURCES.services[0],
+                msgspec.structs.replace(SOURCES.services[1], limits=ServiceLimits(total_s=1)),
+            )
+        },
         {"context": ContextSource(issuer="other")},
         {"context": msgspec.structs.replace(SOURCES.context, private_jwk='{"d":"another"}')},
         {"context": msgspec.structs.replace(SOURCES.context, ttl_s=5)},
@@ -58,3 +84,8 @@ def test_no_key_is_in_a_repr() -> None:
     for text in (repr(SOURCES), str(SOURCES.context), f"{SOURCES.context!r}"):
         assert "hunter" not in text
     assert "lychgate" in repr(SOURCES.context)
+
+
+def test_a_service_has_the_url_of_its_first_instance() -> None:
+    """With the scheme it is spoken to by."""
+    assert [service.url for service in SOURCES.services] == ["http://127.0.0.1:9002", "https://a:1"]

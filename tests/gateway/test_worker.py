@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 
 from gateway.control import (
     AskMetrics,
@@ -27,7 +28,7 @@ from gateway.control import (
     WorkerConfig,
     supervisor_channel,
 )
-from gateway.sources import SourceFile, Sources
+from gateway.sources import SourceFile, Sources, TlsSource
 from tests.builders import plane, tokens, tunnels
 from tests.servers.upstream import Visit, upstream
 
@@ -87,8 +88,6 @@ async def worker(folder: Path) -> AsyncIterator[Started]:
 
 def broken(sources: Sources) -> Sources:
     """The same with a policy that does not parse."""
-    import msgspec
-
     return msgspec.structs.replace(sources, policies=(SourceFile("order.cedar", "permit ("),))
 
 
@@ -126,6 +125,23 @@ async def test_a_worker_serves_what_it_was_sent_counts_and_drains(tmp_path: Path
         assert await started.hear() == Drained()
         assert await started.ended() == 0
     assert any(path.name.startswith("end") or path.suffix for path in (tmp_path / "spool").iterdir())
+
+
+async def test_a_worker_keeps_what_it_has_when_a_certificate_cannot_be_used(tmp_path: Path) -> None:
+    """Told to the supervisor with the service's name; requests go on as before."""
+    async with upstream() as service, worker(tmp_path) as started:
+        sources = plane.sources(service.port)
+        started.channel.send(Install(1, sources))
+        assert await started.hear() == Installed(1, sources.version)
+        [order] = sources.services
+        broken_tls = msgspec.structs.replace(order, tls=TlsSource(ca="nothing"))
+        started.channel.send(Install(2, msgspec.structs.replace(sources, services=(broken_tls,))))
+        refused = await started.hear()
+        assert isinstance(refused, Installed)
+        assert refused.version == sources.version
+        assert "services.order.tls: ca_file" in (refused.problem or "")
+        allowed = await get(f"{started.url}/orders", authorization=f"Bearer {plane.token()}")
+        assert allowed.status_code == 200
 
 
 async def test_an_unknown_key_is_reported(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is wrong with the files a configuration names."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_a_routes_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     routes.unlink()
     with pytest.raises(ConfigurationError, match=r"routes\.toml: cannot be read"):
         configuration_findings(load(ROOT / "lychgate.yaml", environment))
+
+
+def test_a_services_certificates_are_looked_at(tmp_path: Path) -> None:
+    """One that is not there, and one that is none; the service is named."""
+    service = {"urls": ["https://127.0.0.1:1"], "tls": {"ca_file": str(tmp_path / "ca.pem")}}
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_SERVICES": json.dumps({"order": service})})
+    (finding,) = configuration_findings(settings)
+    assert "ca.pem: cannot be read" in finding
+    (tmp_path / "ca.pem").write_text("nothing")
+    (finding,) = configuration_findings(settings)
+    assert finding.startswith("services.order.tls: ca_file holds no certificate")
 
 
 def test_a_missing_policy_folder_and_catalogue_are_named(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Upstream:
         heads: Every request head it has read, in order.
         bodies: What followed each of them, as far as `Content-Length` goes.
         connections: How many were opened.
+        writers: Of each connection, in order.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class Upstream:
         self.connections = 0
         self.reply = OK
         self.script: Script | None = None
-        self._writers: list[asyncio.StreamWriter] = []
+        self.writers: list[asyncio.StreamWriter] = []
 
     def fields(self, which: int = -1) -> dict[str, str]:
         """The fields of a request it has read, names in lower case; the last one wins."""
@@ -56,7 +57,7 @@ class Upstream:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer each request with `reply`, unless there is a script."""
         self.connections += 1
-        self._writers.append(writer)
+        self.writers.append(writer)
         visit = Visit(reader, writer)
         with contextlib.suppress(ConnectionError):
             if self.script is not None:
@@ -71,9 +72,9 @@ class Upstream:
 
     async def leave(self) -> None:
         """End every connection, so that none outlives the test's loop."""
-        for writer in self._writers:
+        for writer in self.writers:
             writer.transport.abort()
-        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for writer in self.writers), return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

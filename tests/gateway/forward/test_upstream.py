@@ -1,13 +1,17 @@
 """One connection to a service that a test plays: what is passed on, what is a lie, and when it is used again."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 import pytest
 
-from gateway.errors import Code, GatewayError
+from gateway.errors import UpstreamError
+from gateway.forward.breaker import State
+from gateway.forward.pool import Place
 from gateway.forward.upstream import UpstreamConnection
 from gateway.limits import Limits
+from gateway.sources import BreakerSource
 from gateway.wire.head import ResponseHead
 from tests.builders.heads import in_pieces
 
@@ -50,8 +54,7 @@ class User:
         self.told: list[str] = []
         self.body = b""
         self.head: ResponseHead | None = None
-        self.error: GatewayError | None = None
-        self.stale = False
+        self.error: UpstreamError | None = None
         self._then = then
 
     def _tell(self, what: str) -> None:
@@ -83,9 +86,9 @@ class User:
             self.on_body(body)
         self.on_end()
 
-    def on_upstream_error(self, error: GatewayError, *, stale: bool) -> None:
+    def on_upstream_error(self, error: UpstreamError) -> None:
         """A failure."""
-        self.error, self.stale = error, stale
+        self.error = error
         self._tell(f"error {error.code.word}")
 
     def on_upstream_pause(self, *, paused: bool) -> None:
@@ -93,8 +96,31 @@ class User:
         self._tell(f"pause {paused}")
 
 
-def _open(limits: Limits | None = None) -> tuple[UpstreamConnection, Wire]:
-    conn, wire = UpstreamConnection("127.0.0.1:1", limits or Limits()), Wire()
+class Owner:
+    """Who lends the connection, and writes down what it is told of it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def on_gone(self, conn: UpstreamConnection) -> None:
+        """Unused, and of no more use."""
+        assert conn.closed
+        self.told.append("gone")
+
+    def on_failed(self, conn: UpstreamConnection, kind: str) -> None:
+        """A failure of the address."""
+        conn.place.circuit.failed(conn.seen, 0.0, kind)
+        self.told.append(kind)
+
+    def on_recovered(self, conn: UpstreamConnection) -> None:
+        """A good answer after trouble."""
+        conn.place.circuit.good()
+        self.told.append("recovered")
+
+
+def _open(limits: Limits | None = None, owner: Owner | None = None) -> tuple[UpstreamConnection, Wire]:
+    place: Place[UpstreamConnection] = Place("127.0.0.1:1", BreakerSource(failures=2))
+    conn, wire = UpstreamConnection(place, limits or Limits(), owner or Owner()), Wire()
     conn.connection_made(wire)
     return conn, wire
 
@@ -169,7 +195,9 @@ def test_a_service_that_lies_is_upstream_invalid_and_its_connection_closed(metho
     """Before any of the answer is passed on, where the lie comes with its head."""
     user, conn, wire = _exchange(answer, method)
     assert [word for word in user.told if not word.startswith("interim")] == ["error upstream_invalid"]
-    assert (user.body, user.stale) == (b"", False)
+    assert user.body == b""
+    assert user.error is not None
+    assert user.error.kind == "invalid"
     assert wire.aborted
     assert conn.closed
     assert not conn.finish()
@@ -196,20 +224,22 @@ def test_bytes_behind_an_answer_are_nobodys_and_end_the_connection(pieces: list[
     assert wire.aborted
 
 
-def test_an_unused_connection_that_speaks_is_closed() -> None:
-    """Nobody asked."""
-    _, conn, wire = _exchange(GET_OK)
+@pytest.mark.parametrize("how", ["speaks", "ends", "is lost"])
+def test_an_unused_connection_that_speaks_or_ends_is_not_lent_again(how: str) -> None:
+    """Nobody asked; and a request that changes something could not be sent a second time."""
+    owner = Owner()
+    conn, _ = _open(owner=owner)
+    conn.send(User(), b"GET", b"REQUEST")
+    conn.data_received(GET_OK)
     assert conn.finish()
-    conn.data_received(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-    assert (wire.aborted, conn.closed) == (True, True)
-
-
-def test_an_unused_connection_that_is_half_closed_is_not_lent_again() -> None:
-    """A request that changes something could not be sent a second time."""
-    _, conn, _ = _exchange(GET_OK)
-    assert conn.finish()
-    assert conn.eof_received() is False
-    assert conn.closed
+    match how:
+        case "speaks":
+            conn.data_received(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        case "ends":
+            assert conn.eof_received() is False
+        case _:
+            conn.connection_lost(None)
+    assert (conn.closed, owner.told) == (True, ["gone"])
 
 
 @pytest.mark.parametrize(
@@ -227,43 +257,84 @@ def test_a_connection_that_its_service_ends_is_not_used_again(answer: bytes) -> 
     assert wire.aborted
 
 
-def test_a_body_without_a_length_ends_with_the_connection() -> None:
-    """Cleanly; a reset in its middle is a failure."""
-    for exc, told in ((None, ["head 200", "end"]), (ConnectionResetError(), ["head 200", "error upstream_invalid"])):
-        user, conn, _ = _exchange(b"HTTP/1.1 200 OK\r\n\r\nhel")
-        conn.data_received(b"lo")
-        assert user.told == ["head 200"]
-        conn.connection_lost(exc)
-        assert (user.told, user.body) == (told, b"hello")
-        assert not conn.finish()
+@pytest.mark.parametrize(
+    ("says_so", "exc", "last"),
+    [
+        (True, None, "end"),
+        (True, ConnectionResetError(), "error upstream_invalid"),
+        (False, None, "error upstream_invalid"),
+    ],
+)
+def test_a_body_without_a_length_ends_when_the_service_says_so(says_so: bool, exc: Exception | None, last: str) -> None:
+    """By its end of the connection. A reset is a failure, and so is an end that nobody has announced (TLS)."""
+    user, conn, _ = _exchange(b"HTTP/1.1 200 OK\r\n\r\nhel")
+    conn.data_received(b"lo")
+    assert user.told == ["head 200"]
+    if says_so:
+        conn.eof_received()
+    conn.connection_lost(exc)
+    assert (user.told, user.body) == (["head 200", last], b"hello")
+    assert not conn.finish()
 
 
 @pytest.mark.parametrize("sent", [GET_OK[:-1], GET_OK[:20], b"H", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_an_answer_that_breaks_off_is_upstream_invalid(sent: bytes) -> None:
     """Not one that can be asked for again: the service has begun to answer."""
     user, conn, _ = _exchange(sent)
+    conn.eof_received()
     conn.connection_lost(None)
     assert user.told[-1] == "error upstream_invalid"
-    assert user.stale is False
+    assert user.error is not None
+    assert user.error.kind == "invalid"
 
 
-def test_a_kept_connection_that_closes_without_a_byte_was_stale_and_a_new_one_was_not() -> None:
-    """Only the first may be tried again elsewhere."""
-    conn, _ = _open()
+def test_a_connection_that_closes_without_a_byte_was_stale_if_it_was_kept() -> None:
+    """That says nothing of the address; on a new one it does."""
+    owner = Owner()
+    conn, _ = _open(owner=owner)
     user = User()
     conn.send(user, b"GET", b"1")
     conn.connection_lost(None)
-    assert (user.told, user.stale, user.error is not None and user.error.code) == (
-        ["error upstream_unavailable"],
-        False,
-        Code.UPSTREAM_UNAVAILABLE,
-    )
-    _, conn, _ = _exchange(GET_OK)
+    assert user.error is not None
+    assert (user.told, user.error.kind, conn.failure) == (["error upstream_unavailable"], "closed", "closed")
+    assert owner.told == ["closed"]
+    owner = Owner()
+    conn, _ = _open(owner=owner)
+    conn.send(User(), b"GET", b"1")
+    conn.data_received(GET_OK)
     assert conn.finish()
     second = User()
     conn.send(second, b"GET", b"2")
     conn.connection_lost(ConnectionResetError())
-    assert (second.told, second.stale) == (["error upstream_unavailable"], True)
+    assert second.error is not None
+    assert (second.told, second.error.kind, conn.failure) == (["error upstream_unavailable"], "stale", "stale")
+    assert owner.told == []
+
+
+def test_what_tls_gave_up_is_told_as_that() -> None:
+    """A service that asks for a certificate says so only after the handshake; the reason is for the record."""
+    conn, _ = _open()
+    user = User()
+    conn.send(user, b"GET", b"1")
+    alert = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] (_ssl.c:2580)")
+    alert.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    conn.connection_lost(alert)
+    assert user.error is not None
+    assert (user.error.kind, user.error.reason) == ("tls", "tls: tlsv13 alert certificate required")
+
+
+def test_what_an_answer_says_of_its_address() -> None:
+    """A fault status counts, the next good answer makes up for it; without trouble nobody is asked."""
+    owner = Owner()
+    conn, _ = _open(owner=owner)
+    circuit = conn.place.circuit
+    for status, told in ((200, []), (500, []), (503, ["status"]), (404, ["status", "recovered"]), (200, [])):
+        conn.seen = circuit.marks
+        conn.send(User(), b"GET", b".")
+        conn.data_received(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+        assert owner.told == (told or owner.told)
+        assert conn.finish()
+    assert (circuit.state, circuit.failures, circuit.marks) == (State.CLOSED, 0, 4)
 
 
 def test_exchange_after_exchange_on_one_connection() -> None:
@@ -294,6 +365,30 @@ def test_a_user_who_gives_up_hears_no_more() -> None:
         conn.write(b"x")
         conn.pause(paused=True)
         assert (wire.written, wire.reading) == (b".", True)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "again"),
+    [
+        (b"HEAD", b"HTTP/1.1 200 OK\r\n\r\n", True),
+        (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", False),
+        (b"GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 00\r\n\r\n", True),
+        (b"GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", False),
+        (b"GET", b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+        (b"GET", b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+        (b"GET", b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n" + GET_OK, False),
+        (b"GET", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + GET_OK, True),
+        (b"GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
+    ],
+)
+def test_a_connection_whose_answer_names_a_body_it_must_not_have_is_not_used_again(
+    method: bytes, answer: bytes, again: bool
+) -> None:
+    """Should the service send it, it would come late, and be taken for the next answer."""
+    user, conn, _ = _exchange(answer, method)
+    assert user.told[-1] == "end"
+    assert conn.finish() is again
 
 
 def test_finishing_in_the_middle_closes() -> None:

@@ -18,6 +18,7 @@ from roles.security_context.claims import body_hash, target_hash
 from roles.security_context.verifier import ContextVerifier
 from tests.builders import tokens
 from tests.builders.plane import plane, request, token
+from tests.builders.services import service
 from tests.servers.upstream import Visit
 
 JSON = "Content-Type: application/json"
@@ -360,7 +361,7 @@ async def test_a_disk_that_refuses_while_waiting_is_the_same(tmp_path: Path, mon
 async def test_a_service_that_is_down_is_502_and_recorded(tmp_path: Path) -> None:
     """In the same body, with the reason in the record only."""
     async with plane(tmp_path) as gate:
-        gate.server.upstreams.configure({"order": ("127.0.0.1:1",)})
+        gate.server.upstreams.configure(service("127.0.0.1:1"))
         answer = await gate.raw(request())
         assert (status_of(answer), body_of(answer)["code"]) == (502, "upstream_unavailable")
         event = await gate.record()

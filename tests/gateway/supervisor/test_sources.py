@@ -17,9 +17,11 @@ from gateway.settings import (
     ServiceSettings,
     TenancySettings,
 )
+from gateway.sources import TlsSource
 from gateway.supervisor.sources import StartRefused, checked, context_source, read_sources
 from roles.security_context.keys import new_private_jwk
 from tests.builders import plane
+from tests.builders.authority import Authority
 
 
 def _read(folder: Path, **changes: Any) -> Any:
@@ -51,7 +53,7 @@ def test_the_repositorys_own_files_are_good(tmp_path: Path) -> None:
     snapshot = checked(sources)
     assert snapshot.cross_tenant
     assert len(snapshot.bundle.policies) > 10
-    assert snapshot.services == {"order": ("127.0.0.1:9002",)}
+    assert snapshot.services["order"].addresses == ("127.0.0.1:9002",)
 
 
 @pytest.mark.parametrize(
@@ -153,3 +155,48 @@ def test_a_key_that_is_none_is_refused_without_showing_it(tmp_path: Path) -> Non
     with pytest.raises(StartRefused) as refused:
         checked(_read(tmp_path))
     assert "very-secret" not in str(refused.value)
+
+
+def test_a_services_certificates_are_read_with_the_sources(tmp_path: Path) -> None:
+    """Their text, so that all workers have the same, and a renewed one is another version of the sources."""
+    authority = Authority()
+    ours = authority.sign("gateway.internal")
+    cert, key = ours.files(tmp_path, "ours")
+    (tmp_path / "ca.pem").write_text(authority.cert)
+    tls = {"ca_file": tmp_path / "ca.pem", "cert_file": cert, "key_file": key, "server_name": "orders.internal"}
+    services = {"order": ServiceSettings(urls=("https://127.0.0.1:9002",), tls=tls)}
+    sources = _read(tmp_path, services=services)
+    [order] = sources.services
+    expected = TlsSource(ca=authority.cert, cert=ours.cert, key=ours.key, server_name="orders.internal")
+    assert order.tls == expected
+    authority.sign("gateway.internal").files(tmp_path, "ours")
+    assert _read(tmp_path, services=services).version != sources.version
+    assert checked(sources).services["order"].tls == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("ca_file", "not a certificate", r"services\.order\.tls: ca_file holds no certificate"),
+        ("cert_file", "not a certificate", r"services\.order\.tls: cert_file and key_file"),
+        ("ca_file", None, "cannot be read"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str, text: str | None, words: str) -> None:
+    """Before any socket is opened."""
+    if text is not None:
+        (tmp_path / "file.pem").write_text(text)
+    settings = ServiceSettings(urls=("https://127.0.0.1:9002",), tls={name: tmp_path / "file.pem"})
+    with pytest.raises(StartRefused, match=words):
+        _read(tmp_path, services={"order": settings})
+
+
+def test_a_service_that_is_not_verified_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At each start; and one over plain HTTP has no TLS at all."""
+    settings = ServiceSettings(urls=("https://127.0.0.1:9002",), tls={"verify": False})
+    [order] = _read(tmp_path, services={"order": settings}).services
+    assert order.tls == TlsSource(verify=False)
+    said = capsys.readouterr()
+    assert "upstream_not_verified" in said.out + said.err
+    [plain] = _read(tmp_path).services
+    assert plain.tls is None
