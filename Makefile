@@ -33,8 +33,9 @@ lock: ready ## pin the dependencies again, with hashes; names no index
 docs: ready ## generate docs/reference from the code
 	@$(BIN)/python -m lychgate.reference $(ARGS)
 
-bench: ready ## measure: ARGS names the script, for example ARGS=load/decision.py
-	@$(BIN)/python $(or $(ARGS),load/decision.py)
+bench: ready ## measure beside nginx and Envoy (ARGS=--quick, --json), or one part alone: ARGS=load/decision.py
+	@load/setup
+	@$(BIN)/python $(if $(filter %.py,$(firstword $(ARGS))),,-m load.bench) $(ARGS)
 
 load: ready ## put load on a running stack: ARGS goes to load/run.py
 	@$(BIN)/python load/run.py $(ARGS)
