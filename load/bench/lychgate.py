@@ -1,7 +1,7 @@
 """Lychgate as it runs in production: `lychgate gateway` from a file, its spool on disk, its relay into PostgreSQL.
 
-The worker runs alone on the measured core. Supervisor (with the relay) and PostgreSQL run on the other core, and only
-when nobody else there wants it: they must not take from the load generator what would then be missing in the number.
+The worker runs alone on the measured core. Supervisor (with the relay) and PostgreSQL run on the other core and stand
+back there: they must not take from the load generator what would then be missing in the number.
 Nothing they do is lost from the sum: after each round `settled` waits until every record is in the store, and only then
 is their processor time read.
 """
@@ -11,13 +11,13 @@ import os
 import sys
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from audit.settings import LoginSettings, StoreSettings
 from load.bench import proc
-from load.bench.machine import ROOT, BenchError, Processes, measured_core, other_core, wait_for
+from load.bench.machine import ROOT, BenchError, Processes, measured_core, other_core, second_core, wait_for
 from load.bench.peers import Peer
 from load.bench.work import AUDIENCE, ISS
 from lychgate.ports import free_port
@@ -105,17 +105,13 @@ class Gateways:
     """Starts gateways.
 
     Args:
-        processes: Keeps them.
         home: A folder for configurations and spools.
         jwks: The issuer's public keys.
         store: Where they deliver.
         server: The same, running.
     """
 
-    def __init__(
-        self, processes: Processes, home: Path, jwks: Path, store: StoreSettings, server: PostgresServer
-    ) -> None:
-        self._processes = processes
+    def __init__(self, home: Path, jwks: Path, store: StoreSettings, server: PostgresServer) -> None:
         self._home = home
         self._jwks = jwks
         self._store = store
@@ -123,6 +119,7 @@ class Gateways:
 
     def start(
         self,
+        processes: Processes,
         key: str,
         upstreams: Mapping[str, int],
         *,
@@ -132,10 +129,11 @@ class Gateways:
         """Start one and wait until it is ready.
 
         Args:
+            processes: Keeps it.
             key: In the results, and of its folder.
             upstreams: Service to port; `order` for those that are not named.
             alg: How contexts are signed.
-            workers: All on the measured core.
+            workers: On the measured core; the second elsewhere where there are cores enough.
         """
         folder = self._home / key
         folder.mkdir()
@@ -145,7 +143,7 @@ class Gateways:
         file.write_text(json.dumps(configuration, indent=1), encoding="utf-8")  # JSON is YAML
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LYCHGATE_")}
         command = [sys.executable, "-P", "-m", "lychgate", "gateway", "--config", str(file)]
-        supervisor = self._processes.start(key, command, core=other_core(), env=environment)
+        supervisor = processes.start(key, command, core=other_core(), env=environment)
 
         def ready() -> bool:
             try:
@@ -154,12 +152,13 @@ class Gateways:
             except OSError:
                 return False
 
-        wait_for(f"{key}: ready", ready, 60.0, said=lambda: self._processes.said(key))
+        processes.await_ready(key, ready)
         family = proc.tree(supervisor)
         front = tuple(pid for pid in family if "gateway.worker" in proc.command(pid))
         helpers = tuple(pid for pid in family if pid not in front)
-        for pid in front:
-            proc.pin(pid, measured_core())
+        places = (measured_core(), second_core() or measured_core())
+        for n, pid in enumerate(front):
+            proc.pin(pid, places[n % 2])
         for pid in helpers:
             proc.yield_to_others(pid)
         name = f"Lychgate, {alg}" + (f", {workers} workers" if workers > 1 else "")
@@ -185,7 +184,7 @@ class Gateways:
                 "host": "127.0.0.1",
                 "port": port,
                 "workers": workers,
-                "node": key,
+                "node": key.replace("_", "-"),
                 "routes_file": str(ROOT / "routes.toml"),
                 "roles_file": str(ROOT / "roles" / "roles.toml"),
                 "limits": {"connections": _CONNECTIONS},
@@ -210,7 +209,3 @@ class Gateways:
         file.write_text(new_private_jwk("HS256"), encoding="utf-8")
         return file
 
-
-def named(gateway: Lychgate, name: str) -> Lychgate:
-    """The same gateway under another name."""
-    return replace(gateway, name=name)

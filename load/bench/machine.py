@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -50,21 +52,44 @@ def envoy() -> str:
     raise BenchError(f"there is no Envoy in {TOOLS}; run `load/setup`")
 
 
+@cache
+def cores() -> tuple[int, ...]:
+    """The cores we may use; asked once, before we pin ourselves.
+
+    Raises:
+        BenchError: There is only one.
+    """
+    found = tuple(sorted(os.sched_getaffinity(0)))
+    if len(found) < 2:
+        raise BenchError("two cores are needed: one for what is measured, one for who measures")
+    return found
+
+
 def measured_core() -> int:
     """What is measured runs here, and nothing else of ours."""
-    return min(os.sched_getaffinity(0))
+    return cores()[0]
 
 
 def other_core() -> int:
-    """The load generator, the upstream and helper processes run here.
+    """The upstream and helper processes run here."""
+    return cores()[1]
 
-    Raises:
-        BenchError: There is only one core.
-    """
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise BenchError("two cores are needed: one for what is measured, one for who measures")
-    return cores[1]
+
+def second_core() -> int | None:
+    """A second worker runs here, where the load generator has a core of its own as well; none on a small machine."""
+    return cores()[2] if len(cores()) >= 4 else None
+
+
+def generator_core() -> int:
+    """The load generator runs here."""
+    return cores()[3] if len(cores()) >= 4 else other_core()
+
+
+def settle_here() -> None:
+    """Leave the measured core, and be allowed as many files as anybody may give us."""
+    os.sched_setaffinity(0, {other_core()})
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Processes:
@@ -78,6 +103,7 @@ class Processes:
     def __init__(self, stack: ExitStack, logs: Path) -> None:
         self._stack = stack
         self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[str], *, core: int, env: dict[str, str] | None = None) -> int:
         """Start a program on one core; returns its pid.
@@ -100,9 +126,24 @@ class Processes:
                 start_new_session=True,  # a terminal's Ctrl-C is for us: we stop them in order
             )
         self._stack.callback(_stop, process)
+        self._running[name] = process
         return process.pid
 
-    def said(self, name: str) -> str:
+    def await_ready(self, name: str, ready: Callable[[], bool], within_s: float = 60.0) -> None:
+        """Wait until what was started is ready.
+
+        Raises:
+            BenchError: It ended, or is not ready in time; with its last words.
+        """
+
+        def ready_or_ended() -> bool:
+            return self._running[name].poll() is not None or ready()
+
+        wait_for(f"{name} is ready", ready_or_ended, within_s, said=lambda: self._said(name))
+        if self._running[name].poll() is not None:
+            raise BenchError(f"{name} ended at once:\n{self._said(name)}")
+
+    def _said(self, name: str) -> str:
         """The end of what one wrote, for a message."""
         text = (self._logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-20:])

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from load.bench import proc
-from load.bench.machine import Processes, envoy, listens, measured_core, other_core, program, wait_for
+from load.bench.machine import Processes, envoy, listens, measured_core, other_core, program
 from lychgate.ports import free_port
 
 KEPT: Final = 256
@@ -131,7 +130,7 @@ class Neighbours:
         file = self._home / f"{name}.conf"
         file.write_text(_NGINX.format(home=self._home, name=name, port=port, upstreams=upstreams, server=server))
         pid = self._processes.start(name, [program("nginx"), "-e", "stderr", "-c", str(file)], core=core)
-        wait_for(name, lambda: listens(port), said=lambda: self._processes.said(name))
+        self._processes.await_ready(name, lambda: listens(port))
         return port, pid
 
     def _envoy(self, name: str, clusters: dict[str, int], filters: list[dict[str, Any]]) -> tuple[int, int]:
@@ -140,8 +139,7 @@ class Neighbours:
         file.write_text(json.dumps(_envoy_configuration(port, clusters, filters)), encoding="utf-8")
         command = [envoy(), "-c", str(file), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
         pid = self._processes.start(name, command, core=measured_core())
-        wait_for(name, lambda: listens(port), said=lambda: self._processes.said(name))
-        assert "envoy" in proc.command(pid)
+        self._processes.await_ready(name, lambda: listens(port))
         return port, pid
 
 

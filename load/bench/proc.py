@@ -10,6 +10,9 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PEAK_RESET: Final = "5"
 """proc(5), /proc/pid/clear_refs: sets the peak resident size back to the present one."""
 
+_NICE: Final = 10
+"""Against somebody who is not nice: a tenth of the core (sched(7))."""
+
 
 def _stat(pid: int) -> list[str]:
     """The fields after the name, which may hold anything; field 3 of proc(5) is the first."""
@@ -78,7 +81,7 @@ def pin(pid: int, core: int) -> None:
 
 
 def yield_to_others(pid: int) -> None:
-    """Let a running process, every thread of it, use only what nobody else on its core wants."""
+    """Let a running process, every thread of it, stand back behind whoever else wants its core."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, int(task.name), 19)
+            os.setpriority(os.PRIO_PROCESS, int(task.name), _NICE)

@@ -60,9 +60,19 @@ def measure(
     connections: int,
     rounds: int,
     seconds: float,
+    warm: bool,
     say: Callable[[str], None],
 ) -> dict[str, Measured]:
-    """Run the rounds; a short one before the first warms everybody up and is forgotten.
+    """Run the rounds.
+
+    Args:
+        peers: Who.
+        script: What is sent.
+        connections: With one request in flight on each.
+        rounds: How often everybody is measured.
+        seconds: How long each time.
+        warm: Whether a short round before the first, which is forgotten, fills everybody's caches.
+        say: Told how far it is.
 
     Returns:
         The key of each peer to what was measured, in the given order.
@@ -71,7 +81,7 @@ def measure(
         BenchError: Somebody answered what was not to be expected, or lost a record.
     """
     found = {peer.key: Measured(peer) for peer in peers}
-    for peer in peers:
+    for peer in peers if warm else ():
         _round(Measured(peer), script, connections, min(seconds, 2.0))
     for number in range(rounds):
         for peer in peers:

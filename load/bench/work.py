@@ -22,6 +22,8 @@ SELLER: Final = "POS_OPERATOR"
 """The point of sale's own name for who sells; the catalogue maps it."""
 STOCK: Final = "wms_picker"
 """Who works in the stock room reads no orders: refused."""
+SHOP: Final = "store_manager"
+"""Who runs a shop may add products."""
 
 _ALG: Final = "RS256"
 _TTL_S: Final = 12 * 3600
@@ -66,7 +68,8 @@ class Work:
         reads: Reads of one order, all allowed.
         mixed: The same with every tenth refused.
         writes: New orders, 200 bytes of JSON each, all allowed.
-        token: One user's, for programs that send one head.
+        token: One seller's, for programs that send one head.
+        shop_token: Of one who may add products.
         paths: The 200 orders.
     """
 
@@ -75,6 +78,7 @@ class Work:
     mixed: Script
     writes: Script
     token: str
+    shop_token: str
     paths: tuple[str, ...]
 
 
@@ -104,6 +108,7 @@ def prepare(folder: Path) -> Work:
         mixed=_script(folder, "mixed", mixed, 0.1),
         writes=_script(folder, "writes", writes, 0.0),
         token=sellers[0],
+        shop_token=_token(key, 0, SHOP, now),
         paths=paths,
     )
 

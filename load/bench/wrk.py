@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Final
 
-from load.bench.machine import BenchError, other_core, program
+from load.bench.machine import BenchError, generator_core, program
 from load.bench.work import Script
 
 _TIMES: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
@@ -43,7 +43,7 @@ def saturate(port: int, script: Script, *, connections: int, seconds: float) -> 
     Raises:
         BenchError: Connections broke, or nothing was answered.
     """
-    command = [program("taskset"), "-c", str(other_core()), program("wrk"), "-t1", f"-c{connections}"]
+    command = [program("taskset"), "-c", str(generator_core()), program("wrk"), "-t1", f"-c{connections}"]
     command += [f"-d{max(1, round(seconds))}s", "--timeout", "20s", "-s", str(script.file), f"http://127.0.0.1:{port}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", done.stdout)
