@@ -37,8 +37,9 @@ bench: ready ## measure beside nginx and Envoy (ARGS=--quick, --json), or one pa
 	@load/setup
 	@$(BIN)/python $(if $(filter %.py,$(firstword $(ARGS))),,-m load.bench) $(ARGS)
 
-load: ready ## put load on a running stack: ARGS goes to load/run.py
-	@$(BIN)/python load/run.py $(ARGS)
+load: ready ## a minute of shop traffic on `lychgate up`, every answer checked; ARGS="--seconds 600"
+	@load/setup
+	@$(BIN)/python load/shop.py $(ARGS)
 
 .PHONY: ready
 ready:

@@ -195,7 +195,7 @@ def facts() -> dict[str, str | int]:
         "python": sys.version.split()[0],
         "commit": first_line("git", "rev-parse", "--short=12", "HEAD") + ("+changes" if changed else ""),
         "nginx": first_line(program("nginx"), "-v").rpartition("/")[2],
-        "envoy": first_line(envoy(), "--version").split("/")[1],
+        "envoy": first_line(envoy(), "--version").rpartition("version:")[2].split("/")[1],
         "wrk": first_line(program("wrk"), "-v").split()[1],
         "h2load": first_line(program("h2load"), "--version").rpartition("/")[2],
     }

@@ -16,34 +16,33 @@ from load.bench.machine import BenchError
 from load.bench.work import HOST, Work
 
 _CHUNK: Final = 256 * 1024
-CALM_S: Final = 1.0
-"""For buffers to be written and freed; and how long readers pause in the middle of a body."""
 _ADDRESSES: Final = 200
 
 
-def idle_bytes(gateway: Lychgate, work: Work, count: int) -> float:
+def idle_bytes(gateway: Lychgate, work: Work, count: int, calm_s: float) -> float:
     """Resident memory for each idle connection that has had an answer.
 
     Args:
         gateway: Whose worker.
         work: For a request that is allowed.
         count: How many connections.
+        calm_s: How long buffers have to be written and freed, before and after.
     """
     request = _head("GET", work.paths[0], work.token)
     with ExitStack() as stack:
         for n in range(min(count // 10 + 1, 100)):  # whatever is made once is made now
             _answered(stack.enter_context(_connection(gateway.port, n)), request)
-        time.sleep(CALM_S)
+        time.sleep(calm_s)
         before = proc.resident_bytes(gateway.front)
         for n in range(count):
             _answered(stack.enter_context(_connection(gateway.port, n)), request)
-        time.sleep(CALM_S)
+        time.sleep(calm_s)
         return (proc.resident_bytes(gateway.front) - before) / count
 
 
-def download_growth_bytes(gateway: Lychgate, token: str, size: int) -> int:
+def download_growth_bytes(gateway: Lychgate, token: str, size: int, calm_s: float) -> int:
     """How much more memory the worker takes at most while a body of this size goes to a client that pauses."""
-    with _growth(gateway) as grown, _connection(gateway.port, 0) as client:
+    with _growth(gateway, calm_s) as grown, _connection(gateway.port, 0) as client:
         client.sendall(_head("GET", "/orders/big", token))
         head, _, rest = _until_blank_line(client).partition(b"\r\n\r\n")
         _expect(head, b"200")
@@ -51,7 +50,7 @@ def download_growth_bytes(gateway: Lychgate, token: str, size: int) -> int:
         while left > 0:
             if not paused and left < size // 2:
                 paused = True
-                time.sleep(CALM_S)
+                time.sleep(calm_s)
             count = client.recv_into(room)
             if not count:
                 raise BenchError(f"{left} bytes of a body of {size} did not come")
@@ -59,9 +58,9 @@ def download_growth_bytes(gateway: Lychgate, token: str, size: int) -> int:
     return grown()
 
 
-def upload_growth_bytes(gateway: Lychgate, token: str, body: Path) -> int:
+def upload_growth_bytes(gateway: Lychgate, token: str, body: Path, calm_s: float) -> int:
     """How much more memory the worker takes at most while a body goes to a service that pauses."""
-    with _growth(gateway) as grown, _connection(gateway.port, 0) as client, body.open("rb") as file:
+    with _growth(gateway, calm_s) as grown, _connection(gateway.port, 0) as client, body.open("rb") as file:
         size = body.stat().st_size
         client.sendall(_head("POST", "/products", token, f"Content-Type: application/json\r\nContent-Length: {size}\r\n"))
         client.sendfile(file)
@@ -83,9 +82,9 @@ class _Grown:
 
 
 @contextmanager
-def _growth(gateway: Lychgate) -> Iterator[_Grown]:
+def _growth(gateway: Lychgate, calm_s: float) -> Iterator[_Grown]:
     grown = _Grown()
-    time.sleep(CALM_S)
+    time.sleep(calm_s)
     proc.reset_peak(gateway.front)
     before = proc.resident_bytes(gateway.front)
     yield grown

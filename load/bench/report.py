@@ -17,6 +17,9 @@ TITLES: Final = {
 }
 _HEADS: Final = ("", "requests/s", "x Envoy", "CPU us", "whole tree", "+ store", "p50 ms", "p99 ms", "peak MiB")
 
+_WIDTH: Final = 120
+"""Where nobody says how wide it may be."""
+
 
 def line(result: Mapping[str, Any]) -> str:
     """One line of JSON; the headline first."""
@@ -78,10 +81,12 @@ def show(result: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     for name, found in result["lines"].items():
         table = Table(title=TITLES[name], title_justify="left")
         for head in _HEADS:
-            table.add_column(head, justify="left" if head == "" else "right")
+            table.add_column(head, justify="left" if head == "" else "right", no_wrap=True)
         for row in rows(found):
             table.add_row(*row, style="bold" if row[0].startswith("Lychgate") else None)
         console.print(table)

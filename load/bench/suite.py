@@ -39,6 +39,7 @@ class Plan:
         seconds: Of each peer in a round.
         idle: Idle connections.
         body_bytes: Streamed through.
+        calm_s: How long memory has to settle, and how long the reader of a large body pauses in its middle.
         quick: Whether this is a look, not a measurement.
         lines: Of `LINES`; latency needs reads.
     """
@@ -47,6 +48,7 @@ class Plan:
     seconds: float = 5.0
     idle: int = 10_000
     body_bytes: int = 1 << 30
+    calm_s: float = 1.0
     quick: bool = False
     lines: tuple[str, ...] = LINES
 
@@ -60,6 +62,7 @@ QUICK: Final = Plan(
     seconds=1.0,
     idle=200,
     body_bytes=16 * MIB,
+    calm_s=0.2,
     quick=True,
     lines=tuple(line for line in LINES if line != "workers"),
 )
@@ -219,15 +222,15 @@ class Suite:
         plan = self._plan
         with ExitStack() as stack:
             processes = Processes(stack, self._logs)
-            processes.start("sink", [sys.executable, "-m", "load.bench.sink", str(self._sink), str(memory.CALM_S)], core=other_core())
+            processes.start("sink", [sys.executable, "-m", "load.bench.sink", str(self._sink), str(plan.calm_s)], core=other_core())
             processes.await_ready("sink", lambda: listens(self._sink))
             fresh = not plan.quick  # one that has not been through everything above
             ours = self._gateways.start(processes, "lychgate_memory", self._services) if fresh else self.ours
             self._say(f"memory: {plan.idle:,} idle connections")
-            idle = memory.idle_bytes(ours, self.work, plan.idle)
+            idle = memory.idle_bytes(ours, self.work, plan.idle, plan.calm_s)
             self._say(f"memory: {plan.body_bytes / MIB:,.0f} MiB down, then up")
-            down = memory.download_growth_bytes(ours, self.work.token, plan.body_bytes)
-            up = memory.upload_growth_bytes(ours, self.work.shop_token, self._body)
+            down = memory.download_growth_bytes(ours, self.work.token, plan.body_bytes, plan.calm_s)
+            up = memory.upload_growth_bytes(ours, self.work.shop_token, self._body, plan.calm_s)
         return {
             "idle_connections": plan.idle,
             "idle_kib_each": rounded(idle / 1024),
