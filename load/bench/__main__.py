@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from load.bench import report
 from load.bench.machine import BenchError
-from load.bench.suite import LINES, QUICK, Plan, run
+from load.bench.suite import LINES, QUICK, Plan, look, run
 from lychgate.errors import LychgateError
 
 _BEGAN = time.monotonic()
@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help=f"of each peer in a round (default {Plan().seconds:g})")
     parser.add_argument("--only", metavar="LINE,...", help=f"of {', '.join(LINES)}; the result is not kept")
     parser.add_argument("--readme", action="store_true", help="write the kept result into load/README.md, measure nothing")
+    parser.add_argument("--profile", metavar="LINE", help="where a worker's time goes: reads, mixed or writes")
     given = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _told)
@@ -38,6 +39,9 @@ def main() -> int:
         lines=tuple(given.only.split(",")) if given.only else plan.lines,
     )
     try:
+        if given.profile:
+            print(look(given.profile, _say))
+            return 0
         result = run(plan, _say)
     except (BenchError, LychgateError) as exc:
         _say(str(exc))

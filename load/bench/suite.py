@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from load.bench import goals, latency, memory, rounds
+from load.bench import goals, latency, memory, profile, report, rounds
 from load.bench.latency import Latency
 from load.bench.lychgate import Gateways, Lychgate, open_store
 from load.bench.machine import BenchError, Processes, facts, listens, other_core, second_core, settle_here
 from load.bench.peers import Neighbours, Peer
 from load.bench.rounds import Measured
-from load.bench.work import Work, prepare
+from load.bench.work import Script, Work, prepare
 from lychgate.clock import utc_now
 from lychgate.ports import free_port
 from lychgate.postgres import PostgresServer
@@ -154,9 +154,13 @@ class Suite:
     def _everybody(self) -> list[Peer]:
         return [self._peer(key) for key in ("nginx", "envoy", "nginx_auth_request", "envoy_ext_authz")]
 
-    def _saturate(self, line: str, peers: Sequence[Peer]) -> dict[str, Measured]:
+    def load(self, line: str) -> tuple[Script, int]:
+        """What a line at saturation sends, and over how many connections."""
         script = {"reads": self.work.reads, "mixed": self.work.mixed, "writes": self.work.writes}[line]
-        connections = WRITERS if line == "writes" else READERS
+        return script, WRITERS if line == "writes" else READERS
+
+    def _saturate(self, line: str, peers: Sequence[Peer]) -> dict[str, Measured]:
+        script, connections = self.load(line)
         plan = self._plan
         return rounds.measure(
             peers,
@@ -238,6 +242,24 @@ class Suite:
             "download_growth_mib": rounded(down / MIB),
             "upload_growth_mib": rounded(up / MIB),
         }
+
+
+def look(line: str, say: Say) -> str:
+    """Profile a worker under the load of one line; returns the table, which is kept too.
+
+    Raises:
+        BenchError: As `run`; or py-spy cannot look.
+    """
+    if line not in {"reads", "mixed", "writes"}:
+        raise BenchError("a profile is of reads, mixed or writes")
+    machine = facts()
+    settle_here()
+    with _home() as home, ExitStack() as stack:
+        suite = Suite(home, stack, Plan(), say)
+        script, connections = suite.load(line)
+        text = profile.table(profile.profile(suite.ours, script, connections=connections, home=home))
+    profile.kept(report.RESULTS, line, {"line": line, "commit": machine["commit"], "cpu": machine["cpu"]}, text)
+    return text
 
 
 def run(plan: Plan, say: Say) -> Result:
