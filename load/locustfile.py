@@ -176,7 +176,9 @@ class InTheOffice(Person):
         if RETURNS[self.tenant]:
             intent, amount = RETURNS[self.tenant].popleft()
             body = {"amount": min(amount, REFUND_LIMIT), "reason": "returned unused"}
-            self.ask("POST", f"/payments/intents/{intent}/refunds", 201, name="/payments/intents/:id/refunds", body=body)
+            self.ask(
+                "POST", f"/payments/intents/{intent}/refunds", 201, name="/payments/intents/:id/refunds", body=body
+            )
 
     @task(1)
     def refund_too_much(self) -> None:

@@ -128,7 +128,15 @@ def locust(home: Path, facts: dict[str, Any], seconds: float) -> int:
     file = home / "tokens.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(tokens(home, next(iter(facts["tokens"].values())))), encoding="ascii")
-    command = [str(LOCUST), "--headless", "--only-summary", "--loglevel", "WARNING", "-f", str(ROOT / "load" / "locustfile.py")]
+    command = [
+        str(LOCUST),
+        "--headless",
+        "--only-summary",
+        "--loglevel",
+        "WARNING",
+        "-f",
+        str(ROOT / "load" / "locustfile.py"),
+    ]
     command += ["--host", facts["urls"]["gateway"]]
     environment = {**os.environ, "SHOP_TOKENS": str(file), "SHOP_SECONDS": str(seconds)}
     return subprocess.run(command, env=environment, cwd=home, check=False).returncode
@@ -136,7 +144,9 @@ def locust(home: Path, facts: dict[str, Any], seconds: float) -> int:
 
 def main() -> int:
     """Read the arguments, start, run, stop."""
-    parser = argparse.ArgumentParser(prog="make load", description="Shop traffic on `lychgate up`, every answer checked.")
+    parser = argparse.ArgumentParser(
+        prog="make load", description="Shop traffic on `lychgate up`, every answer checked."
+    )
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from load.bench import report
-from load.bench.machine import BenchError
+from load.bench.machine import ROOT, BenchError
 from load.bench.suite import LINES, QUICK, Plan, look, run
 from lychgate.errors import LychgateError
 
@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help=f"of each line (default {Plan().rounds})")
     parser.add_argument("--seconds", type=float, help=f"of each peer in a round (default {Plan().seconds:g})")
     parser.add_argument("--only", metavar="LINE,...", help=f"of {', '.join(LINES)}; the result is not kept")
-    parser.add_argument("--readme", action="store_true", help="write the kept result into load/README.md, measure nothing")
+    parser.add_argument(
+        "--readme", action="store_true", help="write the kept result into load/README.md, measure nothing"
+    )
     parser.add_argument("--profile", metavar="LINE", help="where a worker's time goes: reads, mixed or writes")
     given = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -51,7 +53,8 @@ def main() -> int:
     else:
         report.show(result)
     if not plan.quick and plan.lines == LINES:
-        _say(f"kept in {report.keep(result).relative_to(report.ROOT)}; `make bench ARGS=--readme` puts it into the README")
+        file = report.keep(result).relative_to(ROOT)
+        _say(f"kept in {file}; `make bench ARGS=--readme` puts it into the README")
     return 0
 
 

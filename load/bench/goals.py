@@ -51,6 +51,13 @@ def judged(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         if value is not None:
             met = value >= goal.bound if goal.side == "at least" else value < goal.bound
             found.append(
-                {"goal": goal.what, "value": value, "unit": goal.unit, "side": goal.side, "bound": goal.bound, "met": met}
+                {
+                    "goal": goal.what,
+                    "value": value,
+                    "unit": goal.unit,
+                    "side": goal.side,
+                    "bound": goal.bound,
+                    "met": met,
+                }
             )
     return found

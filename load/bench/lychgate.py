@@ -193,9 +193,7 @@ class Gateways:
             "issuers": [{**issuer, "algorithms": ["RS256"], "tenants": ["*"], "roles": ["*"]}],
             "context": context,
             "policies": {"folder": str(ROOT / "policies")},
-            "services": {
-                name: f"http://127.0.0.1:{upstreams.get(name, upstreams['order'])}" for name in SERVICES
-            },
+            "services": {name: f"http://127.0.0.1:{upstreams.get(name, upstreams['order'])}" for name in SERVICES},
             "audit": {"spool": {"folder": str(folder / "spool"), "max_bytes": 4 << 30}},
             "store": {
                 "port": self._store.port,
@@ -208,4 +206,3 @@ class Gateways:
         file = folder / f"{service}.jwk"
         file.write_text(new_private_jwk("HS256"), encoding="utf-8")
         return file
-

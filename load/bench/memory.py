@@ -62,7 +62,9 @@ def upload_growth_bytes(gateway: Lychgate, token: str, body: Path, calm_s: float
     """How much more memory the worker takes at most while a body goes to a service that pauses."""
     with _growth(gateway, calm_s) as grown, _connection(gateway.port, 0) as client, body.open("rb") as file:
         size = body.stat().st_size
-        client.sendall(_head("POST", "/products", token, f"Content-Type: application/json\r\nContent-Length: {size}\r\n"))
+        client.sendall(
+            _head("POST", "/products", token, f"Content-Type: application/json\r\nContent-Length: {size}\r\n")
+        )
         client.sendfile(file)
         _expect(_until_blank_line(client), b"204")
     return grown()
@@ -101,9 +103,7 @@ def _connection(port: int, number: int) -> Iterator[socket.socket]:
 
 
 def _head(method: str, path: str, token: str, more: str = "") -> bytes:
-    return (
-        f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
-    ).encode("ascii")
+    return (f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n{more}\r\n").encode("ascii")
 
 
 def _answered(client: socket.socket, request: bytes) -> None:

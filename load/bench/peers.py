@@ -12,6 +12,7 @@ from typing import Any, Final
 from load.bench.machine import Processes, envoy, listens, measured_core, other_core, program
 from lychgate.ports import free_port
 
+# nginx closes a connection after 1,000 requests, and h2load does not connect again: hence `keepalive_requests`.
 KEPT: Final = 256
 """Connections towards the upstream that nginx keeps."""
 _NGINX: Final = """\
@@ -25,7 +26,9 @@ http {{
   server {{ listen 127.0.0.1:{port} backlog=4096; {server} }}
 }}
 """
-_KEPT_UPSTREAM: Final = "upstream {name} {{ server 127.0.0.1:{port}; keepalive {kept}; keepalive_requests 1000000000; }}"
+_KEPT_UPSTREAM: Final = (
+    "upstream {name} {{ server 127.0.0.1:{port}; keepalive {kept}; keepalive_requests 1000000000; }}"
+)
 _PROXIES: Final = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 ANSWER: Final = json.dumps({"id": "o-00001", "status": "paid", "total_cents": 4200, "lines": [{"sku": "s", "n": 1}]})
 

@@ -44,8 +44,9 @@ def cpu_s(pids: Iterable[int]) -> float:
     """
     total = 0
     for pid in pids:
-        fields = _stat(pid)
-        total += sum(int(fields[n]) for n in (11, 12, 13, 14))
+        with suppress(OSError):  # it ended; its parent has it
+            fields = _stat(pid)
+            total += sum(int(fields[n]) for n in (11, 12, 13, 14))
     return total / _TICKS
 
 
@@ -73,15 +74,22 @@ def reset_peak(pids: Iterable[int]) -> None:
             Path(f"/proc/{pid}/clear_refs").write_text(_PEAK_RESET)
 
 
+def _threads(pid: int) -> list[int]:
+    """Of a running process; none when it has ended."""
+    with suppress(OSError):
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    return []
+
+
 def pin(pid: int, core: int) -> None:
     """Move a running process, every thread of it, to one core."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for thread in _threads(pid):
         with suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task.name), {core})
+            os.sched_setaffinity(thread, {core})
 
 
 def yield_to_others(pid: int) -> None:
     """Let a running process, every thread of it, stand back behind whoever else wants its core."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for thread in _threads(pid):
         with suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, int(task.name), _NICE)
+            os.setpriority(os.PRIO_PROCESS, thread, _NICE)

@@ -93,16 +93,15 @@ def measure(
 def _round(measured: Measured, script: Script, connections: int, seconds: float) -> None:
     peer = measured.peer
     ours = peer if isinstance(peer, Lychgate) else None
-    store = ours.stored_by if ours is not None else ()
     proc.reset_peak(peer.whole)
-    front, helpers, stored = (proc.cpu_s(pids) for pids in (peer.front, peer.helpers, store))
+    front, helpers, stored = (proc.cpu_s(pids) for pids in (peer.front, peer.helpers, _store(peer)))
     sent = saturate(peer.port, script, connections=connections, seconds=seconds)
     front = proc.cpu_s(peer.front) - front
     if ours is not None:
         ours.settled()
         if lost := ours.lost():
             raise BenchError(f"{peer.name}: {lost} audit records were lost or refused: this is not the real work")
-    helpers, stored = proc.cpu_s(peer.helpers) - helpers, proc.cpu_s(store) - stored
+    helpers, stored = proc.cpu_s(peer.helpers) - helpers, proc.cpu_s(_store(peer)) - stored
     expected = script.refused if peer.authorizes else 0.0
     if abs(sent.refused / sent.requests - expected) > _SHARE_TOLERANCE * (expected > 0):
         raise BenchError(f"{peer.name}, {script.name}: {sent.refused} of {sent.requests} were refused")
@@ -113,3 +112,8 @@ def _round(measured: Measured, script: Script, connections: int, seconds: float)
     measured.store_us.append(stored * each)
     measured.peak_bytes.append(proc.peak_bytes(peer.front))
     measured.whole_peak_bytes.append(proc.peak_bytes(peer.whole))
+
+
+def _store(peer: Peer) -> tuple[int, ...]:
+    """The processes of PostgreSQL now: they come and go, and those that went are in their parent's time."""
+    return peer.stored_by if isinstance(peer, Lychgate) else ()

@@ -1,6 +1,7 @@
-"""A service that takes a body of any size, reads it to its end, and only then answers: `python -m load.bench.sink PORT PAUSE_S`.
+"""A service that takes a body of any size, reads it to its end, and only then answers.
 
-It stops reading for a moment in the middle: what waits then must wait in the sender, not in the gateway's memory.
+`python -m load.bench.sink PORT PAUSE_S`. It stops reading for a moment in the middle: what waits then must wait in the
+sender, not in the gateway's memory.
 """
 
 import re

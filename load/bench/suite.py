@@ -192,9 +192,7 @@ class Suite:
 
     def _at_rates(self, peers: Sequence[tuple[Peer, float]]) -> list[Latency]:
         plan = self._plan
-        return latency.measure(
-            peers, self.work, self._home, rounds=plan.rounds, seconds=plan.seconds, say=self._say
-        )
+        return latency.measure(peers, self.work, self._home, rounds=plan.rounds, seconds=plan.seconds, say=self._say)
 
     def _writes(self, lines: Result) -> Result:
         """Durable writes, with either way of signing."""
@@ -226,7 +224,9 @@ class Suite:
         plan = self._plan
         with ExitStack() as stack:
             processes = Processes(stack, self._logs)
-            processes.start("sink", [sys.executable, "-m", "load.bench.sink", str(self._sink), str(plan.calm_s)], core=other_core())
+            processes.start(
+                "sink", [sys.executable, "-m", "load.bench.sink", str(self._sink), str(plan.calm_s)], core=other_core()
+            )
             processes.await_ready("sink", lambda: listens(self._sink))
             fresh = not plan.quick  # one that has not been through everything above
             ours = self._gateways.start(processes, "lychgate_memory", self._services) if fresh else self.ours

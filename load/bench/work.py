@@ -98,9 +98,7 @@ def prepare(folder: Path) -> Work:
     users = [n * 7 % USERS for n in range(REQUESTS)]
     orders = [paths[(n * 3 + n // USERS) % RESOURCES] for n in range(REQUESTS)]
     reads = [_get(path, sellers[user]) for user, path in zip(users, orders, strict=True)]
-    mixed = [
-        _get(path, pickers[n // 10 % len(pickers)]) if n % 10 == 9 else reads[n] for n, path in enumerate(orders)
-    ]
+    mixed = [_get(path, pickers[n // 10 % len(pickers)]) if n % 10 == 9 else reads[n] for n, path in enumerate(orders)]
     writes = [_post("/orders", sellers[user], n) for n, user in enumerate(users)]
     return Work(
         jwks=jwks,
