@@ -20,7 +20,9 @@ _ADDRESSES: Final = 200
 
 
 def idle_bytes(gateway: Lychgate, work: Work, count: int, calm_s: float) -> float:
-    """Resident memory for each idle connection that has had an answer.
+    """Resident memory for each idle connection that has had an answer, of the second half of them.
+
+    The first half fills what the process had free already; the larger of the two answers is given.
 
     Args:
         gateway: Whose worker.
@@ -32,17 +34,28 @@ def idle_bytes(gateway: Lychgate, work: Work, count: int, calm_s: float) -> floa
     with ExitStack() as stack:
         for n in range(min(count // 10 + 1, 100)):  # whatever is made once is made now
             _answered(stack.enter_context(_connection(gateway.port, n)), request)
-        time.sleep(calm_s)
-        before = proc.resident_bytes(gateway.front)
-        for n in range(count):
-            _answered(stack.enter_context(_connection(gateway.port, n)), request)
-        time.sleep(calm_s)
-        return (proc.resident_bytes(gateway.front) - before) / count
+        resident = []
+        for half in (0, count // 2, count - count // 2):
+            for n in range(half):
+                _answered(stack.enter_context(_connection(gateway.port, n)), request)
+            time.sleep(calm_s)
+            resident.append(proc.resident_bytes(gateway.front))
+        if (kept := gateway.metrics()["lychgate_connections"]) < count:
+            raise BenchError(f"of {count} idle connections the worker has kept {kept:.0f}")
+        start, middle, end = resident
+        return max((end - start) / count, (end - middle) / (count - count // 2))
 
 
-def download_growth_bytes(gateway: Lychgate, token: str, size: int, calm_s: float) -> int:
-    """How much more memory the worker takes at most while a body of this size goes to a client that pauses."""
-    with _growth(gateway, calm_s) as grown, _connection(gateway.port, 0) as client:
+def resident_bytes(gateway: Lychgate, calm_s: float) -> int:
+    """Of the workers, when nothing happens; what the growth of the next two is above."""
+    time.sleep(calm_s)
+    return proc.resident_bytes(gateway.front)
+
+
+def download_peak_bytes(gateway: Lychgate, token: str, size: int, calm_s: float) -> int:
+    """The most memory while a body of this size goes to a client that pauses in its middle."""
+    proc.reset_peak(gateway.front)
+    with _connection(gateway.port, 0) as client:
         client.sendall(_head("GET", "/orders/big", token))
         head, _, rest = _until_blank_line(client).partition(b"\r\n\r\n")
         _expect(head, b"200")
@@ -55,42 +68,20 @@ def download_growth_bytes(gateway: Lychgate, token: str, size: int, calm_s: floa
             if not count:
                 raise BenchError(f"{left} bytes of a body of {size} did not come")
             left -= count
-    return grown()
+    return proc.peak_bytes(gateway.front)
 
 
-def upload_growth_bytes(gateway: Lychgate, token: str, body: Path, calm_s: float) -> int:
-    """How much more memory the worker takes at most while a body goes to a service that pauses."""
-    with _growth(gateway, calm_s) as grown, _connection(gateway.port, 0) as client, body.open("rb") as file:
+def upload_peak_bytes(gateway: Lychgate, token: str, body: Path) -> int:
+    """The most memory while a body goes to a service that pauses in its middle."""
+    proc.reset_peak(gateway.front)
+    with _connection(gateway.port, 0) as client, body.open("rb") as file:
         size = body.stat().st_size
         client.sendall(
             _head("POST", "/products", token, f"Content-Type: application/json\r\nContent-Length: {size}\r\n")
         )
         client.sendfile(file)
         _expect(_until_blank_line(client), b"204")
-    return grown()
-
-
-class _Grown:
-    """The peak above the start, once known."""
-
-    def __init__(self) -> None:
-        self._value = 0
-
-    def __call__(self) -> int:
-        return self._value
-
-    def found(self, value: int) -> None:
-        self._value = value
-
-
-@contextmanager
-def _growth(gateway: Lychgate, calm_s: float) -> Iterator[_Grown]:
-    grown = _Grown()
-    time.sleep(calm_s)
-    proc.reset_peak(gateway.front)
-    before = proc.resident_bytes(gateway.front)
-    yield grown
-    grown.found(max(0, proc.peak_bytes(gateway.front) - before))
+    return proc.peak_bytes(gateway.front)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ TITLES: Final = {
     "mixed": "The same, every tenth refused by whoever authorizes",
     "writes": "Durable writes, 200 bytes of JSON, 256 connections",
 }
-_HEADS: Final = ("", "requests/s", "x Envoy", "CPU us", "whole tree", "+ store", "p50 ms", "p99 ms", "peak MiB")
+_HEADS: Final = ("", "requests/s", "x Envoy", "core", "CPU us", "whole tree", "+ store", "p50 ms", "p99 ms", "peak MiB")
 
 _WIDTH: Final = 120
 """Where nobody says how wide it may be."""
@@ -43,6 +43,7 @@ def rows(found: Mapping[str, Any]) -> list[list[str]]:
             row["name"],
             f"{row['per_second']:,.0f}",
             f"{row['per_second'] / envoy:.2f}" if envoy else "",
+            f"{row['core_share']:.0%}",
             f"{row['cpu_us_front']:.1f}",
             f"{row['cpu_us_whole']:.1f}",
             f"{row['cpu_us_store']:.1f}" if row["cpu_us_store"] else "",

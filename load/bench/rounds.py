@@ -27,6 +27,7 @@ class Measured:
     Attributes:
         peer: Who.
         per_second: Requests a second.
+        core_share: Of the measured core's time, what it took; well under 1 and something else was the limit.
         front_us: Processor time a request of the processes clients talk to, microseconds.
         whole_us: Of the whole process tree: with authorizer, or supervisor and relay.
         store_us: Of PostgreSQL, which is not in `whole_us`.
@@ -36,6 +37,7 @@ class Measured:
 
     peer: Peer
     per_second: list[float] = field(default_factory=list)
+    core_share: list[float] = field(default_factory=list)
     front_us: list[float] = field(default_factory=list)
     whole_us: list[float] = field(default_factory=list)
     store_us: list[float] = field(default_factory=list)
@@ -51,6 +53,14 @@ class Measured:
 def ratio(ours: Measured, theirs: Measured) -> float:
     """The median over the rounds of ours to theirs, in requests a second."""
     return statistics.median(a / b for a, b in zip(ours.per_second, theirs.per_second, strict=True))
+
+
+def cpu_ratio(ours: Measured, theirs: Measured) -> float:
+    """The median over the rounds of theirs to ours, in processor time a request of those that clients talk to.
+
+    What the first ratio would be if nobody but the measured core were the limit: a busy machine moves it less.
+    """
+    return statistics.median(b / a for a, b in zip(ours.front_us, theirs.front_us, strict=True))
 
 
 def measure(
@@ -107,6 +117,8 @@ def _round(measured: Measured, script: Script, connections: int, seconds: float)
         raise BenchError(f"{peer.name}, {script.name}: {sent.refused} of {sent.requests} were refused")
     each = 1e6 / sent.requests
     measured.per_second.append(sent.per_second)
+    on_core = front if ours is not None else front + helpers
+    measured.core_share.append(on_core / sent.seconds)
     measured.front_us.append(front * each)
     measured.whole_us.append((front + helpers) * each)
     measured.store_us.append(stored * each)

@@ -132,6 +132,7 @@ class Suite:
             times = self._latency(reads) if plan.has("latency") else {}
             result["lines"]["reads"] = _rows(reads, times)
             result["ratio_to_envoy"] = rounded(rounds.ratio(reads["lychgate"], reads["envoy"]))
+            result["cpu_ratio_to_envoy"] = rounded(rounds.cpu_ratio(reads["lychgate"], reads["envoy"]))
             result["ratio_to_envoy_ext_authz"] = rounded(rounds.ratio(reads["lychgate"], reads["envoy_ext_authz"]))
             if plan.has("latency"):
                 result["latency_added"] = self._added(times["lychgate"].rate)
@@ -230,11 +231,12 @@ class Suite:
             processes.await_ready("sink", lambda: listens(self._sink))
             fresh = not plan.quick  # one that has not been through everything above
             ours = self._gateways.start(processes, "lychgate_memory", self._services) if fresh else self.ours
+            self._say(f"memory: {plan.body_bytes / MIB:,.0f} MiB down, then up")
+            before = memory.resident_bytes(ours, plan.calm_s)
+            down = memory.download_peak_bytes(ours, self.work.token, plan.body_bytes, plan.calm_s) - before
+            up = memory.upload_peak_bytes(ours, self.work.shop_token, self._body) - before
             self._say(f"memory: {plan.idle:,} idle connections")
             idle = memory.idle_bytes(ours, self.work, plan.idle, plan.calm_s)
-            self._say(f"memory: {plan.body_bytes / MIB:,.0f} MiB down, then up")
-            down = memory.download_growth_bytes(ours, self.work.token, plan.body_bytes, plan.calm_s)
-            up = memory.upload_growth_bytes(ours, self.work.shop_token, self._body, plan.calm_s)
         return {
             "idle_connections": plan.idle,
             "idle_kib_each": rounded(idle / 1024),
@@ -298,6 +300,7 @@ def _rows(measured: Mapping[str, Measured], times: Mapping[str, Latency] | None 
         rows[key] = {
             "name": one.peer.name,
             "per_second": rounded(one.rate),
+            "core_share": rounded(statistics.median(one.core_share)),
             "cpu_us_front": rounded(statistics.median(one.front_us)),
             "cpu_us_whole": rounded(statistics.median(one.whole_us)),
             "cpu_us_store": rounded(statistics.median(one.store_us)),
