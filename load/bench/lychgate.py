@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from audit.settings import LoginSettings, StoreSettings
 from load.bench import proc
 from load.bench.machine import ROOT, BenchError, Processes, measured_core, other_core, second_core, wait_for
-from load.bench.peers import Peer
+from load.bench.peers import KEPT, Peer
 from load.bench.work import AUDIENCE, ISS
 from lychgate.ports import free_port
 from lychgate.postgres import PostgresServer
@@ -187,7 +187,7 @@ class Gateways:
                 "node": key.replace("_", "-"),
                 "routes_file": str(ROOT / "routes.toml"),
                 "roles_file": str(ROOT / "roles" / "roles.toml"),
-                "limits": {"connections": _CONNECTIONS},
+                "limits": {"connections": _CONNECTIONS, "upstream_idle_connections": KEPT},
             },
             "ops": {"port": ops},
             "issuers": [{**issuer, "algorithms": ["RS256"], "tenants": ["*"], "roles": ["*"]}],

@@ -14,7 +14,7 @@ from lychgate.ports import free_port
 
 # nginx closes a connection after 1,000 requests, and h2load does not connect again: hence `keepalive_requests`.
 KEPT: Final = 256
-"""Connections towards the upstream that nginx keeps."""
+"""Connections towards the upstream that are kept: as many as a line opens in front. nginx's own default is none."""
 _NGINX: Final = """\
 worker_processes 1; daemon off; master_process off; pid {home}/{name}.pid; error_log {home}/{name}.err;
 events {{ worker_connections 16384; }}

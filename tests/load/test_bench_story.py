@@ -83,7 +83,7 @@ def test_the_short_form_measures_every_line(temporary: Path) -> None:
     ours = result["lines"]["reads"]["lychgate"]
     assert ours["cpu_us_whole"] > ours["cpu_us_front"] > 0
     assert ours["cpu_us_store"] > 0
-    assert ours["p99_ms"] >= ours["p50_ms"] > 0
+    assert result["latency_added"]["rate"] > 0
     assert result["memory"]["idle_connections"] == QUICK.idle
     assert {goal["goal"] for goal in result["goals"]} == {goal.what for goal in GOALS}
     assert result["machine"]["envoy"][0].isdigit()
