@@ -76,6 +76,16 @@ def caption(result: Mapping[str, Any]) -> str:
     )
 
 
+def headline(result: Mapping[str, Any]) -> str:
+    """The ratio in both forms; empty when reads were not measured."""
+    if not result.get("ratio_to_envoy"):
+        return ""
+    return (
+        f"Buffered reads: {result['ratio_to_envoy']:.2f} times the requests a second of Envoy plain;"
+        f" {result['cpu_ratio_to_envoy']:.2f} times by the processor time a request takes on the measured core."
+    )
+
+
 def show(result: Mapping[str, Any]) -> None:
     """Print tables."""
     from rich.console import Console
@@ -95,12 +105,14 @@ def show(result: Mapping[str, Any]) -> None:
     for row in goal_rows(result):
         table.add_row(*row, style="green" if row[-1] == "met" else "red")
     console.print(table)
+    if said := headline(result):
+        console.print(said, style="bold", highlight=False)
     console.print(caption(result), highlight=False)
 
 
 def markdown(result: Mapping[str, Any]) -> str:
     """The same for `load/README.md`."""
-    parts = [f"{caption(result)}."]
+    parts = [part for part in (headline(result), f"{caption(result)}.") if part]
     parts += [f"**{TITLES[name]}**\n\n{_table(_HEADS, rows(found))}" for name, found in result["lines"].items()]
     parts.append(f"**Goals**\n\n{_table(('goal', 'measured', 'promised', ''), goal_rows(result))}")
     return "\n\n".join(parts)

@@ -9,6 +9,7 @@ from load.bench import report
 
 RESULT = {
     "ratio_to_envoy": 1.25,
+    "cpu_ratio_to_envoy": 1.31,
     "when": "2026-11-25T21:27Z",
     "machine": {"cpu": "C", "cores": 2, "kernel": "6", "python": "3.11", "commit": "abc", "nginx": "1", "envoy": "2"},
     "how": {"rounds": 5, "seconds": 5.0, "quick": False},
@@ -43,6 +44,7 @@ def test_markdown_shows_the_ratio_and_by_how_much_a_goal_is_missed() -> None:
     """A goal that is not met says by how much; what was not measured is empty."""
     text = report.markdown(RESULT)
     assert "| Lychgate | 25,000 | 1.25 | 98% | 40.0 | 60.0 | 27.0 |  |  | 41 |" in text
+    assert "1.25 times the requests a second of Envoy plain; 1.31 times by the processor time" in text
     assert "| reads | 1.25 x | at least 1.2 x | met |" in text
     assert "| latency | 0.45 ms | under 0.3 ms | not met, by 50% |" in text
 
