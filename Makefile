@@ -14,7 +14,7 @@ setup: ## make .venv from the locked, hashed requirements
 up: ready ## everything on one machine: PostgreSQL, services, gateway, query API, development issuer
 	@$(BIN)/lychgate up $(ARGS)
 
-test: ready ## the tests, on real servers; ARGS narrows them: ARGS=tests/audit
+test: ready $(if $(CI),tools) ## the tests, on real servers; ARGS narrows them: ARGS=tests/audit
 	@$(BIN)/pytest $(ARGS)
 
 check: ready ## lint, types, import contracts, the repository's own rules; ARGS goes to ruff: ARGS=--fix
@@ -29,16 +29,21 @@ lock: ready ## pin the dependencies again, with hashes; names no index
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --quiet --custom-compile-command 'make lock' -o requirements.lock $(ARGS)
+	@$(BIN)/uv pip compile load/requirements.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --quiet --custom-compile-command 'make lock' -o load/requirements.lock $(ARGS)
 
 docs: ready ## generate docs/reference from the code
 	@$(BIN)/python -m lychgate.reference $(ARGS)
 
-bench: ready ## measure: ARGS names the script, for example ARGS=load/decision.py
-	@$(BIN)/python $(or $(ARGS),load/decision.py)
+bench: ready tools ## measure beside nginx and Envoy (ARGS=--quick, --json), or one part alone: ARGS=load/decision.py
+	@$(BIN)/python $(if $(filter %.py,$(firstword $(ARGS))),,-m load.bench) $(ARGS)
 
-load: ready ## put load on a running stack: ARGS goes to load/run.py
-	@$(BIN)/python load/run.py $(ARGS)
+load: ready tools ## a minute of shop traffic on `lychgate up`, every answer checked; ARGS="--seconds 600"
+	@$(BIN)/python load/shop.py $(ARGS)
 
-.PHONY: ready
+.PHONY: ready tools
 ready:
 	@.ci/setup
+
+tools: ready
+	@load/setup

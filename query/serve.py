@@ -46,7 +46,9 @@ async def serve(app: FastAPI, *, host: str, port: int, grace_s: float) -> None:
     Raises:
         NotFit: The port cannot be had.
     """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With its protocol said: asyncio sends at once (TCP_NODELAY) only on sockets that say TCP.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,6 +153,22 @@ async def test_a_service_with_a_secret_asks_nobody_for_keys(tmp_path: Path) -> N
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{port}/orders", headers={"X-Security-Context": "a.b.c"})
     assert answer.status_code == 401
+
+
+async def test_small_answers_on_a_kept_connection_wait_for_nothing(tmp_path: Path, keys: tuple[Retail, str]) -> None:
+    """Head and body of an answer leave together: nobody waits the 40 ms of a delayed acknowledgement in between."""
+    signing, jwks_url = keys
+    times = []
+    with started(tmp_path, ["order"], trust={"jwks_url": jwks_url}) as process:
+        port = (await asyncio.to_thread(process.ports))["order"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(21):
+                headers = {"X-Security-Context": signing.context("order", "GET", "/orders/o-1001")}
+                began = time.perf_counter()
+                answer = await client.get("/orders/o-1001", headers=headers)
+                times.append(time.perf_counter() - began)
+                assert answer.status_code == 200
+    assert sorted(times)[10] < 0.035
 
 
 async def test_a_feed_streams_in_and_an_export_streams_out(tmp_path: Path, keys: tuple[Retail, str]) -> None:
