@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
 
 from gateway.limits import Limits
-from gateway.sources import IssuerSource, ServiceSource
+from gateway.sources import CorsSource, IssuerSource, ServiceSource
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is what tests do."""
@@ -35,6 +35,7 @@ class LimitsSettings(_Section):
     response_header_bytes: Annotated[int, Field(ge=1024)] = Limits().response_header_bytes
     body_bytes: NonNegativeInt = Limits().body_bytes
     decided_body_bytes: Annotated[int, Field(ge=1)] = Limits().decided_body_bytes
+    redacted_body_bytes: Annotated[int, Field(ge=1)] = Limits().redacted_body_bytes
     pipelined_bytes: Annotated[int, Field(ge=1024)] = Limits().pipelined_bytes
     write_buffer_bytes: Annotated[int, Field(ge=1024)] = Limits().write_buffer_bytes
     connections: Annotated[int, Field(ge=1)] = Limits().connections
@@ -68,6 +69,8 @@ class GatewaySettings(_Section):
         node: Names this machine in producer ids; every gateway of a fleet needs its own.
         routes_file: The route table.
         roles_file: The role catalogue.
+        redacted_fields: How fields of an answer go that its caller may not see: `mask` puts `***` in their place,
+            `remove` leaves them out.
         drain_s: How long requests may finish after a stop was asked for.
         restart_backoff_s: The longest wait before a worker that keeps dying is started again.
         limits: See `LimitsSettings`.
@@ -80,6 +83,7 @@ class GatewaySettings(_Section):
     node: Name = "gateway"
     routes_file: Path = Path("routes.toml")
     roles_file: Path = Path("roles/roles.toml")
+    redacted_fields: Literal["mask", "remove"] = "mask"
     drain_s: PositiveFloat = 30.0
     restart_backoff_s: PositiveFloat = 5.0
     limits: LimitsSettings = LimitsSettings()
@@ -225,16 +229,69 @@ class WebSocketSettings(_Section):
     without_origin: bool = False
 
 
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_ANY_ORIGIN = "*"
+_FieldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
+class CorsSettings(_Section):
+    """`services.NAME.cors`: what pages of other origins may ask of a service. Its own CORS fields are dropped then.
+
+    Attributes:
+        allow_origins: Exact origins as browsers send them, `https://shop.example`; or `*` alone, without credentials.
+        allow_headers: Request fields that a page may set.
+        expose_headers: Answer fields that a page may read, besides the gateway's own.
+        allow_credentials: Whether the browser may send cookies along.
+        max_age_s: How long a browser may remember the answer to a preflight.
+    """
+
+    allow_origins: Annotated[tuple[str, ...], Field(min_length=1)]
+    allow_headers: tuple[_FieldName, ...] = ("Authorization", "Content-Type", "Traceparent")
+    expose_headers: tuple[_FieldName, ...] = ()
+    allow_credentials: bool = False
+    max_age_s: Annotated[int, Field(ge=0, le=86_400)] = 600
+
+    @model_validator(mode="after")
+    def _origins_are_exact(self) -> Self:
+        if _ANY_ORIGIN in self.allow_origins:
+            if len(self.allow_origins) > 1 or self.allow_credentials:
+                raise ValueError("allow_origins: `*` stands alone, and not beside allow_credentials")
+            return self
+        for origin in self.allow_origins:
+            found = _ORIGIN.fullmatch(origin)
+            if found is None or found["port"] == _DEFAULT_PORTS.get(found["scheme"], ""):
+                raise ValueError(
+                    f"allow_origins: `{origin}` is no origin as a browser sends it: scheme://host in lower case, with "
+                    "a port only where it is not the scheme's own, without a path"
+                )
+        return self
+
+    def source(self) -> CorsSource:
+        """As a snapshot is built from."""
+        return CorsSource(
+            origins=self.allow_origins,
+            headers=self.allow_headers,
+            expose=self.expose_headers,
+            credentials=self.allow_credentials,
+            max_age_s=self.max_age_s,
+        )
+
+
 class ServiceSettings(_Section):
     """One entry of `services`, under the service's name.
 
     Attributes:
         urls: `http://host:port` of each instance.
         websocket: See `WebSocketSettings`.
+        cors: See `CorsSettings`.
     """
 
     urls: Annotated[tuple[str, ...], Field(min_length=1)]
     websocket: WebSocketSettings = WebSocketSettings()
+    cors: CorsSettings | None = None
 
     @model_validator(mode="after")
     def _urls_are_addresses(self) -> Self:
@@ -254,6 +311,7 @@ class ServiceSettings(_Section):
             addresses=self.addresses,
             websocket_origins=self.websocket.origins,
             websocket_without_origin=self.websocket.without_origin,
+            cors=self.cors.source() if self.cors is not None else None,
         )
 
 

@@ -49,6 +49,24 @@ class IssuerKeys(msgspec.Struct, frozen=True):
     jwks: str
 
 
+class CorsSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What pages of other origins may ask of a service.
+
+    Attributes:
+        origins: Exact origins, `https://shop.example`; or `*` alone, without credentials.
+        headers: Request fields that a page may set.
+        expose: Answer fields that a page may read, besides the gateway's own.
+        credentials: Whether the browser may send cookies and the page read an answer to them.
+        max_age_s: How long a browser may remember a preflight's answer.
+    """
+
+    origins: tuple[str, ...]
+    headers: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age_s: int = 600
+
+
 class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
     """A service behind the gateway.
 
@@ -57,12 +75,14 @@ class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
         addresses: `host:port` of each instance.
         websocket_origins: `Origin` values whose pages may open its WebSockets.
         websocket_without_origin: Whether a program that sends no `Origin` may.
+        cors: What pages of other origins may ask; None for nothing, and then the service's own fields pass.
     """
 
     name: str
     addresses: tuple[str, ...]
     websocket_origins: tuple[str, ...] = ()
     websocket_without_origin: bool = False
+    cors: CorsSource | None = None
 
 
 class ContextSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +121,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         context: How contexts are signed.
         cross_tenant: `tenancy.cross_tenant`.
         strict: Whether any policy error denies.
+        redacted_fields: `mask` or `remove`: how fields of an answer go that its caller may not see.
     """
 
     policies: tuple[SourceFile, ...]
@@ -113,6 +134,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     context: ContextSource
     cross_tenant: bool = False
     strict: bool = False
+    redacted_fields: str = "mask"
 
     @property
     def version(self) -> str:
@@ -120,5 +142,5 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         digest = hashlib.sha256()
         for part in (self.policies, self.schema, self.roles, self.routes, self.issuers, self.keys, self.services):
             digest.update(msgspec.json.encode(part))
-        digest.update(msgspec.json.encode((self.context, self.cross_tenant, self.strict)))
+        digest.update(msgspec.json.encode((self.context, self.cross_tenant, self.strict, self.redacted_fields)))
         return digest.hexdigest()[:16]

@@ -5,7 +5,7 @@ The service is a stranger too: its heads pass the same checks as a client's, a b
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from gateway.errors import Code, GatewayError, UpstreamError
@@ -79,6 +79,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_switch: Callable[[bytes, bytes], None] | None = None
 
     # --- what the user does
+
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Fields that followed the answer's body; empty before its end."""
+        return self._body.trailers if self._body is not None else ()
 
     def send(self, user: Answered, method: bytes, data: bytes) -> None:
         """Begin an exchange: `data` is the request's head and what there is of its body."""

@@ -70,6 +70,7 @@ def read_sources(
         context=context_source(context),
         cross_tenant=tenancy.cross_tenant,
         strict=policies.strict,
+        redacted_fields=gateway.redacted_fields,
     )
 
 
