@@ -165,17 +165,20 @@ class Redacting:
         self._then.on_upstream_pause(paused=paused)
 
     def _strike(self, document: Any, *, by_name: bool) -> list[str]:
-        """Take the fields out; the pointers that led to any."""
+        """Take the fields out.
+
+        Returns:
+            The pointers that led to any; of fields found by name, the pointers that have the name.
+        """
         found: list[str] = []
         for item in self._case.withheld:
-            count = 0
-            for pointer, path in zip(item.pointers, item.paths, strict=True):
-                struck = strike_path(document, path, self._variant)
-                count += struck
-                found += [pointer] if struck else []
-            if by_name and (named := strike_names(document, item.names, self._variant)):
-                count += named
-                found += [pointer for pointer in item.pointers if pointer not in found]
+            if by_name:
+                count = strike_names(document, item.names, self._variant)
+                found += item.pointers if count else ()
+            else:
+                counts = [strike_path(document, path, self._variant) for path in item.paths]
+                count = sum(counts)
+                found += [pointer for pointer, struck in zip(item.pointers, counts, strict=True) if struck]
             if count:
                 self._case.redacted += count
                 self._metrics.fields_redacted(item.data_class, count)
