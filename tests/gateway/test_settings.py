@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.limits import Limits
 from gateway.settings import (
     ContextSettings,
+    CorsSettings,
     GatewaySettings,
     IssuerSettings,
     LimitsSettings,
@@ -186,3 +187,60 @@ def test_values_that_make_no_sense_are_refused(section: type[BaseModel], values:
     """Each is named when the configuration is checked, before anything listens."""
     with pytest.raises(ValidationError):
         section(**values)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "shop.example",
+        "https://shop.example/",
+        "https://shop.example/path",
+        "https://Shop.example",
+        "HTTPS://shop.example",
+        "https://shop.example:443",
+        "http://shop.example:80",
+        "https://shop.example:0443",
+        "https://*.shop.example",
+        "https://user@shop.example",
+        "https://shop.example https://till.example",
+        "https://b\u00fccher.example",
+        "https://",
+        "",
+    ],
+)
+def test_an_origin_that_no_browser_would_send_is_refused(origin: str) -> None:
+    """It would match nothing, and nobody would know why."""
+    with pytest.raises(ValidationError, match="allow_origins"):
+        CorsSettings(allow_origins=(origin,))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://shop.example",
+        "http://localhost:3000",
+        "https://[2001:db8::1]:8443",
+        "capacitor://localhost",
+        "https://shop.example:80",
+    ],
+)
+def test_an_origin_as_a_browser_sends_it_is_taken(origin: str) -> None:
+    """And comes out as a snapshot needs it."""
+    source = ServiceSettings(urls=("http://127.0.0.1:1",), cors=CorsSettings(allow_origins=(origin,))).source("shop")
+    assert source.cors is not None
+    assert source.cors.origins == (origin,)
+
+
+def test_any_origin_stands_alone_and_without_credentials() -> None:
+    """`*` beside a name hides the name; `*` with cookies would let every page act as its visitor."""
+    assert CorsSettings(allow_origins=("*",)).source().origins == ("*",)
+    with pytest.raises(ValidationError, match="stands alone"):
+        CorsSettings(allow_origins=("*", "https://shop.example"))
+    with pytest.raises(ValidationError, match="stands alone"):
+        CorsSettings(allow_origins=("*",), allow_credentials=True)
+    with pytest.raises(ValidationError):
+        CorsSettings(allow_origins=())
+    with pytest.raises(ValidationError):
+        CorsSettings(allow_origins=("https://shop.example",), allow_headers=("*",))
+    assert ServiceSettings(urls=("http://127.0.0.1:1",)).source("shop").cors is None
