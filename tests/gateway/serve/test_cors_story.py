@@ -275,3 +275,15 @@ async def test_the_origin_goes_on_to_the_service(tmp_path: Path) -> None:
     async with gate(tmp_path) as found:
         await found.raw(from_page())
         assert found.service.fields()["origin"] == PAGE
+
+
+async def test_a_request_that_was_judged_before_is_answered_for_its_own_page(tmp_path: Path) -> None:
+    """What is remembered of a head is for the same bytes: with another origin it says other things."""
+    async with gate(tmp_path) as found:
+        auth = token()
+        pages = [PAGE, PAGE, OTHER, "https://evil.example", PAGE, OTHER]
+        data = [request(auth=auth, headers=f"Origin: {page}", close=False) for page in pages]
+        answers = (await found.raw(b"".join(data) + request(auth=auth))).split(b"HTTP/1.1 ")[1:]
+        told = [spoken(b"HTTP/1.1 " + answer).get("access-control-allow-origin") for answer in answers]
+        assert told == [[PAGE], [PAGE], [OTHER], None, [PAGE], [OTHER], None]
+        assert found.server.recall.hits or found.registry.get_sample_value("lychgate_token_memo_hits_total")

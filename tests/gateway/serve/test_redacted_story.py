@@ -34,6 +34,14 @@ service = "order"
 action = "customer:update"
 resource = { type = "Customer", id = "{customer_id}" }
 redact = { pii = ["/email"] }
+
+[[route]]
+id = "order.list"
+method = "GET"
+path = "/orders"
+service = "order"
+action = "order:list"
+resource = { type = "Order" }
 """
 EMAIL = "ada@example.com"
 CARD = "4111222233334444"
@@ -164,6 +172,25 @@ async def test_a_change_on_a_condition_is_refused(tmp_path: Path) -> None:
         answer = await found.raw(asked('If-Match: "x"', method="PATCH", body=b"{}", role="Manager"))
         assert status_of(answer) == 200
         assert found.service.fields()["if-match"] == '"x"'
+
+
+async def test_what_is_remembered_of_a_request_and_of_an_answer_masks_nothing_less(tmp_path: Path) -> None:
+    """The same bytes again and again, and the same head of an answer on a route that hides nothing."""
+    plain = request("GET", "/orders", auth=token("Support"), close=False)
+    support, manager = asked(close=False), asked(role="Manager", close=False)
+    async with gate(tmp_path) as found:
+        found.service.reply = json_answer(CUSTOMER, 'ETag: "abc"')
+        answers = await found.raw(plain * 2 + manager * 2 + support * 2 + plain + manager + asked())
+        parts = [b"HTTP/1.1 " + part for part in answers.split(b"HTTP/1.1 ")[1:]]
+        assert [json_of(part) == CUSTOMER for part in parts] == [True] * 4 + [False] * 2 + [True] * 2 + [False]
+        assert [json_of(parts[at]) for at in (4, 5, 8)] == [MASKED] * 3
+        assert ["etag" in header_of(part) for part in parts] == [True] * 4 + [False] * 2 + [True] * 2 + [False]
+        assert all(header_of(parts[at])["cache-control"] == ["private, no-store"] for at in (2, 3, 4, 5, 7, 8))
+        assert "cache-control" not in header_of(parts[6])
+        assert [event.details is not None for event in found.events] == [False] * 4 + [True] * 2 + [False] * 2 + [True]
+        # Orders twice and the manager twice were found; who does not see all is judged anew.
+        assert counted(found, "decisions", effect="allow", source="evaluated") == 3
+        assert found.server.recall.hits + counted(found, "token_memo_hits") >= 4
 
 
 VALIDATORS = (
