@@ -268,6 +268,7 @@ async def test_nothing_of_the_original_is_told(tmp_path: Path, method: str) -> N
         pytest.param(json_answer(CUSTOMER, mime=None), id="no-type"),
         pytest.param(json_answer(b'{"email":"ada@example.com","x":' + b"[" * 65 + b"]" * 65 + b"}"), id="deep"),
         pytest.param(json_answer(b"[" * 100_000 + b'"ada@example.com"' + b"]" * 100_000), id="very-deep"),
+        pytest.param(json_answer(b'{"email":"ada@example.com","n":[' + b"[]," * 60_000 + b"[]]}"), id="containers"),
         pytest.param(json_answer(b'{"email":"ada@example.com","n":' + b"9" * 5000 + b"}"), id="endless-number"),
         pytest.param(json_answer({**CUSTOMER, "x": "y" * 300_000}), id="oversize"),
         pytest.param(chunked(json.dumps(CUSTOMER).encode(), b" " * 300_000), id="oversize-chunked"),
@@ -454,6 +455,25 @@ async def test_a_service_that_closes_early_has_told_nothing(tmp_path: Path) -> N
             answer = await found.raw(asked())
             assert status_of(answer) == 502
             assert not leaks(answer)
+
+
+async def test_an_answer_that_says_it_is_too_long_is_not_waited_for(tmp_path: Path) -> None:
+    """Refused by its head; the service's connection is closed before it has sent anything."""
+    gone = asyncio.Event()
+
+    async def announcing(visit: Visit) -> None:
+        await visit.head()
+        await visit.answer(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await visit.reader.read()
+        gone.set()
+
+    async with gate(tmp_path) as found:
+        found.service.script = announcing
+        answer = await found.raw(asked())
+        assert (status_of(answer), json_of(answer)["code"]) == (502, "redaction_failed")
+        async with asyncio.timeout(5):
+            await gone.wait()
 
 
 async def test_interim_answers_stay_here(tmp_path: Path) -> None:
