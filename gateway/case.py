@@ -11,7 +11,7 @@ from gateway.known import Caller, Ruling, Target
 from gateway.model import Identity, Match, Peer, Sensitive
 from gateway.wire.head import Head
 from gateway.wire.target import NormalPath
-from policies.model import Answer, Question
+from policies.model import Answer, PolicyError, Question
 
 
 class Case(msgspec.Struct, kw_only=True):
@@ -34,6 +34,7 @@ class Case(msgspec.Struct, kw_only=True):
         answer: What it said.
         decision_us: How long that took.
         withheld: Fields of the answer that the caller may not see, by class.
+        field_errors: Policies that could not be evaluated when that was decided.
         redacted: How many of them the answer had.
         cors_granted: Whether a preflight's page may go on to ask.
         memo_hit: Whether it was remembered.
@@ -67,6 +68,7 @@ class Case(msgspec.Struct, kw_only=True):
     decision_us: int = 0
     memo_hit: bool = False
     withheld: tuple[Sensitive, ...] = ()
+    field_errors: tuple[PolicyError, ...] = ()
     redacted: int = 0
     cors_granted: bool = False
     target: Target | None = None

@@ -160,7 +160,7 @@ def _withhold(case: Case, route: Route, question: Question, snapshot: Snapshot) 
         BadRequest: It is a change on a condition that the service then cannot be asked to keep.
     """
     try:
-        case.withheld = withheld(route, question, snapshot.decisions.answer)
+        case.withheld, case.field_errors = withheld(route, question, snapshot.decisions.answer)
     except NoDecision:
         raise Unready("cedar gave no decision on a class of fields") from None
     if case.withheld and case.head is not None:

@@ -8,14 +8,16 @@ import msgspec
 from gateway.errors import BadRequest
 from gateway.model import Route, Sensitive
 from gateway.wire.head import Head
-from policies.model import Answer, Question
+from policies.model import Answer, PolicyError, Question
 
 _COMMON: Final = ("now", "cross_tenant")
 _READS: Final = frozenset({b"GET", b"HEAD"})
 _PRECONDITIONS: Final = frozenset({b"if-match", b"if-none-match", b"if-unmodified-since"})
 
 
-def withheld(route: Route, question: Question, decide: Callable[[Question], Answer]) -> tuple[Sensitive, ...]:
+def withheld(
+    route: Route, question: Question, decide: Callable[[Question], Answer]
+) -> tuple[tuple[Sensitive, ...], tuple[PolicyError, ...]]:
     """The fields of a route that the caller of an allowed request may not see.
 
     Args:
@@ -23,15 +25,21 @@ def withheld(route: Route, question: Question, decide: Callable[[Question], Answ
         question: As the request was allowed; each class is asked about the same resource.
         decide: Asks the policies.
 
+    Returns:
+        Those fields, and the policies that could not be evaluated on the way.
+
     Raises:
         NoDecision: Whatever `decide` raises: who is not judged sees nothing.
     """
     context = {name: question.context[name] for name in _COMMON}
-    return tuple(
-        item
-        for item in route.redact
-        if not decide(msgspec.structs.replace(question, action=item.data_class.action, context=context)).allows
-    )
+    hidden: list[Sensitive] = []
+    errors: list[PolicyError] = []
+    for item in route.redact:
+        answer = decide(msgspec.structs.replace(question, action=item.data_class.action, context=context))
+        errors += answer.errors
+        if not answer.allows:
+            hidden.append(item)
+    return tuple(hidden), tuple(errors)
 
 
 def check_conditions(head: Head) -> None:

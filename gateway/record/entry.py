@@ -295,8 +295,8 @@ def _details(case: Case) -> dict[str, Any] | None:
         found["resource_tenant_id"] = case.tenant_id
     if case.identity is not None and case.identity.dropped_roles:
         found["dropped_roles"] = [name[:_DETAIL_CHARS] for name in case.identity.dropped_roles]
-    if case.answer is not None and case.answer.errors:
-        found["policy_errors"] = [error.policy_id for error in case.answer.errors]
+    if case.answer is not None and (case.answer.errors or case.field_errors):
+        found["policy_errors"] = [error.policy_id for error in (*case.answer.errors, *case.field_errors)]
     if case.withheld:
         found["withheld"] = [item.data_class.value for item in case.withheld]
         if case.redacted:

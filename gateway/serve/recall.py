@@ -127,6 +127,7 @@ class Recall:
             or not identity.token_sha256
             or not _is_plain(route)
             or case.withheld
+            or case.field_errors
             or not all(map(snapshot.decisions.remembers, actions))
             or question.resource.type == question.principal.type
             or not head.http_11

@@ -244,3 +244,11 @@ def test_any_origin_stands_alone_and_without_credentials() -> None:
     with pytest.raises(ValidationError):
         CorsSettings(allow_origins=("https://shop.example",), allow_headers=("*",))
     assert ServiceSettings(urls=("http://127.0.0.1:1",)).source("shop").cors is None
+
+
+def test_fields_are_masked_or_removed() -> None:
+    """And nothing else can be asked for, least of all that they stay."""
+    assert GatewaySettings().redacted_fields == "mask"
+    assert GatewaySettings(redacted_fields="remove").redacted_fields == "remove"
+    with pytest.raises(ValidationError):
+        GatewaySettings.model_validate({"redacted_fields": "off"})

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.sources import ContextSource, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
+from gateway.sources import ContextSource, CorsSource, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
 
 SOURCES = Sources(
     policies=(SourceFile("a.cedar", "x"),),
@@ -14,7 +14,13 @@ SOURCES = Sources(
     routes=SourceFile("routes.toml", "t"),
     issuers=(IssuerSource(name="dev", iss="https://id", audiences=("lychgate",), algorithms=("ES256",)),),
     keys=(IssuerKeys("dev", '{"keys":[]}'),),
-    services=(ServiceSource(name="order", addresses=("127.0.0.1:9002",)),),
+    services=(
+        ServiceSource(
+            name="order",
+            addresses=("127.0.0.1:9002",),
+            cors=CorsSource(origins=("https://a.example",), credentials=True),
+        ),
+    ),
     context=ContextSource(issuer="lychgate", private_jwk='{"d":"hunter2"}', hs256_keys={"order": '{"k":"hunter3"}'}),
 )
 
@@ -36,6 +42,8 @@ SOURCES = Sources(
         {"context": msgspec.structs.replace(SOURCES.context, ttl_s=5)},
         {"cross_tenant": True},
         {"strict": True},
+        {"redacted_fields": "remove"},
+        {"services": (msgspec.structs.replace(SOURCES.services[0], cors=CorsSource(origins=("https://b.example",))),)},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -9,7 +9,7 @@ from gateway.decide.disclosure import check_conditions, withheld
 from gateway.errors import BadRequest
 from gateway.model import DataClass, Sensitive
 from policies.errors import NoDecision
-from policies.model import Answer, Effect, Question
+from policies.model import Answer, Effect, PolicyError, Question
 from tests.builders.heads import make_head, make_route
 from tests.builders.questions import make_principal, make_question, real_engine
 
@@ -19,9 +19,8 @@ ALL = tuple(Sensitive(item, ("/x",), (("x",),), frozenset({"x"})) for item in Da
 def classes(role: str, decide: Callable[[Question], Answer] | None = None, **changes: Any) -> list[str]:
     """What a role is not shown of a customer."""
     question = make_question(make_principal([role]), "customer:read", **changes)
-    return [
-        item.data_class.value for item in withheld(make_route(redact=ALL), question, decide or real_engine().decide)
-    ]
+    hidden, _ = withheld(make_route(redact=ALL), question, decide or real_engine().decide)
+    return [item.data_class.value for item in hidden]
 
 
 def test_cedar_decides_for_each_class() -> None:
@@ -40,7 +39,8 @@ def test_what_only_the_requests_own_action_knows_is_left_out_of_the_question() -
         return real_engine().decide(question)
 
     question = make_question(make_principal(["Manager"]), "payment:refund", context={"amount": 5})
-    found = withheld(make_route(redact=ALL), question, decide)
+    found, errors = withheld(make_route(redact=ALL), question, decide)
+    assert errors == ()
     assert [item.data_class for item in found] == [DataClass.SECRET]
     assert {frozenset(each.context) for each in asked} == {frozenset({"now", "cross_tenant"})}
     assert {each.resource for each in asked} == {question.resource}
@@ -49,6 +49,11 @@ def test_what_only_the_requests_own_action_knows_is_left_out_of_the_question() -
 def test_an_error_withholds_and_no_decision_is_none() -> None:
     """A deny with errors is a deny; where Cedar cannot say, nobody is shown anything."""
     assert classes("Manager", lambda _: Answer(Effect.DENY)) == ["pii", "payment", "secret"]
+
+    failed = PolicyError("data.till", Effect.ALLOW, "x")
+    question = make_question(make_principal(["Manager"]), "customer:read")
+    _, errors = withheld(make_route(redact=ALL), question, lambda _: Answer(Effect.ALLOW, ("p",), (failed,)))
+    assert errors == (failed,) * 3
 
     def broken(_: Question) -> Answer:
         raise NoDecision("x")
