@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from audit.codec import decode
@@ -24,7 +23,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.serve.connection import ClientConnection
 from gateway.serve.server import Server
 from gateway.snapshot import build_snapshot
-from gateway.sources import ContextSource, CorsSource, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
+from gateway.sources import ContextSource, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
 from roles.security_context.keys import new_private_jwk
 from tests.builders import tokens
 from tests.servers.upstream import Upstream, upstream
@@ -100,7 +99,9 @@ def source_file(path: Path) -> SourceFile:
     return SourceFile(path.name, path.read_text(encoding="utf-8"))
 
 
-def sources(port: int, *, routes: str = ROUTES, cross_tenant: bool = False, **said: Any) -> Sources:
+def sources(
+    port: int, *, routes: str = ROUTES, cross_tenant: bool = False, redacted_fields: str = "mask", **said: Any
+) -> Sources:
     """Sources with the real policies and roles, whose only service listens on `port`; `said` is said of it."""
     return Sources(
         policies=tuple(source_file(path) for path in sorted((ROOT / "policies").glob("*.cedar"))),
@@ -112,6 +113,7 @@ def sources(port: int, *, routes: str = ROUTES, cross_tenant: bool = False, **sa
         services=(ServiceSource(name="order", addresses=(f"127.0.0.1:{port}",), **said),),
         context=ContextSource(issuer="lychgate", private_jwk=new_private_jwk()),
         cross_tenant=cross_tenant,
+        redacted_fields=redacted_fields,
     )
 
 
@@ -226,13 +228,6 @@ def request(
 @contextlib.asynccontextmanager
 async def plane(
     folder: Path, *, limits: Limits | None = None, routes: str = ROUTES, cross_tenant: bool = False, **said: Any
-    folder: Path,
-    *,
-    limits: Limits | None = None,
-    routes: str = ROUTES,
-    cross_tenant: bool = False,
-    cors: CorsSource | None = None,
-    redacted_fields: str = "mask",
 ) -> AsyncIterator[Plane]:
     """A data plane on a free port of loopback."""
     loop = asyncio.get_running_loop()
@@ -253,10 +248,6 @@ async def plane(
             fault=lambda exc, _: faults.append(exc),
         )
         server.install(build_snapshot(sources(service.port, routes=routes, cross_tenant=cross_tenant, **said)))
-        source = sources(service.port, routes=routes, cross_tenant=cross_tenant)
-        services = tuple(msgspec.structs.replace(each, cors=cors) for each in source.services)
-        source = msgspec.structs.replace(source, services=services, redacted_fields=redacted_fields)
-        server.install(build_snapshot(source))
         listener = await loop.create_server(lambda: ClientConnection(server), "127.0.0.1", 0)
         found = Plane(listener.sockets[0].getsockname()[1], service, sink, server)
         found.unknown_keys, found.faults, found.registry = unknown, faults, registry

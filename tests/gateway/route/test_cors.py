@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.route.cors import Cors, Origins, asked_method, is_preflight, methods_for, without_cors
+from gateway.route.cors import Cors, CorsTable, asked_method, is_preflight, methods_for, without_cors
 from gateway.route.table import Table
 from gateway.sources import CorsSource, ServiceSource
 from gateway.wire.head import Head
@@ -46,7 +46,7 @@ def test_what_is_exposed_is_said_once() -> None:
 
 def test_a_refusal_without_a_route_is_readable_by_any_services_page() -> None:
     """With a route, by that service's pages only."""
-    origins = Origins(
+    origins = CorsTable(
         [
             ServiceSource(name="a", addresses=(), cors=CorsSource(origins=(PAGE.decode(),))),
             ServiceSource(name="b", addresses=(), cors=CorsSource(origins=(PAGE.decode(),), credentials=True)),
@@ -61,7 +61,7 @@ def test_a_refusal_without_a_route_is_readable_by_any_services_page() -> None:
     assert origins.refusal(head, "d") == ()
     assert origins.refusal(None, None) == ()
     assert origins.refusal(make_head((b"origin", b"https://evil.example")), None) == ((b"vary", b"Origin"),)
-    assert not Origins([ServiceSource(name="d", addresses=())])
+    assert not CorsTable([ServiceSource(name="d", addresses=())])
 
 
 @pytest.mark.parametrize(

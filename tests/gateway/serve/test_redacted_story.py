@@ -13,7 +13,8 @@ import pytest
 from audit.event import Outcome, Phase
 from gateway.limits import Limits
 from tests.builders.answers import CRLF, chunked, content_of, header_of, json_answer, json_of, status_of
-from tests.builders.plane import Plane, plane, request, token
+from tests.builders.plane import Plane, plane, request, sources, token
+from tests.builders.tunnels import client, closing, install, with_forbid
 from tests.servers.upstream import Visit
 
 ROUTES = """
@@ -596,3 +597,27 @@ async def test_a_client_that_leaves_while_its_answer_is_held_back_leaves_nothing
             await gone.wait()
             event = await found.record()
         assert event.details == {"withheld": ["pii", "payment"], "cut": "client_gone"}
+
+
+async def test_a_stream_that_was_seen_whole_is_cut_when_part_of_it_no_longer_may_be(tmp_path: Path) -> None:
+    """What lasts is judged again with every snapshot, and its fields with it."""
+
+    async def streaming(visit: Visit) -> None:
+        await visit.head()
+        await visit.answer(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        await visit.reader.read()
+
+    async with gate(tmp_path) as found:
+        found.service.script = streaming
+        async with client(found) as (reader, writer), asyncio.timeout(10):
+            writer.write(asked(role="Manager", close=False))
+            assert b"data: 1" in await reader.readuntil(b"\n\n") + await reader.read(100)
+            given = sources(found.service.port, routes=ROUTES)
+            install(found, given)
+            install(found, with_forbid(given, "data:see_pii"))
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(1000):
+                    pass
+        closed = await closing(found, "authz.stream.closed")
+        assert closed.details is not None
+        assert (closed.details["why"], closed.details["reason"]) == ("refused", "fields of the answer are withheld now")
