@@ -123,11 +123,11 @@ def strike(
                 _strike(event, path, "", variant, reason, struck)
     if keys is not None:
         for root in ("details", "input"):
-            _strike_keys(event.get(root), root, variant, keys, struck)
+            _strike_keys(event.get(root), root, variant, keys.denied, struck)
         _strike_changes(event, lambda p: any(keys.denied(part) for part in p), variant, SECRET, struck)
         for index, change in enumerate(event.get("changes") or ()):
             for side in ("old", "new"):
-                _strike_keys(change.get(side), f"changes.{index}.{side}", variant, keys, struck)
+                _strike_keys(change.get(side), f"changes.{index}.{side}", variant, keys.denied, struck)
     return list(struck.values())
 
 
@@ -147,6 +147,33 @@ def mask(
     copy: dict[str, Any] = _copied(event)
     parsed = {reason: parse_paths(paths) for reason, paths in classes.items()}
     return copy, strike(copy, parsed, Variant(variant))
+
+
+def strike_path(document: Any, path: tuple[str, ...], variant: Variant) -> int:
+    """Mask or remove the fields at one path of any document, in place.
+
+    Args:
+        document: Plain values; a list as well as a dict.
+        path: At least one part; `*` is any key and any element.
+        variant: How fields go.
+
+    Returns:
+        How many went.
+    """
+    struck: dict[str, Struck] = {}
+    _strike(document, path, "", variant, "", struck)
+    return len(struck)
+
+
+def strike_names(document: Any, names: frozenset[str], variant: Variant) -> int:
+    """Mask or remove every field with one of these names (lower case), at any depth, in place.
+
+    Returns:
+        How many went.
+    """
+    struck: dict[str, Struck] = {}
+    _strike_keys(document, "", variant, lambda key: key.lower() in names, struck)
+    return len(struck)
 
 
 class WriteRedactor:
@@ -266,17 +293,19 @@ def _strike(
                 _take(node, index, here, variant, reason, struck)
 
 
-def _strike_keys(node: Any, at: str, variant: Variant, keys: KeyNames, struck: dict[str, Struck]) -> None:
+def _strike_keys(
+    node: Any, at: str, variant: Variant, denied: Callable[[str], bool], struck: dict[str, Struck]
+) -> None:
     if isinstance(node, dict):
         for name in list(node):
             here = f"{at}.{name}"
-            if keys.denied(name):
+            if denied(name):
                 _take(node, name, here, variant, SECRET, struck)
             else:
-                _strike_keys(node[name], here, variant, keys, struck)
+                _strike_keys(node[name], here, variant, denied, struck)
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            _strike_keys(value, f"{at}.{index}", variant, keys, struck)
+            _strike_keys(value, f"{at}.{index}", variant, denied, struck)
 
 
 def _strike_changes(
@@ -296,7 +325,9 @@ def _strike_changes(
 
 
 def _take(node: Any, key: Any, at: str, variant: Variant, reason: str, struck: dict[str, Struck]) -> None:
-    if node[key] is None or at in struck:
+    # A field that two paths name goes once. That its path is known is not enough: a key with a dot in it can spell the
+    # path of another field, which has to go as well.
+    if node[key] is None or (at in struck and node[key] == MASK):
         return
     if variant is Variant.REMOVE:
         del node[key]

@@ -8,10 +8,10 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.known import Caller, Ruling, Target
-from gateway.model import Identity, Match, Peer
+from gateway.model import Identity, Match, Peer, Sensitive
 from gateway.wire.head import Head
 from gateway.wire.target import NormalPath
-from policies.model import Answer, Question
+from policies.model import Answer, PolicyError, Question
 
 
 class Case(msgspec.Struct, kw_only=True):
@@ -33,6 +33,10 @@ class Case(msgspec.Struct, kw_only=True):
         question: What Cedar was asked.
         answer: What it said.
         decision_us: How long that took.
+        withheld: Fields of the answer that the caller may not see, by class.
+        field_errors: Policies that could not be evaluated when that was decided.
+        redacted: How many of them the answer had.
+        cors_granted: Whether a preflight's page may go on to ask.
         memo_hit: Whether it was remembered.
         target: What the line was remembered to mean; with `caller` and `ruling` for a request that was judged before,
             whose question is asked again only where somebody wants to know it.
@@ -63,6 +67,10 @@ class Case(msgspec.Struct, kw_only=True):
     answer: Answer | None = None
     decision_us: int = 0
     memo_hit: bool = False
+    withheld: tuple[Sensitive, ...] = ()
+    field_errors: tuple[PolicyError, ...] = ()
+    redacted: int = 0
+    cors_granted: bool = False
     target: Target | None = None
     caller: Caller | None = None
     ruling: Ruling | None = None

@@ -16,6 +16,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         response_header_bytes: The whole head of an upstream's answer; beyond it 502.
         body_bytes: A request body; beyond it 413. 0 for no limit.
         decided_body_bytes: A body that a route decides on, held in memory; beyond it 413.
+        redacted_body_bytes: An answer from which fields are taken out, held in memory; beyond it 502.
         pipelined_bytes: Read ahead of the request in hand before reading pauses.
         write_buffer_bytes: Waiting for a slow reader before the other side is paused.
         connections: Client connections a worker keeps.
@@ -44,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     response_header_bytes: int = 64 * 1024
     body_bytes: int = 0
     decided_body_bytes: int = 1024 * 1024
+    redacted_body_bytes: int = 1024 * 1024
     pipelined_bytes: int = 64 * 1024
     write_buffer_bytes: int = 256 * 1024
     connections: int = 10_000

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 
 from gateway.control import Family, Sample
 from gateway.errors import Code
+from gateway.model import DataClass
 from gateway.tally import CounterTally, Durations, HistogramTally
 
 OTHER: Final = "other"
@@ -40,6 +41,9 @@ LASTING_ENDS: Final = (
     "drain",
 )
 SOURCES: Final = ("evaluated", "memo")
+DATA_CLASSES: Final = tuple(data_class.value for data_class in DataClass)
+REDACTIONS: Final = ("redacted", "clean", "dropped", "failed")
+"""Fields went; there were none of them; an error's body went whole; the answer became 502."""
 UPSTREAM_KINDS: Final = ("connect", "tls", "open", "timeout", "stale", "closed", "invalid", "status", "stall")
 RETRY_KINDS: Final = ("connect", "stale", "closed")
 CIRCUIT_STATES: Final = ("closed", "open", "half_open")
@@ -116,6 +120,18 @@ class GatewayMetrics:
             "lychgate_upstream_circuits_opened",
             "Circuits that opened, by the failure that did it.",
             ("service", "kind"),
+            registry=registry,
+        )
+        self.redactions = Counter(
+            "lychgate_redactions",
+            "Answers looked through for fields that their callers may not see, by what became of them.",
+            ("result",),
+            registry=registry,
+        )
+        self.redacted_fields = Counter(
+            "lychgate_redacted_fields",
+            "Fields of answers that were masked or removed, by class.",
+            ("class",),
             registry=registry,
         )
         self.connections = Gauge("lychgate_connections", "Open client connections.", registry=registry)
@@ -207,6 +223,14 @@ class GatewayMetrics:
     def policy_failed(self, effect: str) -> None:
         """Count a policy that could not be evaluated; `effect` is what it would have said: `allow` or `deny`."""
         self.policy_errors.labels(closed(effect, EFFECTS)).inc()
+
+    def redacted(self, result: str) -> None:
+        """Count an answer that was looked through; `result` is one of `REDACTIONS`."""
+        self.redactions.labels(closed(result, REDACTIONS)).inc()
+
+    def fields_redacted(self, data_class: str, count: int) -> None:
+        """Count fields that went; `data_class` is one of `DATA_CLASSES`."""
+        self.redacted_fields.labels(closed(data_class, DATA_CLASSES)).inc(count)
 
     def upstream_failed(self, service: str, kind: str) -> None:
         """Count an exchange that a service failed; `kind` is one of `UPSTREAM_KINDS`."""

@@ -1,6 +1,6 @@
 """Values that one stage makes and a sibling reads."""
 
-from enum import Enum
+from enum import Enum, StrEnum
 
 import msgspec
 
@@ -66,6 +66,35 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
     required: bool = True
 
 
+class DataClass(StrEnum):
+    """What kind of fields a route may name in its answers; whether a caller sees them is decided for each."""
+
+    PII = "pii"
+    PAYMENT = "payment"
+    SECRET = "secret"  # noqa: S105 - the name of a class
+
+    @property
+    def action(self) -> str:
+        """The Cedar action of whoever may see such fields."""
+        return f"data:see_{self.value}"
+
+
+class Sensitive(msgspec.Struct, frozen=True, gc=False):
+    """The fields of one class in a route's answers.
+
+    Attributes:
+        data_class: Which.
+        pointers: As written in the file: RFC 6901, `*` for any member and any element.
+        paths: The same as `audit.redact` takes them.
+        names: The last named part of each, in lower case: what an error of unknown shape is searched for.
+    """
+
+    data_class: DataClass
+    pointers: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
+    names: frozenset[str]
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """What a method and a path mean.
 
@@ -88,6 +117,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         pass_authorization: Whether the caller's own credential goes on to the service.
         body_bytes: Limit for a request body; None for the gateway's.
         websocket: Whether a request may open a WebSocket here; then it changes something, and is durable.
+        redact: Fields of its JSON answers that not every caller may see, by class.
+        trailers: Whether trailer fields pass, in both directions; dropped otherwise.
         problem: Why it cannot be used; a route with a problem refuses its path and never lets a wider one have it.
         reads_body: Whether the decision needs the body; follows from the rest.
     """
@@ -110,6 +141,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     pass_authorization: bool = False
     body_bytes: int | None = None
     websocket: bool = False
+    redact: tuple[Sensitive, ...] = ()
+    trailers: bool = False
     problem: str = ""
     reads_body: bool = False
 

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from gateway.case import Case
+from gateway.decide.disclosure import check_conditions, withheld
 from gateway.decide.question import ask
 from gateway.errors import BadRequest, Code, Forbidden, NotIdentified, TooLarge, Unready
 from gateway.model import Identity, Route
@@ -115,6 +116,8 @@ def judge(case: Case, snapshot: Snapshot, body: bytes | None, now: str) -> Verdi
     case.answer = answer
     case.decision_us = int((time.perf_counter() - started) * 1e6)
     if answer.allows:
+        if route.redact:
+            _withhold(case, route, question, snapshot)
         return Forward(route)
     if not identity.token_sha256:
         raise NotIdentified(
@@ -147,6 +150,21 @@ def asked(case: Case, snapshot: Snapshot, now: str) -> Question | None:
             cross_tenant=snapshot.cross_tenant,
         )
     return case.question
+
+
+def _withhold(case: Case, route: Route, question: Question, snapshot: Snapshot) -> None:
+    """Say which fields of the answer the caller will not see.
+
+    Raises:
+        Unready: Cedar cannot say.
+        BadRequest: It is a change on a condition that the service then cannot be asked to keep.
+    """
+    try:
+        case.withheld, case.field_errors = withheld(route, question, snapshot.decisions.answer)
+    except NoDecision:
+        raise Unready("cedar gave no decision on a class of fields") from None
+    if case.withheld and case.head is not None:
+        check_conditions(case.head)
 
 
 def _identity(case: Case, route: Route, snapshot: Snapshot) -> Identity:

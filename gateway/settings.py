@@ -4,15 +4,14 @@
 what each part needs. A worker never sees them: it is sent a `gateway.control.WorkerConfig`.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
 
 from gateway.limits import Limits
-from gateway.sources import BreakerSource, IssuerSource, ServiceLimits, ServiceSource, TlsSource
+from gateway.sources import IssuerSource
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is what tests do."""
@@ -22,11 +21,13 @@ Name = Annotated[str, Field(pattern=NAME)]
 _Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A section of the configuration: unknown keys are errors, nothing changes after the check."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class LimitsSettings(_Section):
+class LimitsSettings(Section):
     """`gateway.limits`: the fields of `gateway.limits.Limits`, which says what each means."""
 
     request_line_bytes: Annotated[int, Field(ge=1024)] = Limits().request_line_bytes
@@ -35,6 +36,7 @@ class LimitsSettings(_Section):
     response_header_bytes: Annotated[int, Field(ge=1024)] = Limits().response_header_bytes
     body_bytes: NonNegativeInt = Limits().body_bytes
     decided_body_bytes: Annotated[int, Field(ge=1)] = Limits().decided_body_bytes
+    redacted_body_bytes: Annotated[int, Field(ge=1)] = Limits().redacted_body_bytes
     pipelined_bytes: Annotated[int, Field(ge=1024)] = Limits().pipelined_bytes
     write_buffer_bytes: Annotated[int, Field(ge=1024)] = Limits().write_buffer_bytes
     connections: Annotated[int, Field(ge=1)] = Limits().connections
@@ -57,7 +59,7 @@ class LimitsSettings(_Section):
         return Limits(**self.model_dump())
 
 
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """`gateway`: the public door.
 
     Attributes:
@@ -68,6 +70,8 @@ class GatewaySettings(_Section):
         node: Names this machine in producer ids; every gateway of a fleet needs its own.
         routes_file: The route table.
         roles_file: The role catalogue.
+        redacted_fields: How fields of an answer go that its caller may not see: `mask` puts `***` in their place,
+            `remove` leaves them out.
         drain_s: How long requests may finish after a stop was asked for.
         restart_backoff_s: The longest wait before a worker that keeps dying is started again.
         limits: See `LimitsSettings`.
@@ -80,12 +84,13 @@ class GatewaySettings(_Section):
     node: Name = "gateway"
     routes_file: Path = Path("routes.toml")
     roles_file: Path = Path("roles/roles.toml")
+    redacted_fields: Literal["mask", "remove"] = "mask"
     drain_s: PositiveFloat = 30.0
     restart_backoff_s: PositiveFloat = 5.0
     limits: LimitsSettings = LimitsSettings()
 
 
-class OpsSettings(_Section):
+class OpsSettings(Section):
     """`ops`: the operations and decision API.
 
     Attributes:
@@ -99,7 +104,7 @@ class OpsSettings(_Section):
     metrics_open: bool = True
 
 
-class IssuerSettings(_Section):
+class IssuerSettings(Section):
     """One entry of `issuers`: whose tokens are believed, and how far.
 
     Attributes:
@@ -158,7 +163,7 @@ class IssuerSettings(_Section):
         )
 
 
-class ContextSettings(_Section):
+class ContextSettings(Section):
     """`context`: how security contexts are signed.
 
     Attributes:
@@ -176,7 +181,7 @@ class ContextSettings(_Section):
     ttl_s: Annotated[int, Field(ge=1, le=600)] = 60
 
 
-class TenancySettings(_Section):
+class TenancySettings(Section):
     """`tenancy`.
 
     Attributes:
@@ -186,7 +191,7 @@ class TenancySettings(_Section):
     cross_tenant: bool = False
 
 
-class PolicySettings(_Section):
+class PolicySettings(Section):
     """`policies`.
 
     Attributes:
@@ -196,169 +201,3 @@ class PolicySettings(_Section):
 
     folder: Path = Path("policies")
     strict: bool = False
-
-
-_URL = re.compile(r"^(?P<scheme>https?)://(?P<address>[^/?#@\s]+:[0-9]{1,5})/?$")
-
-
-def _parts(url: str) -> tuple[str, str]:
-    """Return scheme and `host:port` of `http://host:port` or `https://host:port`."""
-    found = _URL.match(url)
-    if found is None:
-        raise ValueError("a service's url is http://host:port or https://host:port, without a path")
-    return found["scheme"], found["address"]
-
-
-class ServiceTlsSettings(_Section):
-    """`services.NAME.tls`: for urls that are `https`; at least TLS 1.2.
-
-    Attributes:
-        ca_file: Certificates that may sign the service's, PEM; the system's when not given.
-        cert_file: Our certificate with its chain, PEM, for a service that asks for one.
-        key_file: Its private key, PEM, without a passphrase; when not given, it stands in `cert_file` too.
-        server_name: The name that the service's certificate must have; the host of the url when not given.
-        verify: Whether the service's certificate is checked. Off, whoever is on the way can be the service.
-    """
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")] | None = None
-    verify: bool = True
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.key_file is not None and self.cert_file is None:
-            raise ValueError("key_file needs cert_file")
-        if not self.verify and (self.ca_file is not None or self.server_name is not None):
-            raise ValueError("verify is off, so ca_file and server_name would check nothing")
-        return self
-
-
-class BreakerSettings(_Section):
-    """`services.NAME.breaker`: when an address is left alone; see `docs/adr/0080`.
-
-    Attributes:
-        failures: In a row that open an address's circuit: connections that cannot be made, answers that do not come in
-            time, are broken off before they began, are not HTTP, or have one of `fault_statuses`; 0 for never.
-        open_s: How long it is left alone before one request tries it; twice as long after each one that fails.
-        open_max_s: At most.
-        fault_statuses: Answers that count as failures.
-    """
-
-    failures: NonNegativeInt = BreakerSource().failures
-    open_s: PositiveFloat = BreakerSource().open_s
-    open_max_s: PositiveFloat = BreakerSource().open_max_s
-    fault_statuses: tuple[Annotated[int, Field(ge=500, le=599)], ...] = BreakerSource().fault_statuses
-
-    def source(self) -> BreakerSource:
-        """As a snapshot is built from."""
-        return BreakerSource(**self.model_dump())
-
-
-class ServiceLimitsSettings(_Section):
-    """`services.NAME.limits`: bounds of this service alone; what is not given is `gateway.limits`.
-
-    Attributes:
-        connect_s: To one of its addresses, TLS included; then another is tried once, then 502.
-        first_byte_s: From the request's last byte to the end of the answer's head; then 504.
-        stall_s: Without a byte of an unfinished answer; then the answer is cut.
-        total_s: A whole exchange; 0 for no limit.
-        upstream_idle_s: An unused connection is kept; keep it below what the service itself waits.
-        upstream_idle_connections: Unused connections kept for each address.
-    """
-
-    connect_s: PositiveFloat | None = None
-    first_byte_s: PositiveFloat | None = None
-    stall_s: PositiveFloat | None = None
-    total_s: Annotated[float, Field(ge=0)] | None = None
-    upstream_idle_s: PositiveFloat | None = None
-    upstream_idle_connections: NonNegativeInt | None = None
-
-    def source(self) -> ServiceLimits:
-        """As a snapshot is built from."""
-        return ServiceLimits(**self.model_dump())
-
-
-_Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$")]
-
-
-class WebSocketSettings(_Section):
-    """`services.NAME.websocket`: who may open the tunnels of the service's routes; nobody unless it is said here.
-
-    Attributes:
-        origins: Pages that may, as browsers write `Origin`: scheme and host in lower case, the port where it is not
-            the scheme's own, no path.
-        without_origin: Whether a program that sends no `Origin` may. Every browser sends one, so this lets no page in.
-    """
-
-    origins: tuple[_Origin, ...] = ()
-    without_origin: bool = False
-
-
-class ServiceSettings(_Section):
-    """One entry of `services`, under the service's name.
-
-    Attributes:
-        urls: `http://host:port` or `https://host:port` of each instance; one scheme for all.
-        tls: See `ServiceTlsSettings`.
-        breaker: See `BreakerSettings`.
-        limits: See `ServiceLimitsSettings`.
-        websocket: See `WebSocketSettings`.
-    """
-
-    urls: Annotated[tuple[str, ...], Field(min_length=1)]
-    tls: ServiceTlsSettings = ServiceTlsSettings()
-    breaker: BreakerSettings = BreakerSettings()
-    limits: ServiceLimitsSettings = ServiceLimitsSettings()
-    websocket: WebSocketSettings = WebSocketSettings()
-
-    @model_validator(mode="after")
-    def _urls_are_addresses(self) -> Self:
-        schemes = {_parts(url)[0] for url in self.urls}
-        if len(schemes) > 1:
-            raise ValueError("urls are all http or all https: a service that is asked for in the clear has no secrets")
-        if len(set(self.addresses)) < len(self.urls):
-            raise ValueError("urls names an address twice")
-        if "http" in schemes and self.tls != ServiceTlsSettings():
-            raise ValueError("tls is set, and urls are http")
-        return self
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """`host:port` of each instance."""
-        return tuple(_parts(url)[1] for url in self.urls)
-
-    @property
-    def over_tls(self) -> bool:
-        """Whether it is spoken to over TLS."""
-        return _parts(self.urls[0])[0] == "https"
-
-    def source(self, name: str, tls: TlsSource | None = None) -> ServiceSource:
-        """As a snapshot is built from; `tls` holds what stands in its files."""
-        return ServiceSource(
-            name=name,
-            addresses=self.addresses,
-            tls=tls,
-            breaker=self.breaker.source(),
-            limits=self.limits.source(),
-            websocket_origins=self.websocket.origins,
-            websocket_without_origin=self.websocket.without_origin,
-        )
-
-
-def _plain_url(value: object) -> object:
-    """`order: http://host:port` is short for `order: {urls: [http://host:port]}`."""
-    return {"urls": (value,)} if isinstance(value, str) else value
-
-
-Services = dict[Name, Annotated[ServiceSettings, BeforeValidator(_plain_url)]]
-"""`services`: name to where it is. The name is the audience of its security contexts."""
-
-_SAMPLES = ("product", "order", "inventory", "loyalty", "payment", "customer", "integration")
-
-
-def default_services() -> Services:
-    """Where `lychgate up` runs the sample services (9001-9007) and the query API (8082)."""
-    services = {name: ServiceSettings(urls=(f"http://127.0.0.1:{9001 + n}",)) for n, name in enumerate(_SAMPLES)}
-    return {**services, "audit": ServiceSettings(urls=("http://127.0.0.1:8082",))}

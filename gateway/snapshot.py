@@ -5,10 +5,12 @@ The memos (tokens, entities, decisions, contexts) belong to the snapshot: swappi
 
 from typing import Final
 
+from audit.redact import Variant
 from gateway.identify.bearer import anonymous, identify
 from gateway.identify.keyring import Keyring
 from gateway.identify.memo import TokenMemo
 from gateway.model import Identity
+from gateway.route.cors import CorsTable
 from gateway.route.load import load_routes
 from gateway.route.table import Table
 from gateway.sources import ServiceSource, Sources
@@ -41,6 +43,9 @@ class Snapshot:
         decisions: The engine, remembering.
         services: Each service by its name.
         origins: Service name to who may open its WebSockets.
+        cors: What pages of other origins may ask, by service.
+        shaped: Ids of the routes whose answers somebody stands before (`gateway.forward.between`).
+        redacted_fields: How fields of an answer go that its caller may not see.
         signer: Of security contexts.
         cross_tenant: The setting `tenancy.cross_tenant`.
         nobody: The identity of callers without a credential.
@@ -60,6 +65,13 @@ class Snapshot:
         self.services = {service.name: service for service in sources.services}
         self.origins = {service.name: _origins(service) for service in sources.services}
         self.routes: Table = load_routes(sources.routes.name, sources.routes.text, self.bundle, self.services)
+        self.cors = CorsTable(sources.services)
+        self.shaped = frozenset(
+            route.id
+            for route in self.routes.routes
+            if route.redact or route.trailers or route.service in self.cors.services
+        )
+        self.redacted_fields = Variant(sources.redacted_fields)
         self.keyring = Keyring.build(sources.issuers, sources.keys)
         self.signer = ContextSigner.from_source(sources.context)
         self.cross_tenant = sources.cross_tenant

@@ -98,6 +98,24 @@ class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True):
     upstream_idle_connections: int | None = None
 
 
+class CorsSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What pages of other origins may ask of a service.
+
+    Attributes:
+        origins: Exact origins, `https://shop.example`; or `*` alone, without credentials.
+        headers: Request fields that a page may set.
+        expose: Answer fields that a page may read, besides the gateway's own.
+        credentials: Whether the browser may send cookies and the page read an answer to them.
+        max_age_s: How long a browser may remember a preflight's answer.
+    """
+
+    origins: tuple[str, ...]
+    headers: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age_s: int = 600
+
+
 class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
     """A service behind the gateway.
 
@@ -109,6 +127,7 @@ class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
         tls: How it is spoken to; None for plain HTTP.
         breaker: When an address is left alone.
         limits: Where this service's bounds are not the gateway's.
+        cors: What pages of other origins may ask; None for nothing, and then the service's own fields pass.
     """
 
     name: str
@@ -118,6 +137,7 @@ class ServiceSource(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsSource | None = None
     breaker: BreakerSource = BreakerSource()
     limits: ServiceLimits = ServiceLimits()
+    cors: CorsSource | None = None
 
     @property
     def url(self) -> str:
@@ -161,6 +181,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         context: How contexts are signed.
         cross_tenant: `tenancy.cross_tenant`.
         strict: Whether any policy error denies.
+        redacted_fields: `mask` or `remove`: how fields of an answer go that its caller may not see.
     """
 
     policies: tuple[SourceFile, ...]
@@ -173,6 +194,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     context: ContextSource
     cross_tenant: bool = False
     strict: bool = False
+    redacted_fields: str = "mask"
 
     @property
     def version(self) -> str:
@@ -180,5 +202,5 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         digest = hashlib.sha256()
         for part in (self.policies, self.schema, self.roles, self.routes, self.issuers, self.keys, self.services):
             digest.update(msgspec.json.encode(part))
-        digest.update(msgspec.json.encode((self.context, self.cross_tenant, self.strict)))
+        digest.update(msgspec.json.encode((self.context, self.cross_tenant, self.strict, self.redacted_fields)))
         return digest.hexdigest()[:16]

@@ -5,7 +5,7 @@ bounded by its containers and the other by its depth.
 """
 
 import json
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,7 +29,7 @@ def parse_object(raw: bytes, max_containers: int) -> dict[str, Json]:
     """
     if raw.count(b"{") + raw.count(b"[") > max_containers:
         raise NotStrictJson("too many containers")
-    value = _parse(raw)
+    value = _parse(raw, _PLAIN)
     if not isinstance(value, dict):
         raise NotStrictJson("not an object")
     return value
@@ -46,14 +46,30 @@ def parse_value(raw: bytes, max_depth: int) -> Json:
     Raises:
         NotStrictJson: Anything else.
     """
-    value = _parse(raw)
+    value = _parse(raw, _PLAIN)
     # As in `parse_object`: what has few containers cannot be deep, and nearly every body has few.
     if raw.count(b"{") + raw.count(b"[") > max_depth and _is_deeper(value, max_depth):
         raise NotStrictJson("too deep")
     return value
 
 
-def _parse(raw: bytes) -> Json:
+def parse_document(raw: bytes, max_depth: int) -> Any:
+    """As `parse_value`, to be written again: a number keeps its digits.
+
+    Returns:
+        The value; numbers with a fraction or an exponent are `msgspec.Raw`, which `msgspec.json.encode` writes as they
+        stood. As floats they would come out rounded, and a price of 1.10 as 1.1.
+
+    Raises:
+        NotStrictJson: As `parse_value`.
+    """
+    value = _parse(raw, _EXACT)
+    if raw.count(b"{") + raw.count(b"[") > max_depth and _is_deeper(value, max_depth):
+        raise NotStrictJson("too deep")
+    return value
+
+
+def _parse(raw: bytes, decoder: "msgspec.json.Decoder[Json]") -> Json:
     """One strict value.
 
     `msgspec` gives the value: strict UTF-8, strict grammar (no NaN, no lone surrogates, no trailing comma). It keeps
@@ -62,7 +78,7 @@ def _parse(raw: bytes) -> Json:
     decoder made once saves 3 us.
     """
     try:
-        value: Json = msgspec.json.decode(raw)
+        value = decoder.decode(raw)
         _PAIRS.decode(raw.decode())
     except NotStrictJson:
         raise
@@ -77,6 +93,8 @@ def _distinct(pairs: list[tuple[str, Json]]) -> None:
         raise NotStrictJson("a member twice")
 
 
+_PLAIN: Final = msgspec.json.Decoder()
+_EXACT: Final = msgspec.json.Decoder(float_hook=msgspec.Raw)
 _PAIRS: Final = json.JSONDecoder(object_pairs_hook=_distinct)
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -57,7 +58,9 @@ def keys(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple
 
 
 def section(annotation: Any) -> type[BaseModel] | None:
-    """The model a field holds, if it holds one (not a list or table of them)."""
+    """The model a field holds, if it holds one or none (not a list or table of them)."""
+    if get_origin(annotation) is UnionType:
+        annotation = next((argument for argument in get_args(annotation) if section(argument)), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 

@@ -21,15 +21,14 @@ from pydantic_settings import (
 )
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.service_settings import Services, default_services
 from gateway.settings import (
     ContextSettings,
     GatewaySettings,
     IssuerSettings,
     OpsSettings,
     PolicySettings,
-    Services,
     TenancySettings,
-    default_services,
 )
 from lychgate.complaints import complaint, unknown_variables
 from lychgate.environment import CONFIG_VARIABLE, PREFIX, SEPARATOR, ours

@@ -76,6 +76,11 @@ def _is_dropped(name: bytes) -> bool:
     return verdict
 
 
+def is_for_next_hop(name: bytes) -> bool:
+    """Whether a field may go on at all: not of this hop, not framing, not identity, origin or an override of ours."""
+    return not _is_dropped(name)
+
+
 def request_head(
     head: Head,
     framing: Framing,

@@ -6,6 +6,8 @@ from gateway.case import Case
 from gateway.errors import Internal
 from gateway.forward.context import injected, who_asks
 from gateway.forward.headers import DECISION, TRACE, TRACEPARENT, hop_fields, request_head
+from gateway.forward.trailers import ASKING, wants_trailers
+from gateway.forward.whole import whole_and_plain
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import Ending, Framing
 from roles.security_context.headers import traceparent
@@ -60,8 +62,10 @@ def service_request(case: Case, snapshot: Snapshot | None, body: bytes, address:
     route = case.match.route
     framing = Framing(Ending.LENGTH, len(body)) if route.reads_body else head.framing
     fields = injected(case, snapshot, body if route.reads_body else None)
+    if route.trailers and not case.withheld and wants_trailers(head):
+        fields += ASKING
     sent = request_head(
-        head,
+        whole_and_plain(head) if case.withheld else head,
         framing,
         case.path.target,
         address.encode("ascii"),

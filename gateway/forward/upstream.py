@@ -8,10 +8,11 @@ with the head; later it is nobody's and ends the connection. A connection that l
 import asyncio
 import select
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from gateway.errors import Code, UpstreamError
+from gateway.forward.answered import Answered
 from gateway.forward.answers import AnswerHeads
 from gateway.forward.pool import Place, Pool
 from gateway.forward.tls import tls_error
@@ -24,31 +25,6 @@ _SWITCHING: Final = 101
 _SERVER_FAULT: Final = 500
 _INTERIM_LIMIT: Final = 16
 """1xx answers to one request; a service that sends more is not answering."""
-
-
-class Answered(Protocol):
-    """Who waits for the answer."""
-
-    def on_interim(self, head: ResponseHead) -> None:
-        """A 1xx answer came; the real one follows."""
-
-    def on_head(self, head: ResponseHead) -> None:
-        """The answer's head came."""
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of its body came, in order, without framing."""
-
-    def on_end(self) -> None:
-        """The answer is whole."""
-
-    def on_answer(self, head: ResponseHead, body: bytes) -> None:
-        """Head, body and end in one: all of it came at once."""
-
-    def on_upstream_error(self, error: UpstreamError) -> None:
-        """No answer, or no more of it, will come; `error.kind` says whether any byte of it did."""
-
-    def on_upstream_pause(self, *, paused: bool) -> None:
-        """The service reads slower than it is sent, or has caught up."""
 
 
 class Owner(Protocol):
@@ -155,6 +131,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_switch: Callable[[bytes, bytes], None] | None = None
 
     # --- what the user does
+
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Fields that followed the answer's body; empty before its end."""
+        return self._body.trailers if self._body is not None else ()
 
     def send(self, user: Answered, method: bytes, data: bytes) -> None:
         """Begin an exchange: `data` is the request's head and what there is of its body."""

@@ -28,6 +28,7 @@ from gateway.errors import Code
 from policies.model import Entity, Question
 
 EVENT_TYPE: Final = "authz.decision.evaluated"
+PREFLIGHT: Final = "authz.preflight.answered"
 CLOSED: Final = {"websocket": "authz.tunnel.closed", "event_stream": "authz.stream.closed"}
 _USER_AGENT_BYTES: Final = 256
 _DETAIL_CHARS: Final = 256
@@ -108,6 +109,38 @@ def closed(case: Case, closing: Closing, event_id: str, producer: Producer, now:
         severity=Severity.INFO if clean else Severity.WARN,
         details=details,
     )
+
+
+def preflight(case: Case, producer: Producer, now: str) -> AuditEvent:
+    """The record of a preflight, which a page's browser sends before a request and which this gateway answers alone."""
+    head = case.head
+    origin = head.get(b"origin") if head else None
+    asked = head.get(b"access-control-request-method") if head else None
+    details = {"origin": origin, "method": asked}
+    return AuditEvent(
+        event_id=case.event_id,
+        phase=Phase.SINGLE,
+        event_type=PREFLIGHT,
+        kind=Kind.DECISION,
+        tenant_id=NO_TENANT,
+        occurred_at=now,
+        producer=producer,
+        actor=_actor(case),
+        client=_client(case),
+        crud="x",
+        decision=Decision(effect="allow" if case.cors_granted else "deny"),
+        outcome=Outcome.SUCCESS,
+        status=case.status,
+        request=_request(case),
+        trace_id=case.trace_id,
+        details={name: value.decode("latin-1")[:_DETAIL_CHARS] for name, value in details.items() if value},
+    )
+
+
+def preflight_key(case: Case) -> FoldKey:
+    """What preflights have in common that share a record: what they were told, the network, the route."""
+    word = "preflight granted" if case.cors_granted else "preflight"
+    return FoldKey(word, network(case.peer.ip), case.match.route.template if case.match else "")
 
 
 def tenant_of(case: Case) -> str:
@@ -262,8 +295,12 @@ def _details(case: Case) -> dict[str, Any] | None:
         found["resource_tenant_id"] = case.tenant_id
     if case.identity is not None and case.identity.dropped_roles:
         found["dropped_roles"] = [name[:_DETAIL_CHARS] for name in case.identity.dropped_roles]
-    if case.answer is not None and case.answer.errors:
-        found["policy_errors"] = [error.policy_id for error in case.answer.errors]
+    if case.answer is not None and (case.answer.errors or case.field_errors):
+        found["policy_errors"] = [error.policy_id for error in (*case.answer.errors, *case.field_errors)]
+    if case.withheld:
+        found["withheld"] = [item.data_class.value for item in case.withheld]
+        if case.redacted:
+            found["redacted_fields"] = case.redacted
     if case.cut is not None:
         found["cut"] = case.cut
         if case.error is not None:

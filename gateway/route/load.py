@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.model import Attribute, Route, Source
 from gateway.route.extract import is_pointer
+from gateway.route.sensitive import sensitive_fields
 from gateway.route.table import AmbiguousRoutesError, Table
 from policies.bundle import Bundle
 
@@ -61,6 +62,8 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pass_authorization: bool = False
     max_body_bytes: int | None = None
     websocket: bool = False
+    redact: dict[str, tuple[str, ...]] = {}
+    trailers: bool = False
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +118,8 @@ def _route(entry: _Entry, bundle: Bundle, services: Mapping[str, object]) -> Rou
     changes = entry.changes if entry.changes is not None else entry.method != "GET" or entry.websocket
     attributes, problems = _attributes(entry, params, bundle)
     problems += _problems(entry, params, bundle, services)
+    redact, wrong = sensitive_fields(entry.redact, entry.resource.type, bundle)
+    problems += wrong
     if entry.guarantee not in {None, "durable", "buffered"}:
         problems.append(f"guarantee `{entry.guarantee}` is neither durable nor buffered")
     return Route(
@@ -136,6 +141,8 @@ def _route(entry: _Entry, bundle: Bundle, services: Mapping[str, object]) -> Rou
         pass_authorization=entry.pass_authorization,
         body_bytes=entry.max_body_bytes,
         websocket=entry.websocket,
+        redact=redact,
+        trailers=entry.trailers,
         problem="; ".join(problems),
     )
 
@@ -224,6 +231,8 @@ def _problems(entry: _Entry, params: tuple[str, ...], bundle: Bundle, services: 
         problems.append(f"{entry.method} has no body to decide on")
     if entry.websocket:
         problems += _tunnel_problems(entry)
+    if entry.websocket and (entry.redact or entry.trailers):
+        problems.append("a WebSocket has neither fields to redact nor trailers")
     if entry.max_body_bytes is not None and entry.max_body_bytes < 1:
         problems.append("max_body_bytes is less than 1")
     return problems

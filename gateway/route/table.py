@@ -78,10 +78,8 @@ class Table:
             return match
         route = _find(self._root, segments, 0, method)
         if route is None:
-            if not (allowed := sorted(_methods(self._root, segments, 0))):
+            if not (allowed := self.methods(segments)):
                 raise NoRoute("no route for this path")
-            if "GET" in allowed:
-                allowed.append("HEAD")
             allow = ", ".join(allowed).encode()
             raise MethodNotAllowed("no route for this method", headers=((b"allow", allow),))
         values = [text for text, segment in zip(segments, route.segments, strict=True) if segment is None]
@@ -91,6 +89,11 @@ class Table:
                 self._remembered.clear()
             self._remembered[key] = match
         return match
+
+    def methods(self, segments: tuple[str, ...]) -> list[str]:
+        """Every method that some route serves under a path, sorted; HEAD, last, where there is GET."""
+        allowed = sorted(_methods(self._root, segments, 0))
+        return [*allowed, "HEAD"] if "GET" in allowed else allowed
 
 
 def _find(node: _Node, segments: Sequence[str], at: int, method: str) -> Route | None:

@@ -13,8 +13,10 @@ from gateway.forward.upstream import UpstreamConnection
 from gateway.identify.refusal import TokenRefused
 from gateway.model import Peer
 from gateway.pipeline import asked
+from gateway.route.cors import Fields
 from gateway.serve import refusal
 from gateway.serve.lasting import Cut, Kind, Lasting, stream_closing
+from gateway.serve.preflight import preflight_response
 from gateway.serve.server import Client, Server
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import Framing
@@ -69,6 +71,7 @@ class Concluding:
         "_stall_s",
         "_started",
         "_state",
+        "_trailers",
         "case",
     )
 
@@ -89,6 +92,7 @@ class Concluding:
         self._continue_due = False
         self._retried = False
         self._stall_s = 0.0  # the service's own
+        self._trailers = b""
         self._deadline = 0.0
         self._started = server.loop.time()
         server.inflight += 1
@@ -134,7 +138,20 @@ class Concluding:
         close = error.close or not self._keep_alive or head is None or not self._intake.done or self._server.draining
         self._server.metrics.refused(error.code)
         head_only = head is not None and head.method == b"HEAD"
-        self._client.write(refusal.response(error, case.trace_id, case.event_id, close=close, head_only=head_only))
+        fields: Fields = ()
+        if self._snapshot is not None and self._snapshot.cors:
+            fields = self._snapshot.cors.refusal(head, self._service() or None)
+        self._client.write(
+            refusal.response(error, case.trace_id, case.event_id, close=close, head_only=head_only, fields=fields)
+        )
+        self._over()
+        self._client.exchange_over(close=close)
+
+    def _answer_preflight(self, fields: Fields) -> None:
+        """A page asks what it may ask: that is told here, before anybody is known."""
+        close = not self._keep_alive or not self._intake.done or self._server.draining
+        self._client.write(preflight_response(self.case, fields, close=close))
+        self._server.recorder.preflight(self.case)
         self._over()
         self._client.exchange_over(close=close)
 

@@ -9,6 +9,8 @@ Callbacks and states rather than a task: a task costs about as much as everythin
 from typing import Final
 
 from gateway.errors import Code, GatewayError, Internal, Unready, UpstreamError
+from gateway.forward.answered import Answered
+from gateway.forward.between import between
 from gateway.forward.headers import DECISION, TRACE, answer_fields, interim_head, response_head
 from gateway.forward.request import recalled_request, service_request
 from gateway.forward.retry import may_repeat
@@ -20,6 +22,7 @@ from gateway.serve import refusal
 from gateway.serve.conclude import Concluding, State
 from gateway.serve.intake import Intake
 from gateway.serve.lasting import is_event_stream
+from gateway.serve.preflight import preflight
 from gateway.serve.recall import Known
 from gateway.serve.tunnel import Tunnel, wanted
 from gateway.wire.framing import NO_BODY, Ending, Framing
@@ -52,10 +55,13 @@ class Exchange(Concluding):
         self._continue_due = head.expects_continue and not intake.done
         limits = self._server.limits
         try:
-            self._snapshot = self._server.ready_snapshot()
-            route = intake.route = admit(self.case, self._snapshot, limits.body_bytes, limits.decided_body_bytes)
+            self._snapshot = snapshot = self._server.ready_snapshot()
+            if head.method == b"OPTIONS" and snapshot.cors and (fields := preflight(self.case, snapshot)):
+                self._answer_preflight(fields)
+                return
+            route = intake.route = admit(self.case, snapshot, limits.body_bytes, limits.decided_body_bytes)
             if route.websocket:
-                self._handshake = wanted(self.case, self._snapshot, self._server)
+                self._handshake = wanted(self.case, snapshot, self._server)
             if route.reads_body and not intake.done:
                 self._state = State.COLLECTING
                 self._deadline = self._server.loop.time() + limits.body_stall_s
@@ -178,7 +184,11 @@ class Exchange(Concluding):
         self.case.forwarded = True
         self._stall_s = conn.limits.stall_s
         self._await_answer()
-        conn.send(self, self.case.head.method if self.case.head else b"", data)
+        user: Answered = self
+        snapshot, match = self._snapshot, self.case.match
+        if snapshot is not None and match is not None and match.route.id in snapshot.shaped:
+            user = between(self, self.case, snapshot, conn, self._server.limits, self._server.metrics)
+        conn.send(user, self.case.head.method if self.case.head else b"", data)
         if self._handshake is not None:
             conn.on_switch = self._switched
         if not self._intake.done and self._state is State.STREAMING:
@@ -303,10 +313,14 @@ class Exchange(Concluding):
         chunked = self._answer is not None and self._answer.ending is Ending.CHUNKED
         self._client.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
 
+    def on_trailers(self, block: bytes) -> None:
+        """Fields come behind the body, each with its line end; only chunked coding has a place for them."""
+        self._trailers = block
+
     def on_end(self) -> None:
         """The answer is whole."""
         if self._answer is not None and self._answer.ending is Ending.CHUNKED:
-            self._client.write(_LAST_CHUNK)
+            self._client.write(b"0\r\n%b\r\n" % self._trailers if self._trailers else _LAST_CHUNK)
         self._close_upstream(reusable=self._intake.done)
         self._record_end()
         self._over()

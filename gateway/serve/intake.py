@@ -1,6 +1,7 @@
 """A request's body on its way in: collected where the decision needs it, else passed on piece by piece, framed anew."""
 
 from gateway.errors import BadRequest, TooLarge
+from gateway.forward.trailers import trailer_block
 from gateway.limits import Limits
 from gateway.model import Route
 from gateway.wire.framing import NO_BODY, BodyReader, Ending, Framing
@@ -61,8 +62,13 @@ class Intake:
         if self._chunked:
             content = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
             if self._reader.done:
-                content += _LAST_CHUNK
+                content += _LAST_CHUNK if not self._reader.trailers else self._last_chunk()
         return content, rest
+
+    def _last_chunk(self) -> bytes:
+        """The last chunk with what may follow it: nothing, unless the route passes trailers."""
+        passes = self.route is not None and self.route.trailers
+        return b"0\r\n%b\r\n" % (trailer_block(self._reader.trailers) if passes else b"")
 
     def _take(self, data: bytes, limit: int) -> tuple[bytes, bytes]:
         try:

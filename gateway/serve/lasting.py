@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.case import Case, Closing
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Internal, NoRoute
+from gateway.errors import Forbidden, GatewayError, Internal, NoRoute
 from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.pipeline import Refuse, admit, judge
@@ -279,6 +279,8 @@ def _judged_again(
         verdict = judge(again, snapshot, item.body if route.reads_body else None, clock.text(now))
         if isinstance(verdict, Refuse):
             again.error = verdict.error
+        elif set(again.withheld) - set(case.withheld):
+            again.error = Forbidden("fields of the answer are withheld now")
     except GatewayError as error:
         again.error = error
     except Exception as exc:  # noqa: BLE001 - the edge: what nobody foresaw goes on for nobody

@@ -116,6 +116,8 @@ class Recall:
         if head is None or path is None or match is None or identity is None or question is None or answer is None:
             return
         route = match.route
+        # Whether all of an answer may be seen is part of what is remembered; who may not see all is asked each time.
+        actions = (question.action, *(item.data_class.action for item in route.redact))
         line_end = block.find(b"\r\n")
         fields, traces = _fields(block, line_end)
         if (
@@ -124,7 +126,9 @@ class Recall:
             or answer.errors
             or not identity.token_sha256
             or not _is_plain(route)
-            or not snapshot.decisions.remembers(question.action)
+            or case.withheld
+            or case.field_errors
+            or not all(map(snapshot.decisions.remembers, actions))
             or question.resource.type == question.principal.type
             or not head.http_11
             or head.method not in _METHODS
@@ -136,7 +140,7 @@ class Recall:
             or head.framing.ending is Ending.CHUNKED
         ):
             return
-        read = snapshot.decisions.reads_resource(question.action)
+        read = any(map(snapshot.decisions.reads_resource, actions))
         shape = "\0".join(
             (head.method.decode("ascii"), route.id, _shape(route, path.target, question.resource.id, read))
         )
@@ -187,7 +191,7 @@ def _fields(block: bytes, line_end: int) -> tuple[bytes, list[bytes]]:
 def _is_plain(route: Route) -> bool:
     """Whether nothing of a route's requests but their heads decides, and nothing secret of them goes on."""
     reads_credential = any(item.source is Source.HEADER and item.key in _CUT for item in route.attributes)
-    return not (route.reads_body or route.pass_authorization or route.problem or reads_credential)
+    return not (route.reads_body or route.pass_authorization or route.trailers or route.problem or reads_credential)
 
 
 def _shape(route: Route, target: bytes, resource_id: str, read: bool) -> str:

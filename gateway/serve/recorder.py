@@ -140,6 +140,14 @@ class Recorder:
         unavailable = Unready("the refusal cannot be recorded", code=Code.AUDIT_UNAVAILABLE)
         self._durably(self._single(case, snapshot), lambda kept: then(error if kept else unavailable))
 
+    def preflight(self, case: Case) -> None:
+        """Record what a page was told it may ask, folded with those alike: nobody is known yet, and anybody can ask."""
+        self._sink.emit_folded(
+            entry.preflight_key(case),
+            case.trace_id,
+            lambda stamp: entry.preflight(case, stamp.producer, self._clock.text(case.received_at)),
+        )
+
     def tick(self) -> None:
         """Write the folds whose time has come."""
         self._sink.emit_due()

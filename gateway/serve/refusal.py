@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.forward.headers import DECISION, TRACE
+from gateway.route.cors import Fields
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS: Final = {status.value: status.phrase.encode("ascii") for status in http.HTTPStatus}
@@ -23,7 +24,9 @@ def body(error: GatewayError, trace_id: str) -> bytes:
     return msgspec.json.encode(_Body(error.code.word, error.missing_role, trace_id))
 
 
-def response(error: GatewayError, trace_id: str, event_id: str, *, close: bool, head_only: bool) -> bytes:
+def response(
+    error: GatewayError, trace_id: str, event_id: str, *, close: bool, head_only: bool, fields: Fields = ()
+) -> bytes:
     """A whole refusal.
 
     Args:
@@ -32,6 +35,7 @@ def response(error: GatewayError, trace_id: str, event_id: str, *, close: bool, 
         event_id: The decision id, so that a person can be told which record to look at.
         close: Whether the connection ends here.
         head_only: For HEAD: the fields of the answer to GET, without its body.
+        fields: What lets the page that asked read it.
     """
     content = body(error, trace_id)
     status = error.code.status
@@ -43,7 +47,7 @@ def response(error: GatewayError, trace_id: str, event_id: str, *, close: bool, 
         b"%b: %b" % (TRACE, trace_id.encode("ascii")),
         b"%b: %b" % (DECISION, event_id.encode("ascii")),
     ]
-    lines += [b"%b: %b" % pair for pair in error.headers]
+    lines += [b"%b: %b" % pair for pair in (*error.headers, *fields)]
     if close:
         lines.append(b"connection: close")
     lines.append(b"\r\n")

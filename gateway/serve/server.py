@@ -172,7 +172,7 @@ class Server:
         if case.answer is None:
             return
         self.metrics.decided(case.answer.effect.value, None if case.memo_hit else case.decision_us / 1e6)
-        for error in case.answer.errors:
+        for error in (*case.answer.errors, *case.field_errors):
             self.metrics.policy_failed(error.effect.value)
 
     def count_recalled(self) -> None:

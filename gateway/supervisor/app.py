@@ -33,13 +33,13 @@ from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.ops.app import create_app
 from gateway.ops.door import Door
 from gateway.ops.server import OpsServer
+from gateway.service_settings import ServiceSettings
 from gateway.settings import (
     ContextSettings,
     GatewaySettings,
     IssuerSettings,
     OpsSettings,
     PolicySettings,
-    ServiceSettings,
     TenancySettings,
 )
 from gateway.snapshot import Snapshot

@@ -14,14 +14,8 @@ import structlog
 
 from gateway.forward.tls import client_context
 from gateway.route.load import RoutesError
-from gateway.settings import (
-    ContextSettings,
-    GatewaySettings,
-    IssuerSettings,
-    PolicySettings,
-    ServiceSettings,
-    TenancySettings,
-)
+from gateway.service_settings import ServiceSettings
+from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
 from gateway.snapshot import Snapshot, build_snapshot
 from gateway.sources import ContextSource, ServiceSource, SourceFile, Sources, TlsSource
 from policies.check import check_roles
@@ -71,6 +65,7 @@ def read_sources(
         context=context_source(context),
         cross_tenant=tenancy.cross_tenant,
         strict=policies.strict,
+        redacted_fields=gateway.redacted_fields,
     )
 
 

@@ -4,7 +4,7 @@ A decoder of our own because the end of the body must be known to the byte: what
 that is judged by our rules before any parser sees it. Deviations, all on the strict side: lines end with CRLF only (a
 line feed hidden in a chunk extension is a known smuggling road); an extension is at most 256 bytes of text, dropped
 as RFC 9112 s7.1.1 asks, and nothing stands between size and semicolon; a size has at most 16 hex digits; trailers
-are bounded, checked and dropped, never merged into the header.
+are bounded, checked and never merged into the header: who passes them on writes them behind the body again.
 """
 
 from enum import Enum
@@ -30,9 +30,10 @@ class ChunkedDecoder:
 
     Attributes:
         done: Whether the last chunk and its trailers have been read.
+        trailers: Fields behind the last chunk, names in lower case; who asked for none leaves them here.
     """
 
-    __slots__ = ("_held", "_left", "_state", "_trailer_bytes", "done")
+    __slots__ = ("_held", "_left", "_state", "_trailer_bytes", "done", "trailers")
 
     def __init__(self) -> None:
         self._state = _State.SIZE
@@ -40,6 +41,7 @@ class ChunkedDecoder:
         self._left = 0
         self._trailer_bytes = 0
         self.done = False
+        self.trailers: list[tuple[bytes, bytes]] = []
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Decode as far as `data` goes.
@@ -101,11 +103,12 @@ class ChunkedDecoder:
             self.done = True
             return
         self._trailer_bytes += len(line)
-        name, colon, _ = line.partition(b":")
+        name, colon, value = line.partition(b":")
         if self._trailer_bytes > _TRAILER_BYTES or not colon or not is_token(name):
             raise ValueError("trailer")
         if b"\r" in line or not only(line, HEAD_BYTES):
             raise ValueError("trailer")
+        self.trailers.append((name.lower(), value.strip(b" \t")))
 
     def _check_held(self) -> None:
         """Refuse early what can no longer become a line: memory is bounded whatever is sent."""

@@ -4,6 +4,7 @@ The rules are those of RFC 9112 s6.3, sharpened: everything that s6.3 lets a rec
 the next hop may repair it differently. Framing is never copied; what leaves is framed anew from what was read.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -119,6 +120,11 @@ class BodyReader:
         self._left = framing.length if framing.ending is Ending.LENGTH else -1
         self.done = framing.ending is Ending.NONE or self._left == 0
         self.received = 0
+
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Fields that followed the body, names in lower case; empty until it has ended."""
+        return self._chunked.trailers if self._chunked is not None and self.done else ()
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
         """Split `data` into content and what follows the body.

@@ -85,6 +85,10 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     keep_alive: bool
     passed: bytes = b""
 
+    def changed(self, headers: tuple[tuple[bytes, bytes], ...], framing: Framing | None = None) -> "ResponseHead":
+        """The same answer with other fields; nothing that was worked out for the original goes with it."""
+        return ResponseHead(self.status, self.reason, headers, framing or self.framing, self.keep_alive)
+
     def keep_passed(self, passed: bytes) -> None:
         """Say what a client is sent of this head, for the next time it comes."""
         msgspec.structs.force_setattr(self, "passed", passed)

@@ -7,7 +7,7 @@ import pytest
 
 from audit.codec import encode
 from audit.event import AuditEvent, Change, Input, Redaction
-from audit.redact import MASK, KeyNames, Mode, Variant, WriteRedactor, mask, parse_paths
+from audit.redact import MASK, KeyNames, Mode, Variant, WriteRedactor, mask, parse_paths, strike_names, strike_path
 from tests.builders.audit import make_event
 
 PLAIN: dict[str, Any] = {
@@ -137,3 +137,29 @@ def test_paths_are_checked() -> None:
     with pytest.raises(ValueError, match=r"a\.\.b"):
         parse_paths(["a..b"])
     assert parse_paths(["a.b", "a.b"]) == (("a", "b"),)
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_a_key_with_a_dot_in_it_does_not_shield_another_field(variant: Variant) -> None:
+    """Two fields whose dotted paths are the same text both go."""
+    document = {"details": {"a": {"b.c": "one"}, "a.b": {"c": "two"}}}
+    view, _ = mask(document, {"pii": ["details.*.*"]}, variant)
+    assert "one" not in str(view)
+    assert "two" not in str(view)
+
+
+def test_a_path_in_any_document() -> None:
+    """A list at the root, a wildcard for keys, and a count of what went; null stays, for it holds nothing."""
+    document: Any = [{"who": {"x": 1, "y": None}}, {"who": {"x": [1, 2]}}, "text"]
+    assert strike_path(document, ("*", "who", "*"), Variant.MASK) == 2
+    assert document == [{"who": {"x": MASK, "y": None}}, {"who": {"x": MASK}}, "text"]
+    assert strike_path(document, ("*", "who"), Variant.REMOVE) == 2
+    assert document == [{}, {}, "text"]
+    assert strike_path("text", ("*",), Variant.MASK) == 0
+
+
+def test_names_at_any_depth() -> None:
+    """Whatever the shape, whatever their case."""
+    document: Any = {"error": [{"Email": "x", "at": {"EMAIL": {"y": 1}}}], "emails": 2}
+    assert strike_names(document, frozenset({"email"}), Variant.REMOVE) == 2
+    assert document == {"error": [{"at": {}}], "emails": 2}

@@ -99,7 +99,9 @@ def source_file(path: Path) -> SourceFile:
     return SourceFile(path.name, path.read_text(encoding="utf-8"))
 
 
-def sources(port: int, *, routes: str = ROUTES, cross_tenant: bool = False, **said: Any) -> Sources:
+def sources(
+    port: int, *, routes: str = ROUTES, cross_tenant: bool = False, redacted_fields: str = "mask", **said: Any
+) -> Sources:
     """Sources with the real policies and roles, whose only service listens on `port`; `said` is said of it."""
     return Sources(
         policies=tuple(source_file(path) for path in sorted((ROOT / "policies").glob("*.cedar"))),
@@ -111,6 +113,7 @@ def sources(port: int, *, routes: str = ROUTES, cross_tenant: bool = False, **sa
         services=(ServiceSource(name="order", addresses=(f"127.0.0.1:{port}",), **said),),
         context=ContextSource(issuer="lychgate", private_jwk=new_private_jwk()),
         cross_tenant=cross_tenant,
+        redacted_fields=redacted_fields,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gateway.limits import Limits
+from gateway.service_settings import CorsSettings, ServiceSettings, WebSocketSettings, default_services
 from gateway.settings import (
     ContextSettings,
     GatewaySettings,
@@ -14,10 +15,7 @@ from gateway.settings import (
     LimitsSettings,
     OpsSettings,
     PolicySettings,
-    ServiceSettings,
     TenancySettings,
-    WebSocketSettings,
-    default_services,
 )
 from gateway.sources import BreakerSource, ServiceLimits
 
@@ -233,3 +231,68 @@ def test_values_that_make_no_sense_are_refused(section: type[BaseModel], values:
     """Each is named when the configuration is checked, before anything listens."""
     with pytest.raises(ValidationError):
         section(**values)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "shop.example",
+        "https://shop.example/",
+        "https://shop.example/path",
+        "https://Shop.example",
+        "HTTPS://shop.example",
+        "https://shop.example:443",
+        "http://shop.example:80",
+        "https://shop.example:0443",
+        "https://*.shop.example",
+        "https://user@shop.example",
+        "https://shop.example https://till.example",
+        "https://b\u00fccher.example",
+        "https://",
+        "",
+    ],
+)
+def test_an_origin_that_no_browser_would_send_is_refused(origin: str) -> None:
+    """It would match nothing, and nobody would know why."""
+    with pytest.raises(ValidationError, match="allow_origins"):
+        CorsSettings(allow_origins=(origin,))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://shop.example",
+        "http://localhost:3000",
+        "https://[2001:db8::1]:8443",
+        "capacitor://localhost",
+        "https://shop.example:80",
+    ],
+)
+def test_an_origin_as_a_browser_sends_it_is_taken(origin: str) -> None:
+    """And comes out as a snapshot needs it."""
+    source = ServiceSettings(urls=("http://127.0.0.1:1",), cors=CorsSettings(allow_origins=(origin,))).source("shop")
+    assert source.cors is not None
+    assert source.cors.origins == (origin,)
+
+
+def test_any_origin_stands_alone_and_without_credentials() -> None:
+    """`*` beside a name hides the name; `*` with cookies would let every page act as its visitor."""
+    assert CorsSettings(allow_origins=("*",)).source().origins == ("*",)
+    with pytest.raises(ValidationError, match="stands alone"):
+        CorsSettings(allow_origins=("*", "https://shop.example"))
+    with pytest.raises(ValidationError, match="stands alone"):
+        CorsSettings(allow_origins=("*",), allow_credentials=True)
+    with pytest.raises(ValidationError):
+        CorsSettings(allow_origins=())
+    with pytest.raises(ValidationError):
+        CorsSettings(allow_origins=("https://shop.example",), allow_headers=("*",))
+    assert ServiceSettings(urls=("http://127.0.0.1:1",)).source("shop").cors is None
+
+
+def test_fields_are_masked_or_removed() -> None:
+    """And nothing else can be asked for, least of all that they stay."""
+    assert GatewaySettings().redacted_fields == "mask"
+    assert GatewaySettings(redacted_fields="remove").redacted_fields == "remove"
+    with pytest.raises(ValidationError):
+        GatewaySettings.model_validate({"redacted_fields": "off"})

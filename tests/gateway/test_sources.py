@@ -8,6 +8,7 @@ import pytest
 from gateway.sources import (
     BreakerSource,
     ContextSource,
+    CorsSource,
     IssuerKeys,
     IssuerSource,
     ServiceLimits,
@@ -25,7 +26,11 @@ SOURCES = Sources(
     issuers=(IssuerSource(name="dev", iss="https://id", audiences=("lychgate",), algorithms=("ES256",)),),
     keys=(IssuerKeys("dev", '{"keys":[]}'),),
     services=(
-        ServiceSource(name="order", addresses=("127.0.0.1:9002",)),
+        ServiceSource(
+            name="order",
+            addresses=("127.0.0.1:9002",),
+            cors=CorsSource(origins=("https://a.example",), credentials=True),
+        ),
         ServiceSource(name="payment", addresses=("a:1", "b:1"), tls=TlsSource(cert="c", key="hunter4")),
     ),
     context=ContextSource(issuer="lychgate", private_jwk='{"d":"hunter2"}', hs256_keys={"order": '{"k":"hunter3"}'}),
@@ -62,6 +67,8 @@ SOURCES = Sources(
         {"context": msgspec.structs.replace(SOURCES.context, ttl_s=5)},
         {"cross_tenant": True},
         {"strict": True},
+        {"redacted_fields": "remove"},
+        {"services": (msgspec.structs.replace(SOURCES.services[0], cors=CorsSource(origins=("https://b.example",))),)},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -2,11 +2,12 @@
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.strict_json import NotStrictJson, parse_object, parse_value
+from gateway.strict_json import NotStrictJson, parse_document, parse_object, parse_value
 
 _LIMIT = 64
 
@@ -121,3 +122,17 @@ def test_any_bytes_are_a_value_or_refused(raw: bytes) -> None:
     """No input raises anything else."""
     with contextlib.suppress(NotStrictJson):
         parse_value(raw, _LIMIT)
+
+
+@pytest.mark.parametrize("number", ["1.10", "1e400", "-0.0", "0.10000000000000000000001", "12345678901234567890123"])
+def test_a_document_is_written_again_with_its_digits(number: str) -> None:
+    """What a float would round, and what it could not hold."""
+    raw = f'{{"a":[{number}],"b":"\\u00e9"}}'.encode()
+    assert msgspec.json.encode(parse_document(raw, _LIMIT)) == raw.replace(b"\\u00e9", "é".encode())
+
+
+@pytest.mark.parametrize("raw", [b'{"a":1,"a":2}', b"NaN", b"[" * 65 + b"]" * 65, b'{"a":"\\ud800"}', b"[1.]"])
+def test_a_document_is_as_strict_as_a_value(raw: bytes) -> None:
+    """Keeping digits lets nothing else in."""
+    with pytest.raises(NotStrictJson):
+        parse_document(raw, _LIMIT)

@@ -10,7 +10,7 @@ from audit.event import Request as RequestPart
 from gateway.case import Case, Closing
 from gateway.decide.question import ask
 from gateway.errors import BadRequest, Code, Forbidden, GatewayError, NotIdentified, Unready, UpstreamError
-from gateway.model import Peer
+from gateway.model import DataClass, Peer, Sensitive
 from gateway.record import entry
 from policies.model import Answer, Effect, Entity, EntityUid, PolicyError
 from tests.builders.heads import EVENT, TRACE, make_case, make_head, make_identity, make_route
@@ -309,3 +309,26 @@ def test_strangers_refusals_are_folded_only_where_they_are_alike() -> None:
     ]
     keys = [entry.fold_key(case) for case in different]
     assert all(one != two for one, two in itertools.combinations(keys, 2))
+
+
+def test_what_was_withheld_is_told_by_class_and_never_by_value() -> None:
+    """With the count of fields that went, and the policies that could not say."""
+    pii = Sensitive(DataClass.PII, ("/email",), (("email",),), frozenset({"email"}))
+    failed = PolicyError("data.till", Effect.ALLOW, "x")
+    case = _judged(status=200, withheld=(pii,), redacted=3, field_errors=(failed,))
+    assert _single(case).details == {"withheld": ["pii"], "redacted_fields": 3, "policy_errors": ["data.till"]}
+    assert entry.decided(_judged(withheld=(pii,)), PRODUCER, AT, "v1", "s1").details == {"withheld": ["pii"]}
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_preflight_is_a_record_of_nobodys_tenant(granted: bool) -> None:
+    """It says what was asked and whether the page may go on; those told the same share a fold."""
+    head = make_head(
+        (b"origin", b"https://shop.example" + b"x" * 500), (b"access-control-request-method", b"PUT"), method=b"OPTIONS"
+    )
+    case = make_case(ROUTE, head=head, identity=None, status=204, cors_granted=granted)
+    event: Any = entry.preflight(case, PRODUCER, AT)
+    assert (event.event_type, event.tenant_id, event.status) == ("authz.preflight.answered", "-", 204)
+    assert (event.decision.effect, event.details["method"]) == ("allow" if granted else "deny", "PUT")
+    assert len(event.details["origin"]) == 256
+    assert ("granted" in entry.preflight_key(case).code) is granted

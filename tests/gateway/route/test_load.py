@@ -233,6 +233,8 @@ def test_no_routes_are_a_table_too() -> None:
         ({"method": "POST", "websocket": True}, "opened by GET"),
         ({"changes": False, "websocket": True}, "opening a tunnel changes something"),
         ({"guarantee": "buffered", "websocket": True}, "opening a tunnel changes something"),
+        ({"websocket": True, "trailers": True}, "neither fields to redact nor trailers"),
+        ({"websocket": True, "redact": {"pii": ["/x"]}}, "neither fields to redact nor trailers"),
         ({"max_body_bytes": 0}, "max_body_bytes"),
         ({"max_body_bytes": -1}, "max_body_bytes"),
         ({"action": "order:create"}, "context `amount` is required"),

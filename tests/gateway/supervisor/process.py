@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.service_settings import ServiceSettings
 from gateway.settings import (
     ContextSettings,
     GatewaySettings,
     IssuerSettings,
     OpsSettings,
     PolicySettings,
-    ServiceSettings,
     TenancySettings,
 )
 from gateway.supervisor.app import run

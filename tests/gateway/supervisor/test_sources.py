@@ -9,14 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import (
-    ContextSettings,
-    GatewaySettings,
-    IssuerSettings,
-    PolicySettings,
-    ServiceSettings,
-    TenancySettings,
-)
+from gateway.service_settings import ServiceSettings
+from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
 from gateway.sources import TlsSource
 from gateway.supervisor.sources import StartRefused, checked, context_source, read_sources
 from roles.security_context.keys import new_private_jwk

@@ -299,3 +299,13 @@ def test_an_ambiguous_answer_is_upstream_invalid(raw: bytes, method: bytes) -> N
     with pytest.raises(UpstreamError) as caught:
         read_response(raw, method)
     assert caught.value.code is Code.UPSTREAM_INVALID
+
+
+def test_a_changed_answer_keeps_nothing_that_was_worked_out_for_the_original() -> None:
+    """A head may be remembered with what a client was sent of it; that is not what is sent of another."""
+    head = read_response(b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 5\r\n\r\n", b"GET")
+    head.keep_passed(b"HTTP/1.1 200 OK\r\netag: x\r\ncontent-length: 5\r\n")
+    changed = head.changed(((b"x", b"y"),), NO_BODY)
+    assert (changed.passed, changed.headers, changed.framing) == (b"", ((b"x", b"y"),), NO_BODY)
+    assert (changed.status, changed.reason, changed.keep_alive) == (200, b"OK", True)
+    assert head.changed(()).framing == Framing(Ending.LENGTH, 5)
