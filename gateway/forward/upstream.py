@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.errors import Code, UpstreamError
+from gateway.forward.answered import Answered
 from gateway.forward.answers import AnswerHeads
 from gateway.forward.pool import Place, Pool
 from gateway.forward.tls import tls_error
@@ -24,31 +25,6 @@ _SWITCHING: Final = 101
 _SERVER_FAULT: Final = 500
 _INTERIM_LIMIT: Final = 16
 """1xx answers to one request; a service that sends more is not answering."""
-
-
-class Answered(Protocol):
-    """Who waits for the answer."""
-
-    def on_interim(self, head: ResponseHead) -> None:
-        """A 1xx answer came; the real one follows."""
-
-    def on_head(self, head: ResponseHead) -> None:
-        """The answer's head came."""
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of its body came, in order, without framing."""
-
-    def on_end(self) -> None:
-        """The answer is whole."""
-
-    def on_answer(self, head: ResponseHead, body: bytes) -> None:
-        """Head, body and end in one: all of it came at once."""
-
-    def on_upstream_error(self, error: UpstreamError) -> None:
-        """No answer, or no more of it, will come; `error.kind` says whether any byte of it did."""
-
-    def on_upstream_pause(self, *, paused: bool) -> None:
-        """The service reads slower than it is sent, or has caught up."""
 
 
 class Owner(Protocol):
@@ -87,7 +63,8 @@ class UpstreamConnection(asyncio.Protocol):
         paused: Whether reading has stopped because the client does not keep up.
         full: Whether the service does not keep up.
         closed: Whether it is of no more use.
-        on_switch: Takes a 101, not parsed, and what follows; None where none was asked for. See `hand_over`.
+        on_switch: Takes the head of a 101, not parsed, and what follows it; None where none was asked for. Raises
+            `UpstreamError` for one that does not fit; else it takes the transport by `hand_over`.
     """
 
     __slots__ = (
@@ -207,6 +184,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._user = None
         self.on_switch = None
         self._reusable = False
+        self._judge(_SWITCHING)
         if self._transport is not None:
             self._transport.set_protocol(protocol)
         return self._transport
@@ -371,10 +349,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._end()
         elif self._answered:
             self._fail(UpstreamError("upstream closed in the middle of its answer", code=Code.UPSTREAM_INVALID))
-        elif isinstance(exc, ssl.SSLError):
-            self._fail(tls_error(exc))
         elif self.used > 1:
             self._fail(UpstreamError("upstream closed a kept connection", kind="stale"))
+        elif isinstance(exc, ssl.SSLError):
+            self._fail(tls_error(exc))
         else:
             self._fail(UpstreamError("upstream closed without an answer", kind="closed"))
 
