@@ -63,7 +63,8 @@ class UpstreamConnection(asyncio.Protocol):
         paused: Whether reading has stopped because the client does not keep up.
         full: Whether the service does not keep up.
         closed: Whether it is of no more use.
-        on_switch: Takes a 101, not parsed, and what follows; None where none was asked for. See `hand_over`.
+        on_switch: Takes the head of a 101, not parsed, and what follows it; None where none was asked for. Raises
+            `UpstreamError` for one that does not fit; else it takes the transport by `hand_over`.
     """
 
     __slots__ = (
@@ -188,6 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._user = None
         self.on_switch = None
         self._reusable = False
+        self._judge(_SWITCHING)
         if self._transport is not None:
             self._transport.set_protocol(protocol)
         return self._transport
@@ -352,10 +354,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._end()
         elif self._answered:
             self._fail(UpstreamError("upstream closed in the middle of its answer", code=Code.UPSTREAM_INVALID))
-        elif isinstance(exc, ssl.SSLError):
-            self._fail(tls_error(exc))
         elif self.used > 1:
             self._fail(UpstreamError("upstream closed a kept connection", kind="stale"))
+        elif isinstance(exc, ssl.SSLError):
+            self._fail(tls_error(exc))
         else:
             self._fail(UpstreamError("upstream closed without an answer", kind="closed"))
 

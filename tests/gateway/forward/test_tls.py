@@ -5,9 +5,14 @@ On uvloop (see `conftest.py`), as in production.
 
 import asyncio
 import contextlib
+import os
+import pty
+import select
 import shutil
+import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -278,6 +283,37 @@ def test_what_cannot_be_used_is_said_and_not_asked_for(source: TlsSource, says: 
     with pytest.raises(ValueError, match=says) as found:
         client_context(source)
     assert "BEGIN" not in str(found.value)
+
+
+_LOCKED = """
+import sys
+from gateway.forward.tls import client_context
+from gateway.sources import TlsSource
+cert, key = sys.argv[1:]
+try:
+    client_context(TlsSource(cert=open(cert).read(), key=open(key).read()))
+except ValueError as exc:
+    print("refused:", exc)
+"""
+
+
+def test_nobody_is_asked_for_a_passphrase(tmp_path: Path) -> None:
+    """On a real terminal, where OpenSSL would ask and wait for ever."""
+    cert, key = CLIENT.files(tmp_path, "locked")
+    key.write_text(CLIENT.locked_key(), encoding="ascii")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", _LOCKED, str(cert), str(key)])  # noqa: S606 - ours
+    try:
+        said = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while b"\n" not in said and select.select([terminal], [], [], 20)[0]:
+                said += os.read(terminal, 4096)
+        assert said.startswith(b"refused: cert_file and key_file cannot be used together")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
 
 
 def test_a_context_is_strict() -> None:

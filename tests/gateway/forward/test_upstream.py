@@ -42,6 +42,10 @@ class Wire(asyncio.Transport):
         """Go on."""
         self.reading = True
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Belong to somebody else."""
+        del protocol
+
     def abort(self) -> None:
         """Close."""
         self.aborted = True
@@ -305,7 +309,7 @@ def test_a_connection_that_closes_without_a_byte_was_stale_if_it_was_kept() -> N
     assert conn.finish()
     second = User()
     conn.send(second, b"GET", b"2")
-    conn.connection_lost(ConnectionResetError())
+    conn.connection_lost(ssl.SSLError(1, "whatever the reason"))
     assert second.error is not None
     assert (second.told, second.error.kind, conn.failure) == (["error upstream_unavailable"], "stale", "stale")
     assert owner.told == []
@@ -321,6 +325,17 @@ def test_what_tls_gave_up_is_told_as_that() -> None:
     conn.connection_lost(alert)
     assert user.error is not None
     assert (user.error.kind, user.error.reason) == ("tls", "tls: tlsv13 alert certificate required")
+
+
+def test_a_tunnel_is_a_good_answer() -> None:
+    """It may last for hours: its address is not waited for so long."""
+    owner = Owner()
+    conn, _ = _open(owner=owner)
+    conn.place.circuit.failed(conn.seen, 0.0, "connect")
+    conn.send(User(), b"GET", b".")
+    conn.hand_over(asyncio.Protocol())
+    assert owner.told == ["recovered"]
+    assert not conn.finish()
 
 
 def test_what_an_answer_says_of_its_address() -> None:
