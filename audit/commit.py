@@ -93,6 +93,7 @@ class GroupCommit:
         self._unsynced: list[Taken] = []
         self._unsynced_bytes = 0
         self._unsynced_since = 0.0
+        self._synced_at = 0.0
         self._shed = RangeSet()
         self._released_at = 0.0
         metrics.queue_capacity_bytes.set(limits.queue_bytes)
@@ -205,6 +206,11 @@ class GroupCommit:
         if self._queue and not self._urgent and not self._closing:
             left = self._queued_at + self._limits.write_delay_s - time.monotonic()
             self._changed.wait_for(lambda: self._urgent or self._closing, max(0.0, left))
+        if self._urgent and not self._closing:
+            # Each sync costs the same for one record and for a hundred, most of it processor time of the kernel.
+            left = self._synced_at + self._limits.gather_s - time.monotonic()
+            if left > 0:
+                self._changed.wait_for(lambda: self._closing, left)
 
     def _floor_ms(self) -> int:
         """Every event with an earlier id is in the group just taken, or written already."""
@@ -275,6 +281,7 @@ class GroupCommit:
                 self._metrics.spool_errors.labels("sync").inc()
                 self._lose(group, exc)
                 return
+        self._synced_at = time.monotonic()
         _release_all([taken.waiter for taken in group if taken.waiter is not None], None)
 
     def _lose(self, group: Sequence[Taken], exc: OSError) -> None:

@@ -14,6 +14,8 @@ class SpoolLimits(msgspec.Struct, frozen=True, kw_only=True):
         buffered_share: Of `max_bytes`, what buffered records may fill; the rest is for durable ones.
         tenant_share: Of `max_bytes`, what one tenant may fill.
         write_delay_s: How long a buffered record may wait in memory (DESIGN section 5 allows 50 ms).
+        gather_s: The least time from one sync to the next while records keep coming: what comes meanwhile shares the
+            next one. A record that comes alone does not wait.
         sync_interval_s: How long it may be written but not synced (allowed: 1 s).
         lock_wait_s: How long to wait for a predecessor that is just leaving.
     """
@@ -25,5 +27,6 @@ class SpoolLimits(msgspec.Struct, frozen=True, kw_only=True):
     buffered_share: float = 0.8
     tenant_share: float = 0.5
     write_delay_s: float = 0.02
+    gather_s: float = 0.001
     sync_interval_s: float = 0.5
     lock_wait_s: float = 2.0

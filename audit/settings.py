@@ -46,6 +46,9 @@ class SpoolSettings(_Section):
     buffered_share: float = Field(_DEFAULTS.buffered_share, gt=0, le=1, description="Share for buffered records.")
     tenant_share: float = Field(_DEFAULTS.tenant_share, gt=0, le=1, description="Share one tenant may fill.")
     write_delay_s: float = Field(_DEFAULTS.write_delay_s, ge=0, le=0.05, description="A buffered record's wait.")
+    gather_s: float = Field(
+        _DEFAULTS.gather_s, ge=0, le=0.05, description="Least time from one sync to the next while records keep coming."
+    )
     sync_interval_s: float = Field(_DEFAULTS.sync_interval_s, gt=0, le=1, description="Longest time without a sync.")
     lock_wait_s: float = Field(_DEFAULTS.lock_wait_s, ge=0, description="Wait for a predecessor that is leaving.")
 
