@@ -5,6 +5,8 @@ stops. Nothing is parsed ahead: the head after a body is looked for only where t
 """
 
 import asyncio
+import socket
+import struct
 from typing import Final
 
 from gateway.errors import BadRequest, Code, GatewayError, RequestTimeout, TooLarge
@@ -16,6 +18,8 @@ from gateway.wire.head import END, HeadReader
 
 _PIECES: Final = 16
 """Pieces of answers held back for one turn of the loop."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""`SO_LINGER`, on, no time: closing the socket resets the connection."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -178,13 +182,16 @@ class ClientConnection(asyncio.Protocol):
             self._pump()
 
     def cut(self, why: str) -> None:
-        """End now, in the middle of whatever is under way."""
+        """End now, in the middle of whatever is under way; with a reset where an end would pass for the answer's."""
         exchange, self._exchange = self._exchange, None
         self._closing = True
         if exchange is not None:
             exchange.client_gone(why)
         self._flush()
         if self._transport is not None:
+            sock = self._transport.get_extra_info("socket") if exchange is not None and exchange.until_close else None
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     # --- what the server does
