@@ -16,6 +16,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from audit.codec import decode, encode
 from audit.emit import Stamp
 from audit.event import AuditEvent, Phase, Producer
 from audit.fold import FoldKey
@@ -316,6 +317,27 @@ class MemorySink:
         self._seq += 1
         return Producer(id="house", epoch=1, seq=self._seq)
 
+    def number(self, at_ms: int) -> int:
+        """The next number alone."""
+        self._seq += 1
+        return self._seq
+
+    def numbered(self, seq: int) -> Producer:
+        """This producer with a number that was taken."""
+        return Producer(id="house", epoch=1, seq=seq)
+
+    def render(self, event: AuditEvent) -> bytes | None:
+        """The bytes of an event."""
+        return encode(event)
+
+    def emit_rendered(self, payload: bytes, seq: int, tenant_id: str, *, durable: bool = False) -> bool:
+        """Keep what it says."""
+        return self.emit(decode(payload), durable=durable)
+
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> asyncio.Future[None]:
+        """Keep what it says, and say so some turns later."""
+        return self.emit_durable(decode(payload))
+
     def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
         """Keep it."""
         self.events.append(event)
@@ -392,7 +414,8 @@ class House:
             unknown_key=self.unknown_keys.append,
             fault=lambda exc, _: self.faults.append(exc),
         )
-        self.server.install(snapshot(routes))
+        self.snapshot = snapshot(routes)
+        self.server.install(self.snapshot)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
         return self.loop.create_task(work)
@@ -427,8 +450,11 @@ class House:
         raise Hang(f"{len(self.server.connections)} connections, {self.server.inflight} requests do not end")
 
     def clear(self) -> None:
-        """Forget what happened, and every connection to a service."""
+        """Forget what happened, what was remembered of heads, and every connection to a service."""
+        self.server.install(self.snapshot)
         self.server.upstreams.close()
+        self.server.upstreams = Upstreams(self.limits, self._spawn, self.loop)
+        self.server.upstreams.configure(self.snapshot.services)
         self.settle()
         self.services.clear()
         self.sink.events.clear()

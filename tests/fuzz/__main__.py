@@ -45,8 +45,7 @@ def resident_bytes() -> int:
 def as_case(found: Plan, complaints: list[str]) -> str:
     """A finding as it would stand in `tests/cases/fuzz/`."""
     case = {"why": complaints[0], **found.listed()}
-    text = yaml.safe_dump([case], allow_unicode=True, width=1_000, sort_keys=False)
-    return text.replace(corpus.token().decode("ascii"), "{{token}}")
+    return corpus.unfilled(yaml.safe_dump([case], allow_unicode=True, width=100_000, sort_keys=False))
 
 
 def replay(seed: int, number: int) -> int:

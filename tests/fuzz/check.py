@@ -41,6 +41,9 @@ _HELD: Final = 4 * 64 * 1024
 """More than any limit lets wait in one connection of these inputs."""
 _DECISION: Final = b"x-decision-id"
 _OURS: Final = re.compile(rb"host$|x[-_](?:security[-_]context|tenant[-_]id|user[-_].*|decision[-_]id|trace[-_]id)$")
+_ADDED: Final = re.compile(
+    rb"x-(?:security-context|tenant-id|user-|decision-id|trace-id|forwarded-)|traceparent|host$|content-length$|transfer-encoding$"
+)
 _INJECTED: Final = sorted(
     [b"host", b"x-security-context", b"x-tenant-id", b"x-user-id", b"x-user-roles", _DECISION, b"x-trace-id"]
 )
@@ -389,13 +392,22 @@ def _pattern(template: str) -> re.Pattern[bytes]:
 
 
 def _same(meant: second.Sent, sent: second.Sent) -> bool:
-    """Whether two readers speak of one request: method, target but for its spelling, and body."""
+    """Whether two readers speak of one request: method, target but for its spelling, host, fields and body."""
     if meant.method != sent.method or (sent.whole and not (meant.whole and meant.body == sent.body)):
         return False
-    target = re.sub(rb"(?i)^https?://[^/?]*", b"", meant.target)
+    absolute = re.match(rb"(?i)https?://([^/?]*)", meant.target)
+    target = meant.target[absolute.end() :] if absolute else meant.target
+    if absolute and absolute[1].lower() != b"".join(meant.get(b"host")).lower():
+        return False
     target = target if target.startswith(b"/") else b"/" + target
     theirs, ours = target.partition(b"?"), sent.target.partition(b"?")
-    return theirs[1:] == ours[1:] and unquote_to_bytes(theirs[0]) == unquote_to_bytes(ours[0])
+    told = [pair for pair in sent.fields if not _ADDED.match(pair[0])]
+    return (
+        theirs[1:] == ours[1:]
+        and unquote_to_bytes(theirs[0]) == unquote_to_bytes(ours[0])
+        and set(told) <= set(meant.fields)
+        and meant.get(b"host") in ([], [b""], sent.get(b"host"))  # a client may name none
+    )
 
 
 def house() -> House:

@@ -2,6 +2,7 @@
 
 import functools
 import random
+import re
 from pathlib import Path
 from typing import Final
 
@@ -116,17 +117,27 @@ NUMBERS: Final = (
 )
 
 
-@functools.cache
-def token() -> bytes:
-    """The credential of well-behaved callers: may read, create and refund."""
-    return credential("Manager").encode("ascii")
+TOKEN: Final = b"{{Manager}}"
+"""Stands for the credential of a well-behaved caller, who may read, create and refund, until the bytes are sent: what
+is changed must not depend on the key that this process has made."""
+_MARK: Final = re.compile(rb"\{\{(Manager|Auditor)\}\}")
+
+
+def filled(data: bytes) -> bytes:
+    """The bytes with credentials that hold."""
+    return _MARK.sub(lambda role: credential(role[1].decode()).encode("ascii"), data)
+
+
+def unfilled(text: str) -> str:
+    """The text without them."""
+    return text.replace(credential("Manager"), "{{Manager}}").replace(credential("Auditor"), "{{Auditor}}")
 
 
 def _request(
     line: bytes, *fields: bytes, body: bytes = b"", host: bytes | None = b"shop.example", who: bytes = b"Manager"
 ) -> bytes:
-    key = credential(who.decode()).encode("ascii")
-    lines = [line, *([] if host is None else [b"Host: " + host]), b"Authorization: Bearer " + key, *fields]
+    named = [] if host is None else [b"Host: " + host]
+    lines = [line, *named, b"Authorization: Bearer {{%b}}" % who, *fields]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
@@ -138,6 +149,8 @@ def _good() -> tuple[bytes, ...]:
         _request(b"GET /things/a?b=c&d=%2e HTTP/1.1", b"Accept: */*", b"X-Custom: one", b"User-Agent: fuzz"),
         _request(b"GET /things/%61%7e/parts/caf%c3%a9 HTTP/1.1"),
         _request(b"GET http://shop.example/things/b HTTP/1.1"),
+        _request(b"GET /things/b HTTP/1.1", host=b"other.example"),
+        _request(b"GET /things/a HTTP/1.1", b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         _request(b"HEAD /things/a HTTP/1.1"),
         _request(b"POST /things/a HTTP/1.1", b"Content-Length: 5", body=b"hello"),
         _request(b"POST /things/a HTTP/1.1", b"Content-Length: 700", body=long),
@@ -173,7 +186,7 @@ def requests() -> tuple[bytes, ...]:
     """Good requests, and such as end their connection, are refused, or are attacks that others fell for."""
     refused = yaml.safe_load((_CASES / "heads" / "refused.yaml").read_text(encoding="utf-8"))
     attacks = [case["raw"].encode("latin-1") for case in refused]
-    authorised = b"\r\nAuthorization: Bearer " + token() + b"\r\n"
+    authorised = b"\r\nAuthorization: Bearer " + TOKEN + b"\r\n"
     return (
         *_good() * 6,
         _request(b"GET /things/a HTTP/1.0", host=None),

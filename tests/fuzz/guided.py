@@ -41,8 +41,8 @@ def main(arguments: list[str]) -> int:
 def shaped(data: bytes) -> Plan:
     """Bytes as an input: the first says how they come and whose they are."""
     shape, rest = (data[0] % _SHAPES, data[1:]) if data else (0, b"")
-    rest = rest.replace(b"{t}", corpus.token())
-    good = corpus.requests()[0]
+    rest = corpus.filled(rest)
+    good = corpus.filled(corpus.requests()[0])
     if shape in {0, 1}:
         return Plan([(SEND, good)], [Reply(rest, (KEEP, CLOSE)[shape])])
     if shape == 2:

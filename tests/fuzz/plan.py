@@ -68,34 +68,44 @@ class Plan:
 
     @classmethod
     def of(cls, listed: dict[str, Any]) -> Plan:
-        """From a case of YAML; the credential of this run stands for `{{token}}`."""
-        token = corpus.token()
+        """From a case of YAML; credentials of this run stand for their marks."""
         return cls(
-            [
-                (step[0], step[1].encode("latin-1").replace(b"{{token}}", token) if len(step) > 1 else b"")
-                for step in listed["steps"]
-            ],
+            [(step[0], corpus.filled(step[1].encode("latin-1")) if len(step) > 1 else b"") for step in listed["steps"]],
             [Reply(**{**reply, "raw": reply["raw"].encode("latin-1")}) for reply in listed.get("replies", [])],
             listed.get("refuses", False),
             listed.get("stops", False),
         )
 
 
-_DELIVERIES: Final = ("whole", "whole", "bytes", "two", "few")
+_DELIVERIES: Final = ("whole", "whole", "whole", "whole", "two", "two", "two", "few", "few", "bytes")
 
 
 def plan(seed: int, number: int) -> Plan:
     """Input `number` of run `seed`: the same again, each time."""
     dice = random.Random(seed * 1_000_003 + number)
-    if dice.random() < 0.3:  # the service is the hostile one
+    kind = dice.random()
+    if kind < 0.3:  # the service is the hostile one
         sent = b"".join(corpus.good(dice) for _ in range(dice.choice((1, 1, 2, 3))))
         replies = [_reply(dice) for _ in range(dice.choice((1, 2, 3)))]
+    elif kind < 0.6:  # what was judged before, and something that looks like it
+        before = [corpus.good(dice) for _ in range(dice.choice((1, 2, 2)))]
+        again = [_crossed(dice, *dice.choices(before, k=2)) for _ in range(dice.choice((1, 2)))]
+        sent = b"".join([*before, *again, dice.choice(before)])
+        reply = dice.choice(corpus.answers())
+        replies = [Reply(dice.choice((reply, reply, mutated(dice, reply)))) for _ in range(4)]
     else:
         sent = mutated(dice, b"".join(dice.choice(corpus.requests()) for _ in range(dice.choice((1, 1, 1, 2, 3)))))
         if dice.random() < 0.5:
             sent += corpus.good(dice)  # what a smuggled request would hide behind, or in front of
         replies = [_reply(dice) if dice.random() < 0.1 else Reply(dice.choice(corpus.answers())) for _ in range(2)]
-    return Plan(_steps(dice, sent), replies, dice.random() < 0.02, dice.random() < 0.03)
+    return Plan(_steps(dice, corpus.filled(sent)), replies, dice.random() < 0.02, dice.random() < 0.03)
+
+
+def _crossed(dice: random.Random, one: bytes, other: bytes) -> bytes:
+    """The line of one request over the fields of another, both judged before; or one of them a little changed."""
+    if dice.random() < 0.5:
+        one = one[: one.index(b"\r\n")] + other[other.index(b"\r\n") :]
+    return mutated(dice, one) if dice.random() < 0.5 else one
 
 
 def _reply(dice: random.Random) -> Reply:
@@ -111,7 +121,7 @@ def _reply(dice: random.Random) -> Reply:
 def _steps(dice: random.Random, sent: bytes) -> list[tuple[str, bytes]]:
     """The bytes in pieces, and what else a client does between them."""
     delivery = dice.choice(_DELIVERIES)
-    if delivery == "bytes" and len(sent) < 1_500:
+    if delivery == "bytes" and len(sent) < 1_200:
         cuts = list(range(1, len(sent)))
     elif delivery in {"two", "bytes"}:
         cuts = [dice.randrange(len(sent) + 1)]
