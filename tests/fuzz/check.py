@@ -138,9 +138,10 @@ class _Service:
             end.send(reply.raw[at : at + size])
         self.run.spoken.setdefault(self.decision, []).append(reply)
         lies = _more_than_an_answer(reply, self.method)
+        # Caught is who says too much at once; what comes in pieces may be taken for the next answer, and that again.
+        self.caught = self.caught or (lies and not self.lied and size >= len(reply.raw))
         self.lied = self.lied or lies
         self.run.lied = self.run.lied or lies
-        self.caught = self.caught or (lies and size >= len(reply.raw))
         if reply.then == plan.CLOSE:
             end.finish()
         elif reply.then == plan.CUT:
@@ -151,6 +152,7 @@ class Run:
     """One plan on its way.
 
     Attributes:
+        client: The client's end.
         complaints: What was wrong.
         spoken: By decision id, the replies that were given.
         kept: Decision ids whose record is kept.
@@ -173,6 +175,7 @@ class Run:
         self.tally: Counter[str] = Counter()
         self._replies = iter(found.replies)
         self._refused = False
+        self.client = house.client()
         house.loop.answers = self._connect
         house.sink.kept = lambda event: self.kept.add(event.event_id)
 
@@ -193,8 +196,7 @@ class Run:
 
     def go(self) -> list[str]:
         """Do it, and judge it."""
-        house = self.house
-        client = house.client()
+        house, client = self.house, self.client
         try:
             self._act(client)
             house.rest()

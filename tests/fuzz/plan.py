@@ -90,7 +90,7 @@ def plan(seed: int, number: int) -> Plan:
     elif kind < 0.6:  # what was judged before, and something that looks like it
         before = [corpus.good(dice) for _ in range(dice.choice((1, 2, 2)))]
         again = [_crossed(dice, *dice.choices(before, k=2)) for _ in range(dice.choice((1, 2)))]
-        sent = b"".join([*before, *again, dice.choice(before)])
+        sent = b"".join([*before, dice.choice(before), *again, dice.choice(before)])
         reply = dice.choice(corpus.answers())
         replies = [Reply(dice.choice((reply, reply, mutated(dice, reply)))) for _ in range(4)]
     else:

@@ -5,6 +5,7 @@
 
 import json
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +20,16 @@ from audit.event import AuditEvent
 from gateway.forward import headers
 from gateway.forward import request as forward_request
 from gateway.forward.upstream import UpstreamConnection
+from gateway.serve import recall
 from gateway.serve.connection import ClientConnection
 from gateway.serve.exchange import Exchange
+from gateway.serve.recall import Recall
 from gateway.serve.recorder import Recorder
 from gateway.wire import chunked, framing, head
 from tests.builders.house import credential
 from tests.fuzz import corpus
 from tests.fuzz.__main__ import as_case
-from tests.fuzz.check import check, house
+from tests.fuzz.check import Run, check, house
 from tests.fuzz.guided import shaped
 from tests.fuzz.plan import CLOSE, END, KEEP, SEND, Plan, Reply, plan
 from tests.fuzz.shrink import shrunk
@@ -127,6 +130,36 @@ def test_an_input_is_the_same_again_and_can_be_written_down() -> None:
     assert Plan.of(case) == one
 
 
+_OWN = re.compile(
+    rb"(x-(?:decision|trace)-id|traceparent|x-security-context): [^\r]*|\"trace_id\":\"[0-9a-f]{32}\"", re.IGNORECASE
+)
+
+
+def test_what_was_judged_before_comes_out_as_if_it_had_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Client and service get the same bytes, ids aside, whether heads are remembered or each is judged anew."""
+    found: Counter[bool] = Counter()
+    real = Recall.find
+
+    def counted(self: Recall, block: bytes, now: float) -> Any:
+        known = real(self, block, now)
+        found[known is not None] += 1
+        return known
+
+    def outcome(it: Plan) -> tuple[bytes, list[bytes]]:
+        where = house()
+        run = Run(where, it)
+        assert run.go() == []
+        return _OWN.sub(rb"\1", bytes(run.client.got)), [_OWN.sub(rb"\1", bytes(end.got)) for end in where.services]
+
+    plans = [it for it in (plan(8, number) for number in range(1_000)) if not it.refuses and not it.stops]
+    monkeypatch.setattr(Recall, "find", counted)
+    remembered = [outcome(it) for it in plans]
+    assert found[True] > 200
+    monkeypatch.setattr(Recall, "find", lambda *_: None)
+    for it, once in zip(plans, remembered, strict=True):
+        assert outcome(it) == once, it.listed()
+
+
 # --- what it finds
 
 Fault = Callable[[pytest.MonkeyPatch], None]
@@ -210,6 +243,17 @@ def _cuts_with_an_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Exchange, "until_close", False)
 
 
+def _takes_what_was_judged_for_all(patch: pytest.MonkeyPatch) -> None:
+    """Remembers a caller by all of the head but its host."""
+    real = recall._fields
+
+    def without(block: bytes, line_end: int) -> tuple[bytes, list[bytes]]:
+        fields, traces = real(block, line_end)
+        return re.sub(rb"\r\nHost: [^\r]*", b"", fields), traces
+
+    patch.setattr(recall, "_fields", without)
+
+
 def _reads_on_after_a_refusal(patch: pytest.MonkeyPatch) -> None:
     def on(self: ClientConnection, *, close: bool) -> None:
         self._exchange = None
@@ -232,6 +276,7 @@ FAULTS: list[Fault] = [
     _waits_for_ever,
     _raises,
     _cuts_with_an_end,
+    _takes_what_was_judged_for_all,
     _reads_on_after_a_refusal,
 ]
 
