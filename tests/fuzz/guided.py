@@ -4,6 +4,8 @@ atheris is not in the lock: it has wheels for some Pythons only. `pip install at
 """
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.fuzz import corpus
@@ -22,27 +24,34 @@ def main(arguments: list[str]) -> int:
             "every Python; without it, `make fuzz` and the tests run all the same.\n"
         )
         return 2
-    for name in [name for name in sys.modules if name.startswith(("gateway", "tests.fuzz.check", "tests.builders"))]:
-        del sys.modules[name]  # so that they are read again, with instruments
+    again = ("gateway", "tests.builders", "tests.fuzz.check", "tests.fuzz.corpus")
+    for name in [name for name in sys.modules if name.startswith(again)]:
+        del sys.modules[name]  # so that they are read again, with instruments, and share one signing key
     with atheris.instrument_imports(include=["gateway"], enable_loader_override=False):
+        from tests.fuzz import corpus as words
         from tests.fuzz.check import check, house
     where: Any = house()
 
     def one(data: bytes) -> None:
-        complaints = check(where, shaped(data))
+        complaints = check(where, shaped(data, words.filled))
         if complaints:
             raise AssertionError("; ".join(complaints))
 
-    atheris.Setup([sys.argv[0], *arguments], one)
+    seeds = Path(".lychgate/fuzz")  # what it finds of interest stays there for the next time
+    seeds.mkdir(parents=True, exist_ok=True)
+    for number, raw in enumerate([*words.requests(), *words.answers()]):
+        shape = b"\x07" if number < len(words.requests()) else b"\x01"
+        (seeds / f"seed-{number}").write_bytes(shape + raw)
+    atheris.Setup([sys.argv[0], *arguments, str(seeds)], one)
     atheris.Fuzz()
     return 0
 
 
-def shaped(data: bytes) -> Plan:
-    """Bytes as an input: the first says how they come and whose they are."""
+def shaped(data: bytes, filled: Callable[[bytes], bytes] = corpus.filled) -> Plan:
+    """Bytes as an input: the first says how they come and whose they are; `filled` puts credentials in."""
     shape, rest = (data[0] % _SHAPES, data[1:]) if data else (0, b"")
-    rest = corpus.filled(rest)
-    good = corpus.filled(corpus.requests()[0])
+    rest = filled(rest)
+    good = filled(corpus.requests()[0])
     if shape in {0, 1}:
         return Plan([(SEND, good)], [Reply(rest, (KEEP, CLOSE)[shape])])
     if shape == 2:
