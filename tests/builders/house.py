@@ -96,6 +96,7 @@ class HandLoop(asyncio.SelectorEventLoop):
         """A connection to whoever answers."""
         protocol = factory()
         end = End(self, protocol)
+        end.transport.has_socket = False  # there is nothing to poll
         self.answers(end)
         protocol.connection_made(end.transport)
         return end.transport, protocol
@@ -158,12 +159,13 @@ class Wire(asyncio.Transport):
         self._full = False
         self._resets = False
         self.most = 0
+        self.has_socket = True
 
     # --- what a protocol does
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """A peer of a network for documentation."""
-        if name == "socket":
+        if name == "socket" and self.has_socket:
             return self
         return ("192.0.2.7", 40_000) if name == "peername" else default
 
@@ -391,6 +393,7 @@ class House:
     Attributes:
         loop: Its time.
         server: What a worker has.
+        metrics: What it counts.
         sink: Its records.
         services: The service's ends of connections, in the order they were opened.
         faults: Exceptions nobody foresaw.
@@ -404,11 +407,12 @@ class House:
         self.faults: list[Exception] = []
         self.unknown_keys: list[UnknownKey] = []
         self.loop.answers = self.services.append
+        self.metrics = GatewayMetrics(CollectorRegistry())
         self.server = Server(
             self.sink,
             self.limits,
-            Upstreams(self.limits, self._spawn, self.loop),
-            GatewayMetrics(CollectorRegistry()),
+            Upstreams(self.limits, self._spawn, self.loop, self.metrics),
+            self.metrics,
             Clock(),
             self.loop,
             unknown_key=self.unknown_keys.append,
@@ -453,7 +457,7 @@ class House:
         """Forget what happened, what was remembered of heads, and every connection to a service."""
         self.server.install(self.snapshot)
         self.server.upstreams.close()
-        self.server.upstreams = Upstreams(self.limits, self._spawn, self.loop)
+        self.server.upstreams = Upstreams(self.limits, self._spawn, self.loop, self.metrics)
         self.server.upstreams.configure(self.snapshot.services)
         self.settle()
         self.services.clear()

@@ -7,6 +7,7 @@ make fuzz ARGS=--guided                  by coverage instead, without end, where
 """
 
 import argparse
+import logging
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
+import structlog
 import yaml
 
 from tests.builders.house import Hang
@@ -106,6 +108,7 @@ def main() -> int:
         return guided(rest)
     if rest:
         parser.error(f"unknown: {' '.join(rest)}")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     signal.signal(signal.SIGALRM, _too_long)
     if args.replay:
         seed, _, number = args.replay.partition(":")

@@ -54,6 +54,7 @@ _ALLOWED: Final = (Phase.SINGLE, Phase.DECIDED)
 _PIECED: Final = 1_500
 """Bytes of an answer that are sent in pieces; more would only take long."""
 _DURABLE: Final = frozenset({"POST"})
+_REPEATED: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE"})
 _HEAD_END: Final = b"\r\n\r\n"
 
 
@@ -270,7 +271,7 @@ class Run:
         self.tally["forwarded"] = len(forwarded)
         names = [name for name, _ in forwarded]
         for name, request in forwarded:
-            if names.count(name) > 1 and (request.method not in {b"GET", b"HEAD"} or request.body):
+            if names.count(name) > 1 and (request.method not in _REPEATED or request.body):
                 self.wrong(f"{request.method!r} was sent twice under one decision")
         if forwarded and not self.complaints:
             self._judge_meant(sorted(dict(forwarded).items()))
