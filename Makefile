@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make up` and `make test`. Each does its own set-up; ARGS goes to the program,
 # for example `make up ARGS=--json` or `make test ARGS=tests/audit`.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check lock docs bench load
+.PHONY: help setup up test fuzz check lock docs bench load
 BIN := .venv/bin
 ARGS ?=
 
@@ -16,6 +16,9 @@ up: ready ## everything on one machine: PostgreSQL, services, gateway, query API
 
 test: ready $(if $(CI),tools) ## the tests, on real servers; ARGS narrows them: ARGS=tests/audit
 	@$(BIN)/pytest $(ARGS)
+
+fuzz: ready ## a million hostile inputs through the data plane; ARGS="--inputs N --seed S", "--replay S:N" or --guided
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: ready ## lint, types, import contracts, the repository's own rules; ARGS goes to ruff: ARGS=--fix
 	@$(BIN)/ruff check $(ARGS)

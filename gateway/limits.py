@@ -18,6 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         decided_body_bytes: A body that a route decides on, held in memory; beyond it 413.
         redacted_body_bytes: An answer from which fields are taken out, held in memory; beyond it 502.
         pipelined_bytes: Read ahead of the request in hand before reading pauses.
+        pipelined_requests: Waiting behind the request in hand before reading pauses.
         write_buffer_bytes: Waiting for a slow reader before the other side is paused.
         connections: Client connections a worker keeps.
         header_read_s: From the first byte of a head to its last; then 408.
@@ -47,6 +48,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     decided_body_bytes: int = 1024 * 1024
     redacted_body_bytes: int = 1024 * 1024
     pipelined_bytes: int = 64 * 1024
+    pipelined_requests: int = 16
     write_buffer_bytes: int = 256 * 1024
     connections: int = 10_000
     header_read_s: float = 10.0

@@ -38,6 +38,7 @@ class LimitsSettings(Section):
     decided_body_bytes: Annotated[int, Field(ge=1)] = Limits().decided_body_bytes
     redacted_body_bytes: Annotated[int, Field(ge=1)] = Limits().redacted_body_bytes
     pipelined_bytes: Annotated[int, Field(ge=1024)] = Limits().pipelined_bytes
+    pipelined_requests: Annotated[int, Field(ge=1)] = Limits().pipelined_requests
     write_buffer_bytes: Annotated[int, Field(ge=1024)] = Limits().write_buffer_bytes
     connections: Annotated[int, Field(ge=1)] = Limits().connections
     header_read_s: PositiveFloat = Limits().header_read_s

@@ -1,10 +1,13 @@
 """One client connection: bytes in, heads cut out of them, one exchange at a time, answers in the order of requests.
 
-Pipelined requests wait in the buffer until the one before is answered; when more waits than `pipelined_bytes`, reading
-stops. Nothing is parsed ahead: the head after a body is looked for only where the body ends.
+Pipelined requests wait in the buffer until the one before is answered; when more wait than `pipelined_requests`, or
+more bytes than `pipelined_bytes`, reading stops. Nothing is parsed ahead: the head after a body is looked for only
+where the body ends.
 """
 
 import asyncio
+import socket
+import struct
 from typing import Final
 
 from gateway.errors import BadRequest, Code, GatewayError, RequestTimeout, TooLarge
@@ -16,6 +19,8 @@ from gateway.wire.head import END, HeadReader
 
 _PIECES: Final = 16
 """Pieces of answers held back for one turn of the loop."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""`SO_LINGER`, on, no time: closing the socket resets the connection."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -35,6 +40,7 @@ class ClientConnection(asyncio.Protocol):
         "_reading",
         "_sent_at_eof",
         "_server",
+        "_skipped",
         "_stalled",
         "_transport",
         "_unsent",
@@ -55,6 +61,7 @@ class ClientConnection(asyncio.Protocol):
         self._full = False  # the client does not keep up
         self._closing = False
         self._in_head = False
+        self._skipped = False  # an empty line before the request line
         self._eof = False
         self._gone_at = 0.0
         self._sent_at_eof = 0
@@ -178,13 +185,16 @@ class ClientConnection(asyncio.Protocol):
             self._pump()
 
     def cut(self, why: str) -> None:
-        """End now, in the middle of whatever is under way."""
+        """End now, in the middle of whatever is under way; with a reset where an end would pass for the answer's."""
         exchange, self._exchange = self._exchange, None
         self._closing = True
         if exchange is not None:
             exchange.client_gone(why)
         self._flush()
         if self._transport is not None:
+            sock = self._transport.get_extra_info("socket") if exchange is not None and exchange.until_close else None
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     # --- what the server does
@@ -241,7 +251,8 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self) -> bool:
         """Cut the next head out of the buffer and begin its exchange; False while it is not whole."""
         # RFC 9112 s2.2: an empty line before a request line is ignored; more than one pair is nobody's mistake.
-        if self._buffer.startswith(b"\r\n"):
+        if self._buffer.startswith(b"\r\n") and not self._skipped:
+            self._skipped = True
             self._buffer = self._buffer[2:]
         if not self._buffer:
             return False
@@ -251,7 +262,7 @@ class ClientConnection(asyncio.Protocol):
             self._await_head()
             return False
         block, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
-        self._in_head = False
+        self._in_head = self._skipped = False
         if len(block) > limits.header_bytes:
             self._refuse(TooLarge("head: too large", code=Code.HEADER_TOO_LARGE, close=True))
             return False
@@ -276,6 +287,8 @@ class ClientConnection(asyncio.Protocol):
         if not self._in_head:
             self._in_head = True
             self._deadline = self._server.loop.time() + limits.header_read_s
+        if buffer == b"\r" and not self._skipped:
+            return  # half of the empty line that may come first
         if buffer[0] not in TCHAR or buffer.count(b"\n") != buffer.count(b"\r\n"):
             self._refuse(BadRequest("head: bare CR or LF, or not HTTP", close=True))
         elif len(buffer) > limits.request_line_bytes and b"\n" not in buffer:
@@ -293,13 +306,18 @@ class ClientConnection(asyncio.Protocol):
         """Read while somebody can use what comes."""
         if self._transport is None or self._closing:
             return
-        wanted = not self._stalled and len(self._buffer) <= self._server.limits.pipelined_bytes
+        wanted = not self._stalled and (not self._buffer or self._room())
         if wanted != self._reading:
             self._reading = wanted
             if wanted:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+
+    def _room(self) -> bool:
+        """Whether more may wait behind the request in hand; empty lines of a body count too, and only pause sooner."""
+        limits = self._server.limits
+        return len(self._buffer) <= limits.pipelined_bytes and self._buffer.count(END) < limits.pipelined_requests
 
     def _end(self, *, linger: bool) -> None:
         """Close; after a refusal in the middle of a body, read on for a moment so that the answer arrives."""

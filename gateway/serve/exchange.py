@@ -253,6 +253,11 @@ class Exchange(Concluding):
         self._over()
         Tunnel(self._client, self._server, conn, self.case, self._snapshot).begin(head, data)
 
+    @property
+    def until_close(self) -> bool:
+        """Whether the answer is under way and the end of the connection is its end (RFC 9112 s6.3 rule 8)."""
+        return self._answer is not None and self._answer.ending is Ending.CLOSE
+
     def on_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; 100 was answered here already, and HTTP/1.0 knows none."""
         if head.status != _CONTINUE and self._head is not None and self._head.http_11:

@@ -132,6 +132,9 @@ class Recall:
             or question.resource.type == question.principal.type
             or not head.http_11
             or head.method not in _METHODS
+            or not block.startswith(
+                b"/", len(head.method) + 1
+            )  # an authority in a line is judged with the fields' host
             or line_end > _LINE_BYTES
             or len(fields) > _FIELDS_BYTES
             or len(head.get_all(b"traceparent")) != len(traces)

@@ -49,6 +49,10 @@ class Handler(Protocol):
     case: Case
 
     @property
+    def until_close(self) -> bool:
+        """Whether only the connection's end would tell the client that it has all."""
+
+    @property
     def wants_body(self) -> bool:
         """Whether bytes can be taken now."""
 

@@ -83,6 +83,8 @@ class Tunnel(asyncio.BufferedProtocol):
         "case",
     )
 
+    until_close = False  # frames tell where they end
+
     def __init__(
         self, client: Client, server: Server, conn: UpstreamConnection, case: Case, snapshot: Snapshot | None
     ) -> None:

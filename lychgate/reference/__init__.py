@@ -6,13 +6,14 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lychgate.reference import commands, errors, events, metrics, routes, settings
+from lychgate.reference import commands, errors, events, http, metrics, routes, settings
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "cli.md": commands.page,
         "errors.md": errors.page,
         "events.md": events.page,
+        "http.md": http.page,
         "metrics.md": metrics.page,
         "routes.md": routes.page,
         "settings.md": settings.page,

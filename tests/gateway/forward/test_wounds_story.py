@@ -9,6 +9,7 @@ import pytest
 
 from gateway.limits import Limits
 from tests.builders.plane import Plane, plane, request, token
+from tests.servers.upstream import Visit
 
 ROUTES = """
 [[route]]
@@ -54,6 +55,16 @@ action = "product:browse"
 resource = { type = "Product" }
 tenant = { path = "tenant" }
 anonymous = true
+"""
+SEARCH = """
+[[route]]
+id = "discount"
+method = "POST"
+path = "/orders/{order_id}/discount"
+service = "order"
+action = "order:discount"
+resource = { type = "Order", id = "{order_id}" }
+context = { percent = { from = "header", name = "x-percent" } }
 """
 AUTH = f"Authorization: Bearer {token()}"
 QUICK = Limits(
@@ -124,6 +135,40 @@ async def test_a_field_that_must_be_one_is_not_two(tmp_path: Path, fields: str) 
         answer = await gate.raw(request("GET", "/public/a", headers=fields, close=False))
         assert _statuses(answer) == [400]
         assert b"connection: close" in answer
+        assert gate.service.heads == []
+
+
+async def test_a_field_that_decides_is_not_two(tmp_path: Path) -> None:
+    """Envoy GHSA-ghc4-35x6-crw5: decided on one value, the service would act on the other."""
+    async with plane(tmp_path, routes=SEARCH) as gate:
+        for fields in ("X-Percent: 1\r\nX-Percent: 90", "X-Percent: 1\r\nx-percent: 1", "X-Percent: 1, 90"):
+            answer = await gate.raw(request("POST", "/orders/o-1/discount", headers=fields))
+            assert _statuses(answer) == [400], fields
+        assert gate.service.heads == []
+        assert _statuses(await gate.raw(request("POST", "/orders/o-1/discount", headers="X-Percent: 1"))) == [200]
+        assert gate.service.fields()["x-percent"] == "1"
+
+
+@pytest.mark.parametrize("order", [("acme", "globex"), ("globex", "acme")])
+async def test_a_second_tenant_is_seen_wherever_it_stands(tmp_path: Path, order: tuple[str, str]) -> None:
+    """Neither the first nor the last counts alone, and the service is told the token's."""
+    async with plane(tmp_path, routes=ROUTES) as gate:
+        named = "\r\n".join(f"X-Tenant-Id: {name}" for name in order)
+        assert _statuses(await gate.raw(request("GET", "/public/a", headers=named))) == [403]
+        assert gate.service.heads == []
+        same = "X-Tenant-Id: acme\r\nX-Tenant-Id: acme"
+        assert _statuses(await gate.raw(request("GET", "/public/a", headers=same))) == [200]
+        assert gate.service.heads[0].lower().count(b"\r\nx-tenant-id: acme\r\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Security-Context ", "X-Tenant-Id\t", " X-User-Id", "X-User-Roles\x00", "X-Decision-Id\x0b"]
+)
+async def test_a_name_with_white_space_is_refused_not_passed(tmp_path: Path, name: str) -> None:
+    """Envoy's underscore option, huginn-proxy 221: a name that some servers trim never gets past."""
+    async with plane(tmp_path, routes=ROUTES) as gate:
+        answer = await gate.raw(request("GET", "/catalog/acme/products", auth=None, headers=f"{name}: forged"))
+        assert _statuses(answer) == [400]
         assert gate.service.heads == []
 
 
@@ -215,6 +260,51 @@ async def test_a_body_that_is_too_long_to_decide_on_is_never_decided_in_part(tmp
         assert _statuses(answer) == [413]
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "payload_too_large"
         assert gate.service.heads == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_that_breaks_off_is_never_decided(tmp_path: Path, chunked: bool) -> None:
+    """OPA's `truncated_body`: what came so far would be allowed, were it whole."""
+    body = b'{"amount": 1}'
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body) + 5}"
+    head = request(
+        "POST", "/payments/p/refund", auth=token("Manager"), headers=f"Content-Type: application/json\r\n{framing}"
+    )
+    async with plane(tmp_path, routes=ROUTES, limits=QUICK) as gate:
+        for ends in (True, False):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+            writer.write(head + (b"%x\r\n%b\r\n" % (len(body), body) if chunked else body))
+            if ends:
+                writer.write_eof()
+            answer = await asyncio.wait_for(reader.read(), 10)
+            assert _statuses(answer) in ([], [408])
+            writer.close()
+        assert gate.service.heads == []
+        assert not [event for event in gate.events if event.decision and event.decision.effect == "allow"]
+
+
+async def test_the_services_time_limits_are_in_seconds_too(tmp_path: Path) -> None:
+    """A stall in the middle of an answer, and the whole exchange."""
+    loop = asyncio.get_running_loop()
+    for name, limits in (("stall", QUICK), ("total", Limits(total_s=0.3))):
+        async with plane(tmp_path / name, routes=ROUTES, limits=limits) as gate:
+            trickles = name == "total"
+
+            async def script(visit: Visit, trickles: bool = trickles) -> None:
+                await visit.head()
+                await visit.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
+                for _ in range(300 if trickles else 1):
+                    await visit.answer(b"x")
+                    await asyncio.sleep(0.01 if trickles else 3)
+
+            gate.service.script = script
+            start = loop.time()
+            answer = await gate.raw(request("GET", "/public/a"))
+            assert answer.endswith(b"x")
+            assert 0.25 < loop.time() - start < 2, name
+            event = await gate.record()
+            assert event.details is not None
+            assert event.details["cut"] in {"total", "upstream_stall"}
 
 
 async def test_time_limits_are_in_seconds(tmp_path: Path) -> None:
