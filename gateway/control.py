@@ -52,6 +52,20 @@ class RedactionConfig(msgspec.Struct, frozen=True, kw_only=True):
     key_names: tuple[str, ...] = ()
 
 
+class HopsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Who in front of the gateway is believed about the client; see `gateway.serve.hops`.
+
+    Attributes:
+        networks: Addresses of hops, CIDR.
+        count: How many hops there are; 0 for as many as stand in `networks`.
+        field: Which field they write: `x-forwarded-for` or `forwarded`. The other one is never read.
+    """
+
+    networks: tuple[str, ...] = ()
+    count: int = 0
+    field: str = "x-forwarded-for"
+
+
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told once, before anything else.
 
@@ -61,6 +75,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         producer_id: Its name in the audit; belongs to the slot, so that a successor adopts the predecessor's spool.
         spool_folder: Its own spool folder.
         limits: What it bounds on the wire.
+        hops: Whom it believes about the client.
         spool: The bounds of that folder.
         redaction: Field paths by class, and the mode.
         log_format: `json` or `console`.
@@ -72,6 +87,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     producer_id: str
     spool_folder: str
     limits: Limits = Limits()
+    hops: HopsConfig = HopsConfig()
     spool: SpoolLimits = SpoolLimits()
     redaction: RedactionConfig = RedactionConfig()
     log_format: str = "json"

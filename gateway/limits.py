@@ -18,9 +18,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         decided_body_bytes: A body that a route decides on, held in memory; beyond it 413.
         redacted_body_bytes: An answer from which fields are taken out, held in memory; beyond it 502.
         pipelined_bytes: Read ahead of the request in hand before reading pauses.
-        pipelined_requests: Waiting behind the request in hand before reading pauses.
         write_buffer_bytes: Waiting for a slow reader before the other side is paused.
-        connections: Client connections a worker keeps.
+        pipelined_requests: Whole requests that may wait behind the one in hand; then reading pauses.
+        connections: Client connections a worker keeps, TLS handshakes among them; one more is closed unanswered.
+        connections_per_client: Of them, by one address (IPv4) or one /64 (IPv6); a trusted hop is not counted. 0 for
+            no limit.
+        inflight: Requests a worker has begun and not ended, streams and tunnels among them; one more is 503
+            `overloaded` before anything is decided.
+        tls_handshake_s: From a connection's accept to the end of its TLS handshake.
         header_read_s: From the first byte of a head to its last; then 408.
         body_stall_s: Without a byte of an unfinished request body; then 408.
         keep_alive_idle_s: Between requests.
@@ -51,6 +56,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pipelined_requests: int = 16
     write_buffer_bytes: int = 256 * 1024
     connections: int = 10_000
+    connections_per_client: int = 1_000
+    inflight: int = 4_096
+    tls_handshake_s: float = 10.0
     header_read_s: float = 10.0
     body_stall_s: float = 30.0
     keep_alive_idle_s: float = 75.0

@@ -44,9 +44,12 @@ SOURCES: Final = ("evaluated", "memo")
 DATA_CLASSES: Final = tuple(data_class.value for data_class in DataClass)
 REDACTIONS: Final = ("redacted", "clean", "dropped", "failed")
 """Fields went; there were none of them; an error's body went whole; the answer became 502."""
+TURNED_AWAY: Final = ("total", "per_client")
+HANDSHAKE_FAILURES: Final = ("timeout", "certificate", "protocol", "gone")
 UPSTREAM_KINDS: Final = ("connect", "tls", "open", "timeout", "stale", "closed", "invalid", "status", "stall")
 RETRY_KINDS: Final = ("connect", "stale", "closed")
 CIRCUIT_STATES: Final = ("closed", "open", "half_open")
+RELOADS: Final = ("configuration", "certificates")
 OPS_ENDPOINTS: Final = ("healthz", "readyz", "jwks", "metrics", "metrics_json", "status", "context_exchange")
 CODES: Final = tuple(code.word for code in Code)
 
@@ -136,6 +139,12 @@ class GatewayMetrics:
         )
         self.connections = Gauge("lychgate_connections", "Open client connections.", registry=registry)
         self.inflight = Gauge("lychgate_inflight_requests", "Requests begun and not answered.", registry=registry)
+        self.refused_connections = Counter(
+            "lychgate_connections_refused", "Client connections that were not let in.", ("why",), registry=registry
+        )
+        self.handshake_failures = Counter(
+            "lychgate_tls_handshake_failures", "TLS handshakes of clients that failed.", ("why",), registry=registry
+        )
         self.upstream_connections = Gauge(
             "lychgate_upstream_connections", "Open connections to services, in use or idle.", registry=registry
         )
@@ -203,6 +212,14 @@ class GatewayMetrics:
     def refused(self, code: Code) -> None:
         """Count a refusal of the gateway's own."""
         self._refusals[code].inc()
+
+    def connection_refused(self, why: str) -> None:
+        """Count a client connection that was not let in; `why` is one of `TURNED_AWAY`."""
+        self.refused_connections.labels(closed(why, TURNED_AWAY)).inc()
+
+    def handshake_failed(self, why: str) -> None:
+        """Count a TLS handshake that failed; `why` is one of `HANDSHAKE_FAILURES`."""
+        self.handshake_failures.labels(closed(why, HANDSHAKE_FAILURES)).inc()
 
     def decided(self, effect: str, seconds: float | None) -> None:
         """Count a decision, `allow` or `deny`; `seconds` is Cedar's time, None for one that was remembered."""
@@ -280,7 +297,22 @@ class SupervisorMetrics:
             ("endpoint", "status"),
             registry=registry,
         )
+        self.reloads = Counter(
+            "lychgate_reloads",
+            "Configuration sources or certificates that were read anew, by what became of them.",
+            ("what", "result"),
+            registry=registry,
+        )
+        self.certificate_expires = Gauge(
+            "lychgate_certificate_expires_timestamp_seconds",
+            "When the public port's certificate ends, seconds since the epoch; 0 without TLS.",
+            registry=registry,
+        )
         self.ready = Gauge("lychgate_ready", "1 when /readyz says so.", registry=registry)
+
+    def reloaded(self, what: str, *, installed: bool) -> None:
+        """Count a reload; `what` is one of `RELOADS`. A set that is refused leaves the old one in force."""
+        self.reloads.labels(closed(what, RELOADS), "installed" if installed else "refused").inc()
 
     def ops_answered(self, endpoint: str, status: int) -> None:
         """Count a request to the operations port; `endpoint` is one of `OPS_ENDPOINTS`."""

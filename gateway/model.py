@@ -7,11 +7,34 @@ import msgspec
 from roles.model import Principal
 
 
+class Certificate(msgspec.Struct, frozen=True, gc=False):
+    """What a client proved itself with in the TLS handshake.
+
+    Attributes:
+        subject: RFC 4514 text, cut at 256 characters.
+        sha256: Of the certificate's DER, 64 hex digits.
+    """
+
+    subject: str
+    sha256: str
+
+
 class Peer(msgspec.Struct, frozen=True, gc=False):
-    """The other end of a client connection."""
+    """Who asks: the other end of a client connection, or the client that a trusted hop there speaks for.
+
+    Attributes:
+        ip: Its address, in canonical text.
+        port: Its port; 0 where a hop speaks for it.
+        scheme: `http` or `https`: how the client reached the first of us.
+        certificate: The one that the connection's other end has shown, where it was asked.
+        hop: Whether the connection's other end is believed when it says for whom it speaks.
+    """
 
     ip: str
     port: int
+    scheme: bytes = b"http"
+    certificate: Certificate | None = None
+    hop: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):

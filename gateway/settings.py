@@ -4,12 +4,14 @@
 what each part needs. A worker never sees them: it is sent a `gateway.control.WorkerConfig`.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
 
+from gateway.control import HopsConfig
 from gateway.limits import Limits
 from gateway.sources import IssuerSource
 
@@ -19,6 +21,14 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 NAME = r"^[a-z][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
 _Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+
+def _network(text: str) -> str:
+    """A CIDR without host bits: `10.0.0.1/8` is a slip of which nobody could say what it means."""
+    return str(ipaddress.ip_network(text))
+
+
+_Network = Annotated[str, AfterValidator(_network)]
 
 
 class Section(BaseModel):
@@ -41,6 +51,9 @@ class LimitsSettings(Section):
     pipelined_requests: Annotated[int, Field(ge=1)] = Limits().pipelined_requests
     write_buffer_bytes: Annotated[int, Field(ge=1024)] = Limits().write_buffer_bytes
     connections: Annotated[int, Field(ge=1)] = Limits().connections
+    connections_per_client: NonNegativeInt = Limits().connections_per_client
+    inflight: Annotated[int, Field(ge=1)] = Limits().inflight
+    tls_handshake_s: PositiveFloat = Limits().tls_handshake_s
     header_read_s: PositiveFloat = Limits().header_read_s
     body_stall_s: PositiveFloat = Limits().body_stall_s
     half_close_s: PositiveFloat = Limits().half_close_s
@@ -60,6 +73,55 @@ class LimitsSettings(Section):
         return Limits(**self.model_dump())
 
 
+class TlsSettings(Section):
+    """`gateway.tls`: TLS on the public port; off unless a certificate is named. HTTP/1.1 is all that ALPN offers.
+
+    Attributes:
+        cert_file: PEM, the certificate and what leads to a root.
+        key_file: PEM, its private key, without a passphrase.
+        client_ca_file: PEM of the authorities whose client certificates are accepted.
+        client_certificates: Whether clients are asked for a certificate, and let in without.
+        min_version: The lowest version of TLS.
+        poll_s: How often the files are looked at for a change; SIGHUP looks at once.
+    """
+
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    client_ca_file: Path | None = None
+    client_certificates: Literal["none", "optional", "required"] = "none"
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    poll_s: PositiveFloat = 5.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("give both cert_file and key_file, or neither")
+        if (self.client_ca_file is None) != (self.client_certificates == "none"):
+            raise ValueError("client_ca_file and client_certificates (optional or required) belong together")
+        if self.cert_file is None and self.client_ca_file is not None:
+            raise ValueError("client certificates need TLS: give cert_file and key_file")
+        return self
+
+
+class TrustedHopsSettings(Section):
+    """`gateway.trusted_hops`: the load balancers and proxies in front, which are believed about the client.
+
+    Attributes:
+        networks: Their addresses as CIDR. From anybody else forwarded fields are dropped and made anew.
+        count: How many hops a request comes through at most. Without `networks`, whoever connects is the first of
+            them: only where nobody else can reach the port.
+        field: The field they write. The other one is never believed: a hop that does not write it lets a client's pass.
+    """
+
+    networks: tuple[_Network, ...] = ()
+    count: Annotated[int, Field(ge=0, le=32)] = 0
+    field: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+
+    def config(self) -> HopsConfig:
+        """As a worker is told."""
+        return HopsConfig(networks=self.networks, count=self.count, field=self.field)
+
+
 class GatewaySettings(Section):
     """`gateway`: the public door.
 
@@ -73,8 +135,12 @@ class GatewaySettings(Section):
         roles_file: The role catalogue.
         redacted_fields: How fields of an answer go that its caller may not see: `mask` puts `***` in their place,
             `remove` leaves them out.
-        drain_s: How long requests may finish after a stop was asked for.
+        unready_s: How long after a stop was asked for new connections are still taken, while `/readyz` says no: what
+            a load balancer needs to notice.
+        drain_s: How long requests may finish after that.
         restart_backoff_s: The longest wait before a worker that keeps dying is started again.
+        tls: See `TlsSettings`.
+        trusted_hops: See `TrustedHopsSettings`.
         limits: See `LimitsSettings`.
     """
 
@@ -86,8 +152,11 @@ class GatewaySettings(Section):
     routes_file: Path = Path("routes.toml")
     roles_file: Path = Path("roles/roles.toml")
     redacted_fields: Literal["mask", "remove"] = "mask"
+    unready_s: Annotated[float, Field(ge=0)] = 0.0
     drain_s: PositiveFloat = 30.0
     restart_backoff_s: PositiveFloat = 5.0
+    tls: TlsSettings = TlsSettings()
+    trusted_hops: TrustedHopsSettings = TrustedHopsSettings()
     limits: LimitsSettings = LimitsSettings()
 
 

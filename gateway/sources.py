@@ -167,6 +167,28 @@ class ContextSource(msgspec.Struct, frozen=True, kw_only=True):
         return f"ContextSource(issuer={self.issuer!r}, alg={self.alg!r})"
 
 
+class FrontTls(msgspec.Struct, frozen=True, kw_only=True):
+    """What the public port proves itself with, and whom it asks for a proof.
+
+    Attributes:
+        certificate: PEM, the server's own first, then what leads to a root.
+        private_key: PEM, without a passphrase.
+        client_ca: PEM of the authorities that client certificates must come from; empty where none are asked for.
+        client_certificates: `none`, `optional` or `required`.
+        min_version: `1.2` or `1.3`.
+    """
+
+    certificate: str
+    private_key: str
+    client_ca: str = ""
+    client_certificates: str = "none"
+    min_version: str = "1.2"
+
+    def __repr__(self) -> str:
+        """Without the key: a repr ends up in logs."""
+        return f"FrontTls(client_certificates={self.client_certificates!r}, min_version={self.min_version!r})"
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """What one snapshot is made of.
 
@@ -182,6 +204,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         cross_tenant: `tenancy.cross_tenant`.
         strict: Whether any policy error denies.
         redacted_fields: `mask` or `remove`: how fields of an answer go that its caller may not see.
+        tls: Of the public port; None for plain HTTP.
     """
 
     policies: tuple[SourceFile, ...]
@@ -195,6 +218,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     cross_tenant: bool = False
     strict: bool = False
     redacted_fields: str = "mask"
+    tls: FrontTls | None = None
 
     @property
     def version(self) -> str:
@@ -202,5 +226,6 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         digest = hashlib.sha256()
         for part in (self.policies, self.schema, self.roles, self.routes, self.issuers, self.keys, self.services):
             digest.update(msgspec.json.encode(part))
-        digest.update(msgspec.json.encode((self.context, self.cross_tenant, self.strict, self.redacted_fields)))
+        switches = (self.context, self.cross_tenant, self.strict, self.redacted_fields, self.tls)
+        digest.update(msgspec.json.encode(switches))
         return digest.hexdigest()[:16]

@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
 import traceback
 from collections.abc import Coroutine
@@ -43,11 +44,16 @@ from gateway.control import (
 from gateway.forward.upstreams import Upstreams
 from gateway.identify.refusal import UnknownKey
 from gateway.metrics import GatewayMetrics, families
+from gateway.serve.backlog import pending
 from gateway.serve.connection import ClientConnection
+from gateway.serve.front import TlsFront
 from gateway.serve.server import TICK_S, Server
+from gateway.serve.tls import server_context
 from gateway.snapshot import build_snapshot
 
 _DRAIN_POLL_S: Final = 0.02
+_LAST_ANSWERS_S: Final = 1.0
+"""Idle connections are kept for this long of a drain."""
 _BACKLOG: Final = 4096
 _COLLECT_AFTER: Final = 20_000
 """Objects made and not freed before the garbage collector looks for cycles; exchanges leave none behind."""
@@ -81,8 +87,11 @@ class Worker:
             self._loop,
             unknown_key=self._unknown_key,
             fault=_fault,
+            hops=config.hops,
         )
-        self._listener: asyncio.Server | None = None
+        self._public = socket.socket(fileno=config.listen_fd)
+        self._public.setblocking(False)
+        self._listener: asyncio.Server | TlsFront | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._asked: dict[str, float] = {}  # issuer to when its keys were last asked for; issuers are configured
 
@@ -94,6 +103,7 @@ class Worker:
         try:
             snapshot = await asyncio.to_thread(build_snapshot, message.sources)
             await asyncio.to_thread(self._server.upstreams.prepare, message.sources.services)
+            tls = server_context(message.sources.tls) if message.sources.tls is not None else None
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with the sources, the old snapshot stays
             current = self._server.snapshot
             self._channel.send(Installed(message.seq, current.version if current else "", str(exc)))
@@ -104,15 +114,20 @@ class Worker:
             # first request: it holds the loop.
             gc.collect()
             gc.freeze()
-            await self._listen()
+            await self._listen(tls)
+        elif isinstance(self._listener, TlsFront) and tls is not None:
+            self._listener.context = tls  # for the next handshake; connections stay
         self._channel.send(Installed(message.seq, snapshot.version))
 
-    async def _listen(self) -> None:
-        sock = socket.socket(fileno=os.dup(self._config.listen_fd))
+    async def _listen(self, tls: ssl.SSLContext | None) -> None:
+        sock = self._public.dup()
         sock.setblocking(False)
-        self._listener = await self._loop.create_server(
-            lambda: ClientConnection(self._server), sock=sock, backlog=_BACKLOG
-        )
+        if tls is not None:
+            self._listener = TlsFront(sock, self._server, tls, self._tasks.create_task)
+        else:
+            self._listener = await self._loop.create_server(
+                lambda: ClientConnection(self._server), sock=sock, backlog=_BACKLOG
+            )
         self._tick()
 
     def _tick(self) -> None:
@@ -133,14 +148,43 @@ class Worker:
 
     async def drain(self, within_s: float) -> None:
         """Accept no more, let answers in hand end, write everything down, and say so."""
-        if self._listener is not None:
-            self._listener.close()
-        self._server.drain()
+        await self._stop_accepting()
         until = self._loop.time() + within_s
-        while self._server.connections and self._loop.time() < until:  # noqa: ASYNC110 - an event costs each request
-            await asyncio.sleep(_DRAIN_POLL_S)
+        self._server.draining = True
+        # A client may be sending on a connection that looks idle: for a moment it gets an answer that says it is the
+        # last, instead of a reset.
+        await self._until_empty(min(until, self._loop.time() + _LAST_ANSWERS_S))
+        self._give_up_handshakes()
+        self._server.drain()
+        await self._until_empty(until)
         await self.close()
         self._channel.send(Drained())
+
+    async def _stop_accepting(self) -> None:
+        """Let in who is connected already, and nobody after."""
+        # INVARIANT: whoever closes the last descriptor of the port has emptied its backlog a moment before.
+        if isinstance(self._listener, TlsFront):
+            self._public.close()
+            self._listener.close()
+            return
+        if self._listener is not None:
+            self._listener.close()
+        await asyncio.sleep(_DRAIN_POLL_S)  # what the loop has accepted gets its connection, and its descriptor closes
+        waiting: list[tuple[socket.socket, Any]] = []
+        with self._public, suppress(OSError):
+            waiting.extend(pending(self._public))
+        for sock, _ in waiting:
+            with suppress(OSError):
+                await self._loop.connect_accepted_socket(lambda: ClientConnection(self._server), sock)
+
+    async def _until_empty(self, until: float) -> None:
+        """Wait for connections and handshakes to end."""
+        while self._server.clients.total and self._loop.time() < until:  # noqa: ASYNC110 - an event costs each request
+            await asyncio.sleep(_DRAIN_POLL_S)
+
+    def _give_up_handshakes(self) -> None:
+        if isinstance(self._listener, TlsFront):
+            self._listener.give_up()
 
     async def close(self) -> None:
         """Stop, whatever is under way; records are written and the spool gets its end mark."""
@@ -148,6 +192,8 @@ class Worker:
             self._ticker.cancel()
         if self._listener is not None:
             self._listener.close()
+        self._public.close()
+        self._give_up_handshakes()
         self._server.close()
         await self._emitter.aclose()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.route.load import RoutesError, load_routes
+from lychgate.clock import utc_now
 from lychgate.errors import ConfigurationError
 from policies.check import check_folder
 from policies.errors import Finding
@@ -70,10 +71,16 @@ def configuration_findings(settings: "Settings") -> list[str]:
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:
-    """Everything that is wrong with the files of services' TLS."""
-    from gateway.supervisor.sources import StartRefused, service_source
+    """Everything that is wrong with the files of the public port's TLS, and of services'."""
+    from gateway.supervisor.certificates import tls_source
+    from gateway.supervisor.errors import StartRefused
+    from gateway.supervisor.sources import service_source
 
     findings = []
+    try:
+        tls_source(settings.gateway.tls, utc_now(), renewed=True)
+    except StartRefused as exc:
+        findings.append(str(exc))
     for name, service in settings.services.items():
         try:
             service_source(name, service)

@@ -88,6 +88,7 @@ def request_head(
     host: bytes,
     injected: Iterable[tuple[bytes, bytes]],
     peer_ip: str,
+    scheme: bytes = b"http",
     *,
     pass_authorization: bool,
 ) -> bytes:
@@ -99,7 +100,8 @@ def request_head(
         target: The canonical target that was decided on.
         host: Of the upstream, for a client that sent none.
         injected: The security context and its companions, ready to send.
-        peer_ip: Of the client's connection: the only hop we vouch for.
+        peer_ip: The client's address: the only one we vouch for.
+        scheme: `http` or `https`, how the client came.
         pass_authorization: Whether the route lets the caller's credential through.
 
     Returns:
@@ -107,7 +109,7 @@ def request_head(
     """
     passed = passed_fields(head, framing, host, pass_authorization=pass_authorization)
     ours = b"".join([b"%b: %b\r\n" % pair for pair in injected])
-    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (head.method, target, passed, ours, hop_fields(peer_ip))
+    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (head.method, target, passed, ours, hop_fields(peer_ip, scheme))
 
 
 def passed_fields(head: Head, framing: Framing, host: bytes = b"", *, pass_authorization: bool = False) -> bytes:
@@ -133,9 +135,9 @@ def passed_fields(head: Head, framing: Framing, host: bytes = b"", *, pass_autho
     return b"".join(lines)
 
 
-def hop_fields(peer_ip: str) -> bytes:
-    """What we vouch for of the client's connection; each field with its CRLF."""
-    return b"x-forwarded-for: %b\r\nx-forwarded-proto: http\r\n" % peer_ip.encode("ascii")
+def hop_fields(peer_ip: str, scheme: bytes) -> bytes:
+    """What we vouch for: the client's address and how it came, `http` or `https`; each field with its CRLF."""
+    return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\n" % (peer_ip.encode("ascii"), scheme)
 
 
 def response_head(

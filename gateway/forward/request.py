@@ -40,7 +40,7 @@ def recalled_request(case: Case, snapshot: Snapshot | None) -> bytes:
         trace,
         case.event_id.encode("ascii"),
         traceparent(case.trace_id).encode("ascii"),
-        hop_fields(case.peer.ip),
+        hop_fields(case.peer.ip, case.peer.scheme),
     )
 
 
@@ -71,6 +71,7 @@ def service_request(case: Case, snapshot: Snapshot | None, body: bytes, address:
         address.encode("ascii"),
         fields,
         case.peer.ip,
+        case.peer.scheme,
         pass_authorization=route.pass_authorization,
     )
     return sent + body if route.reads_body else sent

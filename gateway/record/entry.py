@@ -25,6 +25,7 @@ from audit.event import (
 from audit.fold import FoldKey, network
 from gateway.case import Case, Closing
 from gateway.errors import Code
+from gateway.model import Certificate
 from policies.model import Entity, Question
 
 EVENT_TYPE: Final = "authz.decision.evaluated"
@@ -284,6 +285,13 @@ def _severity(case: Case) -> Severity:
     return Severity.WARN if case.error is not None else Severity.INFO
 
 
+def _shown(certificate: Certificate | None) -> dict[str, Any]:
+    """What the client has proved itself with in the TLS handshake, where it has."""
+    if certificate is None:
+        return {}
+    return {"client_certificate": certificate.sha256, "client_certificate_subject": certificate.subject}
+
+
 def _details(case: Case) -> dict[str, Any] | None:
     """The rest that an auditor needs: exact reason, tenants, dropped roles, policies that failed, why it was cut."""
     found: dict[str, Any] = {}
@@ -301,6 +309,7 @@ def _details(case: Case) -> dict[str, Any] | None:
         found["withheld"] = [item.data_class.value for item in case.withheld]
         if case.redacted:
             found["redacted_fields"] = case.redacted
+    found |= _shown(case.peer.certificate)
     if case.cut is not None:
         found["cut"] = case.cut
         if case.error is not None:

@@ -72,10 +72,9 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
         self._transport = transport  # type: ignore[assignment] # the listener is a stream socket
-        peer = transport.get_extra_info("peername")
-        self.peer = Peer(peer[0], peer[1]) if peer else Peer("unknown", 0)
         server = self._server
-        if len(server.connections) >= server.limits.connections or server.draining:
+        self.peer = server.hops.arrival(transport)
+        if not server.admit(self.peer):
             self._closing = True
             transport.abort()  # type: ignore[attr-defined] # as above
             return
@@ -105,7 +104,9 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a reset and an end are the same here
         """The client is gone: whatever is under way is stopped and recorded."""
         self._closing = True
-        self._server.connections.discard(self)
+        if self in self._server.connections:
+            self._server.connections.remove(self)
+            self._server.clients.leave(self.peer)
         self._transport = None
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -177,7 +178,7 @@ class ClientConnection(asyncio.Protocol):
         """The answer is written. Go on with the next request, or end."""
         self._exchange = None
         self._stalled = False
-        if close or self._server.draining or (self._eof and not self._buffer):
+        if close or self._server.closing_idle or (self._eof and not self._buffer):
             self._end(linger=close)
             return
         self._deadline = self._server.loop.time() + self._server.limits.keep_alive_idle_s
@@ -266,10 +267,14 @@ class ClientConnection(asyncio.Protocol):
         if len(block) > limits.header_bytes:
             self._refuse(TooLarge("head: too large", code=Code.HEADER_TOO_LARGE, close=True))
             return False
-        server = self._server
-        known = server.recall.find(block, server.clock.now())
+        server, peer = self._server, self.peer
+        # With too much in hand the head is read like a stranger's, so that the refusal can say whose it was.
+        full = server.inflight >= limits.inflight
+        known = None if full else server.recall.find(block, server.clock.now())
         if known is not None:
-            exchange = self._exchange = Exchange(self, server, self.peer)
+            if peer.hop:
+                peer = server.hops.client(peer, known.caller.headers)
+            exchange = self._exchange = Exchange(self, server, peer)
             exchange.begin_known(known, block)
             return True
         try:
@@ -277,7 +282,9 @@ class ClientConnection(asyncio.Protocol):
         except GatewayError as error:
             self._refuse(error)
             return False
-        exchange = self._exchange = Exchange(self, server, self.peer)
+        if peer.hop:
+            peer = server.hops.client(peer, head.headers)
+        exchange = self._exchange = Exchange(self, server, peer)
         exchange.begin(head, block)
         return True
 
@@ -306,7 +313,7 @@ class ClientConnection(asyncio.Protocol):
         """Read while somebody can use what comes."""
         if self._transport is None or self._closing:
             return
-        wanted = not self._stalled and (not self._buffer or self._room())
+        wanted = not self._stalled and (not self._buffer or self._has_room())
         if wanted != self._reading:
             self._reading = wanted
             if wanted:
@@ -314,10 +321,12 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
-    def _room(self) -> bool:
-        """Whether more may wait behind the request in hand; empty lines of a body count too, and only pause sooner."""
-        limits = self._server.limits
-        return len(self._buffer) <= limits.pipelined_bytes and self._buffer.count(END) < limits.pipelined_requests
+    def _has_room(self) -> bool:
+        """Whether more may wait behind the request in hand. A blank line in a body counts as a request, too."""
+        limits, buffer = self._server.limits, self._buffer
+        return len(buffer) <= limits.pipelined_bytes and (
+            self._exchange is None or buffer.count(END) < limits.pipelined_requests
+        )
 
     def _end(self, *, linger: bool) -> None:
         """Close; after a refusal in the middle of a body, read on for a moment so that the answer arrives."""

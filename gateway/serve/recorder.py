@@ -8,6 +8,8 @@ from audit.event import AuditEvent, Phase, Producer
 from gateway.case import Case, Closing
 from gateway.clock import Clock
 from gateway.errors import Code, GatewayError, Unready
+from gateway.forward.trace import trace_id
+from gateway.model import Peer
 from gateway.pipeline import asked
 from gateway.ports import AuditSink, Waiter
 from gateway.record import entry
@@ -148,6 +150,13 @@ class Recorder:
             lambda stamp: entry.preflight(case, stamp.producer, self._clock.text(case.received_at)),
         )
 
+    def turned_away(self, peer: Peer, error: GatewayError) -> None:
+        """Record a connection that was not let in: with the others of its network, as any stranger's refusal."""
+        case = Case(
+            event_id=self._sink.event_id(), trace_id=trace_id([]), received_at=self._clock.now(), peer=peer, error=error
+        )
+        self.refused(case, None, error, lambda _: None)
+
     def tick(self) -> None:
         """Write the folds whose time has come."""
         self._sink.emit_due()
@@ -159,8 +168,8 @@ class Recorder:
     def _form(self, case: Case, snapshot: Snapshot | None, phase: str) -> bytes | None:
         """The format of a record of this ruling; None where it has to be made from its values."""
         ruling = case.ruling
-        if ruling is None or snapshot is None:
-            return None
+        if ruling is None or snapshot is None or case.peer.certificate is not None:
+            return None  # a certificate is this connection's, and a ruling is everybody's who sends the same head
         body = case.request_bytes > 0
         key = (phase, case.status, body)
         forms = ruling.records

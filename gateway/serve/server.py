@@ -6,12 +6,16 @@ from typing import Final, Protocol
 
 from gateway.case import Case
 from gateway.clock import Clock
-from gateway.errors import Unready
+from gateway.control import HopsConfig
+from gateway.errors import Code, Unready
 from gateway.forward.upstreams import Upstreams
 from gateway.identify.refusal import UnknownKey
 from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
+from gateway.model import Peer
 from gateway.ports import AuditSink
+from gateway.serve.clients import Clients
+from gateway.serve.hops import TrustedHops
 from gateway.serve.intake import Intake
 from gateway.serve.lasting import Watch
 from gateway.serve.recall import Recall
@@ -24,10 +28,18 @@ TICK_S: Final = 0.25
 
 TUNNEL_PIECE: Final = 16 * 1024
 """Bytes of a tunnel that are followed in one turn of the loop: as empty frames of a service 3 ms, as one frame 1 us."""
+_RETRY_AFTER: Final = ((b"retry-after", b"1"),)
+
+
+def overloaded(reason: str) -> Unready:
+    """The refusal of what is one too many."""
+    return Unready(reason, code=Code.OVERLOADED, headers=_RETRY_AFTER)
 
 
 class Connection(Protocol):
     """A client connection, as the server sees it."""
+
+    peer: Peer
 
     def tick(self, now: float) -> None:
         """Look at the deadline of what is being waited for; `now` is the loop's time."""
@@ -114,8 +126,11 @@ class Server:
         loop: The worker's loop.
         connections: Open client connections.
         lasting: Tunnels, event streams and long answers.
+        hops: Who is believed about the client.
+        clients: Counts connections by client.
         inflight: Requests begun and not over.
-        draining: Whether connections end with the answer in hand.
+        draining: Whether every answer says that it is its connection's last.
+        closing_idle: Whether a connection that has no request in hand ends.
         recall: What is remembered of heads that were judged.
         no_body: The intake of every request without a body.
         tunnel_buffer: Where tunnels read into, one after the other.
@@ -134,6 +149,7 @@ class Server:
         *,
         unknown_key: Callable[[UnknownKey], None],
         fault: Callable[[Exception, str], None],
+        hops: HopsConfig | None = None,
     ) -> None:
         self.snapshot: Snapshot | None = None
         self.sink = sink
@@ -147,8 +163,11 @@ class Server:
         self.fault = fault
         self.connections: set[Connection] = set()
         self.lasting = Watch(lambda: self.snapshot, limits, metrics, clock, loop, fault)
+        self.hops = TrustedHops(hops or HopsConfig())
+        self.clients = Clients(limits)
         self.inflight = 0
         self.draining = False
+        self.closing_idle = False
         self.recall = Recall()
         self.no_body = Intake(limits)
         self.tunnel_buffer = bytearray(TUNNEL_PIECE)
@@ -162,14 +181,28 @@ class Server:
         self.metrics.serve(snapshot.services)
 
     def ready_snapshot(self) -> Snapshot:
-        """The snapshot in force.
+        """The snapshot in force, for the request that was begun last.
 
         Raises:
-            Unready: There is none yet.
+            Unready: There is none yet, or there are more requests in hand than may be: `overloaded`.
         """
+        if self.inflight > self.limits.inflight:
+            raise overloaded("inflight: too many")
         if self.snapshot is None:
             raise Unready("no snapshot yet")
         return self.snapshot
+
+    def admit(self, peer: Peer) -> bool:
+        """Let a connection in; one that is not is told nothing, but counted and recorded.
+
+        Its answer would cost a handshake, or a read of what nobody asked for: whoever opens too many pays no attention.
+        """
+        refusal = self.clients.enter(peer)
+        if refusal is None:
+            return True
+        self.metrics.connection_refused(refusal.value)
+        self.recorder.turned_away(peer, overloaded(f"connections: too many ({refusal.value})"))
+        return False
 
     def count_decision(self, case: Case) -> None:
         """Count what Cedar said."""
@@ -208,7 +241,7 @@ class Server:
 
     def drain(self) -> None:
         """Let every connection end with what it has in hand."""
-        self.draining = True
+        self.draining = self.closing_idle = True
         for connection in list(self.connections):
             connection.drain()
         self.lasting.drain()

@@ -11,11 +11,12 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+import msgspec
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -44,11 +45,14 @@ from gateway.settings import (
 )
 from gateway.snapshot import Snapshot
 from gateway.sources import Sources
+from gateway.supervisor.certificates import tls_source, utc
 from gateway.supervisor.child import WORKER
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.delivery import Delivery
+from gateway.supervisor.errors import StartRefused
 from gateway.supervisor.listen import PortUnavailable, public_socket
-from gateway.supervisor.sources import StartRefused, checked, read_sources
+from gateway.supervisor.reload import Reload
+from gateway.supervisor.sources import checked, read_sources
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.totals import Totals
 
@@ -99,14 +103,22 @@ def run(
         standard error.
     """
     try:
-        sources = read_sources(
-            gateway=gateway, issuers=issuers, context=context, tenancy=tenancy, policies=policies, services=services
+        read = partial(
+            read_sources,
+            gateway=gateway,
+            issuers=issuers,
+            context=context,
+            tenancy=tenancy,
+            policies=policies,
+            services=services,
         )
+        tls = tls_source(gateway.tls, utc(Clock().now()))
+        sources = msgspec.structs.replace(read(), tls=tls)
         snapshot = checked(sources)
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(gateway, ops, issuers, audit, store, log_format, worker_command)
+            parts = _Parts(read, gateway, ops, issuers, audit, store, log_format, worker_command)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
@@ -120,6 +132,7 @@ class _Parts:
 
     def __init__(
         self,
+        read: Callable[[], Sources],
         gateway: GatewaySettings,
         ops: OpsSettings,
         issuers: Sequence[IssuerSettings],
@@ -128,6 +141,7 @@ class _Parts:
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
+        self._read = read
         self._gateway = gateway
         self._ops = ops
         self._places = [_place(issuer) for issuer in issuers]
@@ -192,6 +206,7 @@ class _Parts:
             producer_id=producer_id,
             spool_folder=str(self._audit.spool.folder / producer_id),
             limits=self._gateway.limits.limits(),
+            hops=self._gateway.trusted_hops.config(),
             spool=self._audit.spool.limits(),
             redaction=RedactionConfig(
                 mode=redaction.mode,
@@ -213,8 +228,9 @@ class _Parts:
     async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:
         crew = supervisor.crew
         door, server = self._port(supervisor)
-        stop = asyncio.Event()
-        _on_signals(stop, crew)
+        reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock)
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        _on_signals(stop, hurry, crew, reload)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve_on(ops))
             background = [
@@ -225,10 +241,15 @@ class _Parts:
             ]
             await supervisor.first_keys(_FIRST_KEYS_S)
             tasks.create_task(crew.run(supervisor.sources))
+            # Not before: what workers begin with must be on its way to them before anything newer can be.
+            background += [tasks.create_task(reload.run()), tasks.create_task(reload.watch())]
             _log.info("gateway_started", pid=os.getpid(), public=_address(public), ops=_address(ops))
             await stop.wait()
             _log.info("gateway_stopping", within_s=self._gateway.drain_s)
             supervisor.draining = True
+            with suppress(TimeoutError):  # who sends traffic learns that we are not ready before we refuse any
+                async with asyncio.timeout(self._gateway.unready_s):
+                    await hurry.wait()
             public.close()  # the workers have it still; when they have drained nobody listens
             killed = await crew.drain(self._gateway.drain_s)
             server.stop()
@@ -241,17 +262,19 @@ class _Parts:
         _log.info("gateway_stopped", killed=killed, delivered=delivered)
 
 
-def _on_signals(stop: asyncio.Event, crew: Crew) -> None:
-    """The first signal asks for a stop; the second is somebody who does not want to wait."""
+def _on_signals(stop: asyncio.Event, hurry: asyncio.Event, crew: Crew, reload: Reload) -> None:
+    """The first SIGTERM or SIGINT asks for a stop; the second is somebody who does not want to wait. SIGHUP: reload."""
 
     def told() -> None:
         if stop.is_set():
+            hurry.set()
             crew.kill()
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
+    loop.add_signal_handler(signal.SIGHUP, reload.ask)
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None] | None]) -> None:

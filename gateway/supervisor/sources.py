@@ -1,7 +1,7 @@
 """Files and settings to `Sources`, checked before any socket is opened.
 
-Called by `gateway.supervisor.app` at start. What is wrong is said in the words of `lychgate policy check`: file, line
-and reason, one finding a line.
+Called by `gateway.supervisor.app` at start, and by `gateway.supervisor.reload`. What is wrong is said in the words of
+`lychgate policy check`: file, line and reason, one finding a line.
 """
 
 import os
@@ -18,6 +18,7 @@ from gateway.service_settings import ServiceSettings
 from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
 from gateway.snapshot import Snapshot, build_snapshot
 from gateway.sources import ContextSource, ServiceSource, SourceFile, Sources, TlsSource
+from gateway.supervisor.errors import StartRefused
 from policies.check import check_roles
 from policies.errors import PolicyErrors
 from policies.load import read_folder
@@ -30,10 +31,6 @@ UNBUILDABLE: Final = (PolicyErrors, CatalogueError, RoutesError, ContextUnusable
 _FOLDER_MODE = 0o700
 
 _log = structlog.get_logger(__name__)
-
-
-class StartRefused(Exception):
-    """The gateway cannot start on what it is given; the text says why, and where."""
 
 
 def read_sources(

@@ -91,6 +91,20 @@ class Supervisor:
             # Of all issuers: while this waited for its turn, another may have changed.
             await self._change(msgspec.structs.replace(self._sources, keys=self.fetcher.keys))
 
+    async def reload(self, read: Callable[[Sources], Sources], check: Callable[[Sources], Snapshot]) -> None:
+        """Decide by other sources; returns when all workers have acknowledged them.
+
+        Args:
+            read: From the sources in hand to the new ones; runs in a thread.
+            check: Builds the snapshot; runs in a thread.
+
+        Raises:
+            StartRefused: The one or the other says no. Nothing has changed.
+        """
+        async with self._changing:
+            sources = await asyncio.to_thread(read, self._sources)
+            await self._hand_out(sources, await asyncio.to_thread(check, sources))
+
     async def _change(self, sources: Sources) -> None:
         """Check, then hand out. What cannot be built here is not handed out, and the old stays in force."""
         try:
@@ -98,6 +112,9 @@ class Supervisor:
         except UNBUILDABLE as exc:
             _log.error("sources_refused", reason=str(exc))
             return
+        await self._hand_out(sources, snapshot)
+
+    async def _hand_out(self, sources: Sources, snapshot: Snapshot) -> None:
         self._sources, self._snapshot = sources, snapshot
         self._changed.set()
         result = await self.crew.install(sources)

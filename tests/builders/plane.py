@@ -5,6 +5,7 @@ What a worker is, without the process around it; `tests/gateway/supervisor` has 
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,14 +17,17 @@ from audit.codec import decode
 from audit.emit import Emitter
 from audit.event import AuditEvent
 from gateway.clock import Clock
+from gateway.control import HopsConfig
 from gateway.forward.upstreams import Upstreams
 from gateway.identify.refusal import UnknownKey
 from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.serve.connection import ClientConnection
+from gateway.serve.front import TlsFront
 from gateway.serve.server import Server
+from gateway.serve.tls import server_context
 from gateway.snapshot import build_snapshot
-from gateway.sources import ContextSource, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
+from gateway.sources import ContextSource, FrontTls, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
 from roles.security_context.keys import new_private_jwk
 from tests.builders import tokens
 from tests.servers.upstream import Upstream, upstream
@@ -159,16 +163,25 @@ class Plane:
         service: The scripted service.
         sink: The spool's emitter with what it was given.
         server: The server.
+        listener: What accepts.
         unknown_keys: Keys it was asked about and did not have.
         faults: Exceptions nobody foresaw.
         registry: What it counts.
     """
 
-    def __init__(self, port: int, service: Upstream, sink: TappedEmitter, server: Server) -> None:
+    def __init__(
+        self,
+        port: int,
+        service: Upstream,
+        sink: TappedEmitter,
+        server: Server,
+        listener: asyncio.Server | TlsFront,
+    ) -> None:
         self.port = port
         self.service = service
         self.sink = sink
         self.server = server
+        self.listener = listener
         self.unknown_keys: list[UnknownKey] = []
         self.faults: list[Exception] = []
         self.registry = CollectorRegistry()
@@ -178,9 +191,9 @@ class Plane:
         """Every record so far, in the order it was handed over."""
         return self.sink.events
 
-    async def raw(self, data: bytes, *, pieces: int = 0, timeout_s: float = 5.0) -> bytes:
+    async def raw(self, data: bytes, *, pieces: int = 0, timeout_s: float = 5.0, source: str = "127.0.0.1") -> bytes:
         """Send bytes on a fresh connection, in pieces of that size if given, and read until it closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
         try:
             for at in range(0, len(data), pieces or len(data) or 1):
                 writer.write(data[at : at + (pieces or len(data))])
@@ -238,7 +251,14 @@ def request(
 
 @contextlib.asynccontextmanager
 async def plane(
-    folder: Path, *, limits: Limits | None = None, routes: str = ROUTES, cross_tenant: bool = False, **said: Any
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    routes: str = ROUTES,
+    cross_tenant: bool = False,
+    hops: HopsConfig | None = None,
+    tls: FrontTls | None = None,
+    **said: Any,
 ) -> AsyncIterator[Plane]:
     """A data plane on a free port of loopback."""
     loop = asyncio.get_running_loop()
@@ -258,10 +278,18 @@ async def plane(
             loop,
             unknown_key=unknown.append,
             fault=lambda exc, _: faults.append(exc),
+            hops=hops,
         )
         server.install(build_snapshot(sources(service.port, routes=routes, cross_tenant=cross_tenant, **said)))
-        listener = await loop.create_server(lambda: ClientConnection(server), "127.0.0.1", 0)
-        found = Plane(listener.sockets[0].getsockname()[1], service, sink, server)
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.setblocking(False)
+        port = sock.getsockname()[1]
+        listener: asyncio.Server | TlsFront
+        if tls is not None:
+            listener = TlsFront(sock, server, server_context(tls), tasks.create_task)
+        else:
+            listener = await loop.create_server(lambda: ClientConnection(server), sock=sock)
+        found = Plane(port, service, sink, server, listener)
         found.unknown_keys, found.faults, found.registry = unknown, faults, registry
 
         async def ticking() -> None:
@@ -274,6 +302,8 @@ async def plane(
             yield found
         finally:
             listener.close()
+            if isinstance(listener, TlsFront):
+                listener.give_up()
             server.drain()
             server.close()
             await sink.aclose()

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from gateway.control import HopsConfig
 from gateway.limits import Limits
 from gateway.service_settings import CorsSettings, ServiceSettings, WebSocketSettings, default_services
 from gateway.settings import (
@@ -16,6 +17,7 @@ from gateway.settings import (
     OpsSettings,
     PolicySettings,
     TenancySettings,
+    TrustedHopsSettings,
 )
 from gateway.sources import BreakerSource, ServiceLimits
 
@@ -213,9 +215,31 @@ def test_sections_know_their_keys_and_stay_as_they_are(section: type[BaseModel])
         setattr(made, next(iter(section.model_fields)), None)
 
 
+@pytest.mark.parametrize("networks", [["10.0.0.1/8"], ["10.0.0.0/33"], ["lb.example"], [""], ["10.0.0.0/8 "]])
+def test_a_network_is_a_network(networks: list[str]) -> None:
+    """With host bits nobody could say what was meant, and a name is whatever it resolves to."""
+    with pytest.raises(ValidationError):
+        TrustedHopsSettings(networks=networks)  # type: ignore[arg-type] # as read from YAML
+
+
+def test_trusted_hops_become_what_a_worker_is_told() -> None:
+    """In canonical text; nobody by default."""
+    told = TrustedHopsSettings(networks=("10.0.0.0/8", "FD00:0::/8", "192.0.2.1"), count=2, field="forwarded").config()
+    assert told == HopsConfig(networks=("10.0.0.0/8", "fd00::/8", "192.0.2.1/32"), count=2, field="forwarded")
+    assert GatewaySettings().trusted_hops.config() == HopsConfig()
+
+
 @pytest.mark.parametrize(
     ("section", "values"),
     [
+        (TrustedHopsSettings, {"count": -1}),
+        (TrustedHopsSettings, {"count": 1000}),
+        (TrustedHopsSettings, {"field": "x-real-ip"}),
+        (LimitsSettings, {"connections_per_client": -1}),
+        (LimitsSettings, {"inflight": 0}),
+        (LimitsSettings, {"pipelined_requests": 0}),
+        (LimitsSettings, {"tls_handshake_s": 0}),
+        (GatewaySettings, {"unready_s": -1}),
         (GatewaySettings, {"port": 70000}),
         (GatewaySettings, {"workers": -1}),
         (GatewaySettings, {"drain_s": 0}),

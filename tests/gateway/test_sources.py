@@ -9,6 +9,7 @@ from gateway.sources import (
     BreakerSource,
     ContextSource,
     CorsSource,
+    FrontTls,
     IssuerKeys,
     IssuerSource,
     ServiceLimits,
@@ -34,6 +35,7 @@ SOURCES = Sources(
         ServiceSource(name="payment", addresses=("a:1", "b:1"), tls=TlsSource(cert="c", key="hunter4")),
     ),
     context=ContextSource(issuer="lychgate", private_jwk='{"d":"hunter2"}', hs256_keys={"order": '{"k":"hunter3"}'}),
+    tls=FrontTls(certificate="public", private_key="hunter4", client_ca="roots", client_certificates="optional"),
 )
 
 
@@ -69,6 +71,8 @@ SOURCES = Sources(
         {"strict": True},
         {"redacted_fields": "remove"},
         {"services": (msgspec.structs.replace(SOURCES.services[0], cors=CorsSource(origins=("https://b.example",))),)},
+        {"tls": None},
+        {"tls": FrontTls(certificate="renewed", private_key="hunter4")},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -29,7 +30,8 @@ from gateway.control import (
     supervisor_channel,
 )
 from gateway.sources import SourceFile, Sources, TlsSource
-from tests.builders import plane, tokens, tunnels
+from tests.builders import certificates, plane, tokens, tunnels
+from tests.builders.certificates import Authority
 from tests.servers.upstream import Visit, upstream
 
 HEAVY = ("pydantic", "fastapi", "httpx", "typer", "asyncpg", "aiokafka", "uvicorn", "starlette")
@@ -165,6 +167,43 @@ async def test_the_end_of_the_pipe_is_the_end_of_the_worker(tmp_path: Path) -> N
         await started.hear()
         await started.channel.close()
         assert await started.ended() == 0
+
+
+async def test_a_client_that_shakes_hands_when_the_end_comes_is_answered(tmp_path: Path) -> None:
+    """It has been accepted: its handshake is waited for, its request answered, and told that it is the last."""
+    root = Authority()
+    async with upstream() as service, worker(tmp_path) as started:
+        plain = plane.sources(service.port)
+        started.channel.send(Install(1, msgspec.structs.replace(plain, tls=certificates.source(root.server()))))
+        await started.hear()
+        port = int(started.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, held_writer = await asyncio.open_connection("127.0.0.1", port)  # accepted in order, so after the first
+        await held_writer.start_tls(ssl.create_default_context(cadata=root.pem), server_hostname="localhost")
+        held_writer.close()
+        started.channel.send(Drain(5))
+        await asyncio.sleep(0.2)  # the handshake comes while the worker ends
+        await writer.start_tls(ssl.create_default_context(cadata=root.pem), server_hostname="localhost")
+        writer.write(plane.request(close=False))
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in answer
+        writer.close()
+        assert await started.hear() == Drained()
+        assert await started.ended() == 0
+
+
+async def test_a_certificate_that_cannot_serve_changes_nothing(tmp_path: Path) -> None:
+    """The supervisor has checked it; a worker that gets one all the same says no and keeps what it has."""
+    root = Authority()
+    async with upstream() as service, worker(tmp_path) as started:
+        good = msgspec.structs.replace(plane.sources(service.port), tls=certificates.source(root.server()))
+        started.channel.send(Install(1, good))
+        assert await started.hear() == Installed(1, good.version)
+        bad = msgspec.structs.replace(certificates.source(root.server()), private_key=root.server().key_pem)
+        started.channel.send(Install(2, msgspec.structs.replace(good, tls=bad)))
+        assert await started.hear() == Installed(2, good.version, "certificate and key: key values mismatch")
 
 
 def test_a_worker_carries_the_data_plane_only() -> None:

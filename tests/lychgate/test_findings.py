@@ -8,6 +8,7 @@ import pytest
 from lychgate.errors import ConfigurationError
 from lychgate.findings import catalogue_of, configuration_findings, policy_findings, require_known_roles
 from lychgate.settings import load
+from tests.builders.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 ROLES = ROOT / "roles/roles.toml"
@@ -56,6 +57,21 @@ def test_a_services_certificates_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
     (finding,) = configuration_findings(settings)
     assert finding.startswith("services.order.tls: ca_file holds no certificate")
+
+
+def test_a_certificate_that_cannot_serve_is_named(tmp_path: Path) -> None:
+    """A key of another certificate, and one that has expired: found before a restart finds it."""
+    root = Authority()
+    cert, key = root.server().write(tmp_path)
+    environment = {"LYCHGATE_GATEWAY__TLS__CERT_FILE": str(cert), "LYCHGATE_GATEWAY__TLS__KEY_FILE": str(key)}
+    settings = load(ROOT / "lychgate.yaml", environment)
+    assert configuration_findings(settings) == []
+    key.write_text(root.server().key_pem)
+    (finding,) = configuration_findings(settings)
+    assert finding == f"{cert}, {key}: certificate and key: key values mismatch"
+    root.server(days=-1).write(tmp_path)
+    (finding,) = configuration_findings(settings)
+    assert finding.startswith(f"{cert}: holds from ")
 
 
 def test_a_missing_policy_folder_and_catalogue_are_named(tmp_path: Path) -> None:

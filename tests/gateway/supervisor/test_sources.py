@@ -12,7 +12,8 @@ import pytest
 from gateway.service_settings import ServiceSettings
 from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
 from gateway.sources import TlsSource
-from gateway.supervisor.sources import StartRefused, checked, context_source, read_sources
+from gateway.supervisor.errors import StartRefused
+from gateway.supervisor.sources import checked, context_source, read_sources
 from roles.security_context.keys import new_private_jwk
 from tests.builders import plane
 from tests.builders.authority import Authority

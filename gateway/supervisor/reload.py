@@ -1,0 +1,101 @@
+"""Reading the sources anew while the gateway runs: all of them on SIGHUP, the certificates when their files change.
+
+What is refused is refused whole, with its place, and the old stays in force; nothing that clients send is lost by
+either. Called by `gateway.supervisor.app`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from gateway.clock import Clock
+from gateway.metrics import SupervisorMetrics
+from gateway.settings import TlsSettings
+from gateway.sources import Sources
+from gateway.supervisor.certificates import FileWatch, expires_at, tls_source, utc
+from gateway.supervisor.errors import StartRefused
+from gateway.supervisor.sources import checked
+from gateway.supervisor.supervisor import Supervisor
+
+CONFIGURATION: Final = "configuration"
+CERTIFICATES: Final = "certificates"
+
+_log = structlog.get_logger(__name__)
+
+
+class Reload:
+    """Reads anew when it is told to, or sees that it must.
+
+    Args:
+        supervisor: Whose sources.
+        read: Reads every file; raises `StartRefused`.
+        tls: Which files hold the certificate, and how often they are looked at.
+        metrics: Where it is counted.
+        clock: For the certificate's dates.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        read: Callable[[], Sources],
+        tls: TlsSettings,
+        metrics: SupervisorMetrics,
+        clock: Clock,
+    ) -> None:
+        self._supervisor = supervisor
+        self._read = read
+        self._tls = tls
+        self._metrics = metrics
+        self._clock = clock
+        self._asked = asyncio.Event()
+        metrics.certificate_expires.set(expires_at(supervisor.sources.tls))
+
+    def ask(self) -> None:
+        """Have everything read anew, soon; asked twice before it has begun is asked once."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Do what is asked, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            _log.info("reload_asked")
+            await self._take(CONFIGURATION, self._everything)
+            # Keys are the issuers' own; they are fetched beside it, and installed when they have come.
+            for issuer in self._supervisor.sources.issuers:
+                self._supervisor.fetcher.kid_unknown(issuer.name)
+
+    async def watch(self) -> None:
+        """Look at the certificate's files again and again, until cancelled; returns at once without TLS."""
+        if self._tls.cert_file is None:
+            return
+        watch = FileWatch(self._tls)
+        while True:
+            await asyncio.sleep(self._tls.poll_s)
+            if await asyncio.to_thread(watch.changed):
+                await self._take(CERTIFICATES, self._certificates)
+
+    def _everything(self, current: Sources) -> Sources:
+        return self._certificates(msgspec.structs.replace(self._read(), keys=current.keys))
+
+    def _certificates(self, current: Sources) -> Sources:
+        return msgspec.structs.replace(current, tls=tls_source(self._tls, utc(self._clock.now()), renewed=True))
+
+    async def _take(self, what: str, read: Callable[[Sources], Sources]) -> None:
+        """Read, check, install; or say why not."""
+        try:
+            await self._supervisor.reload(read, checked)
+        except StartRefused as exc:
+            self._refused(what, str(exc))
+        except Exception as exc:  # noqa: BLE001 - whatever the files hold, what is in force stays
+            self._refused(what, f"unforeseen {type(exc).__name__}")
+        else:
+            self._metrics.reloaded(what, installed=True)
+            self._metrics.certificate_expires.set(expires_at(self._supervisor.sources.tls))
+
+    def _refused(self, what: str, reason: str) -> None:
+        self._metrics.reloaded(what, installed=False)
+        _log.error("reload_refused", what=what, reason=reason, kept=self._supervisor.sources.version)
