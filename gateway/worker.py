@@ -172,6 +172,9 @@ class Worker:
         await asyncio.sleep(_DRAIN_POLL_S)  # what the loop has accepted gets its connection, and its descriptor closes
         waiting: list[tuple[socket.socket, Any]] = []
         with self._public, suppress(OSError):
+            self._public.listen(
+                0
+            )  # whoever comes now is refused by the system, but for one between the look and the close
             waiting.extend(pending(self._public))
         for sock, _ in waiting:
             with suppress(OSError):

@@ -90,6 +90,7 @@ class TlsFront:
         self._accepting = False
         self._loop.remove_reader(self._sock.fileno())
         with suppress(OSError):
+            self._sock.listen(0)  # as in `gateway.worker`
             for sock, name in pending(self._sock):
                 self._greet(sock, self._server.hops.peer(name))
         self._sock.close()
