@@ -248,8 +248,9 @@ async def test_requests_beyond_what_is_in_hand_are_shed(tmp_path: Path) -> None:
 
         gate.service.script = script
         held = [await stack.enter_async_context(dialled(gate)) for _ in range(2)]
+        key = token()
         for _, writer in held:
-            writer.write(request(close=False))
+            writer.write(request(auth=key, close=False))
         await until(lambda: gate.service.connections == 2)
         async with dialled(gate) as (reader, writer):
             for _ in range(20):
