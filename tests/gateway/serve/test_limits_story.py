@@ -108,17 +108,19 @@ async def test_a_head_that_drips_is_408(tmp_path: Path, drip: bytes) -> None:
         assert code(await answer) == (408, "request_timeout")
 
 
-async def test_blank_lines_do_not_keep_a_connection(tmp_path: Path) -> None:
-    """One who sends nothing but an empty line has asked for nothing, and its time runs on."""
-    limits = Limits(keep_alive_idle_s=0.3, header_read_s=60)
+@pytest.mark.parametrize("lines", [1, 2])
+async def test_blank_lines_do_not_keep_a_connection(tmp_path: Path, lines: int) -> None:
+    """One before a request is ignored, and its time runs on; a second is no beginning of a request."""
+    limits = Limits(keep_alive_idle_s=0.5, header_read_s=60)
     async with plane(tmp_path, limits=limits) as gate, dialled(gate) as (reader, writer):
-        ended = asyncio.ensure_future(read_all(reader))
-        with contextlib.suppress(ConnectionError):
-            while not ended.done():
-                writer.write(b"\r\n")
-                await asyncio.sleep(0.05)
-        assert await ended == b""
-        assert gate.events == []
+        for _ in range(lines):
+            writer.write(b"\r\n")
+            await asyncio.sleep(0.05)
+        answer = await read_all(reader)
+        if lines == 1:
+            assert (answer, gate.events) == (b"", [])
+        else:
+            assert code(answer) == (400, "bad_request")
 
 
 async def test_a_body_that_stops_is_408(tmp_path: Path) -> None:
