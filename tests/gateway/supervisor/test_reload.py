@@ -130,6 +130,11 @@ async def test_hup_reloads_everything_without_losing_a_request(tmp_path: Path, s
                     (tmp_path / "routes.toml").write_text(routes)
                     gateway.process.send_signal(signal.SIGHUP)
                     await logged(gateway, "sources_installed", times=2 + n)
+                answered = [len(caller.statuses) for caller in callers]
+                await gateway.until(
+                    "all served on",
+                    lambda: _now(lambda: all(len(c.statuses) > n for c, n in zip(callers, answered, strict=True))),
+                )
             assert (await gateway.public.get("/orders-again", headers=token("Cashier"))).status_code == 200
             assert [caller.lost for caller in callers] == [[]] * 4
             assert {status for caller in callers for status in caller.statuses} == {200}
@@ -157,6 +162,8 @@ async def test_a_bad_set_is_refused_whole(tmp_path: Path, store: str) -> None:
             async with calling(caller):
                 gateway.process.send_signal(signal.SIGHUP)
                 await logged(gateway, "reload_refused")
+                answered = len(caller.statuses)
+                await gateway.until("served on", lambda: _now(lambda: len(caller.statuses) > answered))
             said = next(entry for entry in gateway.log.splitlines() if "reload_refused" in entry)
             assert any(f"order.cedar:{n}:" in said for n in range(line - 3, line + 1)), said
             assert "nonsense" in said
