@@ -34,6 +34,8 @@ from tests.servers.upstream import Upstream, upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 ISSUER = IssuerSource(name="dev", iss=tokens.ISS, audiences=(tokens.AUDIENCE,), algorithms=tokens.ALGORITHMS)
+TOKEN_S = 3600
+"""How long a token holds: longer than a run of all tests, because some are minted when a module is read."""
 ROUTES = """
 [[route]]
 id = "order.list"
@@ -124,7 +126,7 @@ def sources(
 def token(role: str = "Cashier", **changes: Any) -> str:
     """A token that holds now."""
     now = int(time.time())
-    return tokens.mint(**{"roles": [role], "iat": now - 5, "exp": now + 300, **changes}).decode()
+    return tokens.mint(**{"roles": [role], "iat": now - 5, "exp": now + TOKEN_S, **changes}).decode()
 
 
 class TappedEmitter(Emitter):

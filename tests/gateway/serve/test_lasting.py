@@ -17,7 +17,7 @@ from gateway.serve import lasting
 from gateway.serve.lasting import Cut, Kind
 from gateway.sources import IssuerKeys, SourceFile, Sources
 from tests.builders import tokens
-from tests.builders.plane import ROUTES, Plane, request, token
+from tests.builders.plane import ROUTES, TOKEN_S, Plane, request, token
 from tests.builders.tunnels import (
     LIVE,
     SWITCHED,
@@ -160,12 +160,12 @@ async def test_a_tunnel_is_cut_when_its_token_expires(tmp_path: Path, monkeypatc
     async with tunnels(tmp_path) as gate:
         gate.service.script = switching(silent)
         async with opened(gate) as (reader, _):
-            later(monkeypatch, 300)
+            later(monkeypatch, TOKEN_S)
             for _ in range(3):
                 gate.server.tick()
                 await asyncio.sleep(0.02)
             assert gate.server.lasting.tunnels == 1
-            later(monkeypatch, 331)
+            later(monkeypatch, TOKEN_S + 31)
             async with asyncio.timeout(5):
                 assert await reader.read() == said((1008).to_bytes(2, "big"), first=0x88)
         event = await closing(gate)
@@ -316,7 +316,7 @@ async def test_a_long_answer_is_cut_when_its_token_expires(tmp_path: Path, monke
         async with client(gate) as (reader, writer):
             writer.write(request())
             await reader.readuntil(b"\r\n\r\nx")
-            later(monkeypatch, 331)
+            later(monkeypatch, TOKEN_S + 31)
             async with asyncio.timeout(5):
                 with contextlib.suppress(ConnectionError):
                     assert await reader.read() == b""
@@ -331,7 +331,7 @@ async def test_an_answer_that_is_soon_over_is_left_alone(tmp_path: Path, monkeyp
         async def script(visit: Visit) -> None:
             await visit.head()
             await visit.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx")
-            later(monkeypatch, 331)
+            later(monkeypatch, TOKEN_S + 31)
             install(gate, with_forbid(current(gate)))
             for _ in range(5):
                 gate.server.tick()
