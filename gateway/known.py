@@ -24,6 +24,7 @@ class Target(msgspec.Struct, frozen=True):
         resource_id: The resource's id.
         resource_json: The same as the inside of a JSON text.
         start: The request line a service is sent, CRLF included.
+        hashed: `target_hash` of what the service is sent, for contexts that are bound to it.
     """
 
     method: bytes
@@ -34,6 +35,7 @@ class Target(msgspec.Struct, frozen=True):
     resource_id: str
     resource_json: bytes
     start: bytes
+    hashed: str
 
 
 class Ruling(msgspec.Struct):
@@ -44,7 +46,8 @@ class Ruling(msgspec.Struct):
         tenant_id: The tenant of the resource.
         named_tenants: Every tenant such a request names.
         answer: What Cedar said.
-        context: The fields that tell a service who asks, ready to send; for routes that only read.
+        context: The fields that tell a service who asks, ready to send; without the signed one, which is made for each
+            request, where the route changes something.
         context_until: When those must be made again, seconds since the epoch.
         records: Formats of the records such a request leaves, by phase, status and whether it has a body; None where
             there can be none.

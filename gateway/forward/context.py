@@ -41,13 +41,12 @@ def who_asks(case: Case, snapshot: Snapshot, body: bytes | None) -> tuple[list[t
     identity, match = case.identity, case.match
     if identity is None or match is None or case.path is None or case.head is None:
         raise Internal("a context for a request that was not judged")
-    principal, route = identity.principal, match.route
+    principal = identity.principal
     tenant = case.tenant_id or principal.tenant_id
     until = 0.0
     try:
-        if route.changes:
-            bound = (case.head.method.decode("ascii"), target_hash(case.path.target), body)
-            token = snapshot.signer.sign(_claims(case, snapshot, tenant, bound))
+        if match.route.changes:
+            token = bound_context(case, snapshot, tenant, body)
         else:
             token, until = _reusable(case, snapshot, tenant)
     except ContextUnusable as exc:
@@ -58,6 +57,18 @@ def who_asks(case: Case, snapshot: Snapshot, body: bytes | None) -> tuple[list[t
         (USER_ID, header_text(principal.sub) if identity.token_sha256 else b""),  # as `sub`: nobody has no name
         (USER_ROLES, ",".join(principal.roles).encode("ascii")),
     ], until
+
+
+def bound_context(case: Case, snapshot: Snapshot, tenant: str, body: bytes | None) -> str:
+    """A context for this request and no other, signed.
+
+    Raises:
+        ContextUnusable: It cannot be signed.
+    """
+    if case.path is None or case.head is None:
+        raise Internal("a context for a request that was not judged")
+    hashed = case.target.hashed if case.target is not None else target_hash(case.path.target)
+    return snapshot.signer.sign(_claims(case, snapshot, tenant, (case.head.method.decode("ascii"), hashed, body)))
 
 
 def _reusable(case: Case, snapshot: Snapshot, tenant: str) -> tuple[str, float]:

@@ -4,16 +4,27 @@ from typing import Final
 
 from gateway.case import Case
 from gateway.errors import Internal
-from gateway.forward.context import injected, who_asks
-from gateway.forward.headers import DECISION, TRACE, TRACEPARENT, hop_fields, request_head
+from gateway.forward.context import bound_context, injected, who_asks
+from gateway.forward.headers import CONTEXT, DECISION, TRACE, TRACEPARENT, hop_fields, request_head
 from gateway.forward.trailers import ASKING, wants_trailers
 from gateway.forward.whole import whole_and_plain
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import Ending, Framing
+from roles.errors import ContextUnusable
 from roles.security_context.headers import traceparent
 
 _RECALLED: Final = b"%b%b%b" + TRACE + b": %b\r\n" + DECISION + b": %b\r\n" + TRACEPARENT + b": %b\r\n%b\r\n"
 """Request line, the client's fields, who asks, trace, decision, traceparent, hop."""
+
+
+_BOUND: Final = CONTEXT + b": %b\r\n%b"
+
+
+def _bound(case: Case, snapshot: Snapshot, tenant: str) -> bytes:
+    try:
+        return bound_context(case, snapshot, tenant, None).encode("ascii")
+    except ContextUnusable as exc:
+        raise Internal(f"context: {exc}") from None
 
 
 def recalled_request(case: Case, snapshot: Snapshot | None) -> bytes:
@@ -25,13 +36,14 @@ def recalled_request(case: Case, snapshot: Snapshot | None) -> bytes:
     target, caller, ruling = case.target, case.caller, case.ruling
     if target is None or caller is None or ruling is None or snapshot is None:
         raise Internal("nothing to forward")
-    if case.received_at < ruling.context_until:
-        who = ruling.context
-    else:
-        fields, until = who_asks(case, snapshot, None)
-        who = b"".join([b"%b: %b\r\n" % pair for pair in fields])
-        if until:
-            ruling.context, ruling.context_until = who, until
+    who = ruling.context
+    if ruling.route.changes and who:
+        who = _BOUND % (_bound(case, snapshot, case.tenant_id or caller.identity.principal.tenant_id), who)
+    elif case.received_at >= ruling.context_until:
+        (signed, *plain), until = who_asks(case, snapshot, None)
+        kept = b"".join([b"%b: %b\r\n" % pair for pair in plain])
+        who = _BOUND % (signed[1], kept)
+        ruling.context, ruling.context_until = (who, until) if until else (kept, 0.0)
     trace = case.trace_id.encode("ascii")
     return _RECALLED % (
         target.start,

@@ -21,6 +21,7 @@ from gateway.known import Caller, Ruling, Target
 from gateway.model import Route, Source
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import Ending
+from roles.security_context.claims import target_hash
 
 _LINES: Final = 8192
 _CALLERS: Final = 4096
@@ -179,6 +180,7 @@ class Recall:
             question.resource.id,
             msgspec.json.encode(question.resource.id)[1:-1],
             b"%b %b HTTP/1.1\r\n" % (head.method, path.target),
+            target_hash(path.target),
         )
 
 

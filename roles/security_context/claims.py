@@ -5,10 +5,12 @@ Services ignore claims they do not know, so that the gateway can be newer than t
 """
 
 import hashlib
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from typing import Final
 
 import msgspec
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 LIMIT_BYTES: Final = 4096
 """Of the compact JWS (DESIGN section 4). Servers commonly take 8 KiB for all fields together."""
@@ -92,4 +94,9 @@ def body_hash(body: bytes) -> str:
 
 def b64url(data: bytes) -> str:
     """Base64url without padding (RFC 7515 s2)."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b64url_bytes(data).decode()
+
+
+def b64url_bytes(data: bytes) -> bytes:
+    """The same as bytes. A changing request needs it three times; `base64` takes twice as long for it."""
+    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=")

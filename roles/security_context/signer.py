@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import OctKey
 
 from roles.errors import ContextUnusable
-from roles.security_context.claims import LIMIT_BYTES, TYPE, SecurityContext, b64url
+from roles.security_context.claims import LIMIT_BYTES, TYPE, SecurityContext, b64url, b64url_bytes
 from roles.security_context.keys import TrustedKeys, VerificationKey, parse_jwk
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -124,11 +124,11 @@ class ContextSigner:
         if claims.iss != self.issuer:
             raise ContextUnusable("a context of another issuer")
         header, signature_of = prepared
-        signing_input = header + b64url(_ENCODER.encode(claims)).encode()
-        token = f"{signing_input.decode()}.{b64url(signature_of(signing_input))}"
+        signing_input = header + b64url_bytes(_ENCODER.encode(claims))
+        token = b"%b.%b" % (signing_input, b64url_bytes(signature_of(signing_input)))
         if len(token) > LIMIT_BYTES:
             raise ContextUnusable(f"a context of {len(token)} bytes, more than {LIMIT_BYTES}")
-        return token
+        return token.decode()
 
     def public_jwks(self) -> dict[str, list[dict[str, object]]]:
         """The JWKS for `/.well-known/jwks.json`: the public half; no key at all for `HS256`."""
