@@ -31,7 +31,15 @@ from audit.usage import Usage
 
 _log = structlog.get_logger("audit.spool")
 
-Waiter: TypeAlias = asyncio.Future[None] | concurrent.futures.Future[None]
+
+class Callback(NamedTuple):
+    """Who is called in a loop: with whether the record is kept. A future costs its loop a turn of its own besides."""
+
+    loop: asyncio.AbstractEventLoop
+    then: Callable[[bool], None]
+
+
+Waiter: TypeAlias = asyncio.Future[None] | concurrent.futures.Future[None] | Callback
 
 _HEARTBEAT_S = 0.5  # how often an idle producer says that it has nothing left: twice per reported watermark
 _RELEASE_S = 0.1  # how often the books look for segments the relay has unlinked
@@ -358,9 +366,11 @@ class GroupCommit:
 
 def _release_all(waiters: Sequence[Waiter], failure: str | None) -> None:
     """Let those go who wait, with one call into each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None] | Callback]] = {}
     for waiter in waiters:
-        if isinstance(waiter, concurrent.futures.Future):
+        if isinstance(waiter, Callback):
+            by_loop.setdefault(waiter.loop, []).append(waiter)
+        elif isinstance(waiter, concurrent.futures.Future):
             _settle(waiter, failure)
         else:
             by_loop.setdefault(waiter.get_loop(), []).append(waiter)
@@ -371,12 +381,19 @@ def _release_all(waiters: Sequence[Waiter], failure: str | None) -> None:
             continue
 
 
-def _settle_all(futures: Sequence[Waiter], failure: str | None) -> None:
-    for future in futures:
-        _settle(future, failure)
+def _settle_all(waiters: Sequence[asyncio.Future[None] | Callback], failure: str | None) -> None:
+    """In the waiters' loop."""
+    for waiter in waiters:
+        if not isinstance(waiter, Callback):
+            _settle(waiter, failure)
+            continue
+        try:
+            waiter.then(failure is None)
+        except Exception as exc:  # noqa: BLE001  # one waiter's fault must not keep the others waiting
+            waiter.loop.call_exception_handler({"message": "a waiter for a record failed", "exception": exc})
 
 
-def _settle(future: Waiter, failure: str | None) -> None:
+def _settle(future: asyncio.Future[None] | concurrent.futures.Future[None], failure: str | None) -> None:
     if future.done():  # its task was cancelled; the record stands all the same
         return
     if failure is None:

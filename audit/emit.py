@@ -16,7 +16,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from audit.codec import encode, timestamp
-from audit.commit import GroupCommit
+from audit.commit import Callback, GroupCommit
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Producer, Redaction
 from audit.fold import FoldKey, Folds
@@ -201,19 +201,18 @@ class Emitter:
             return False
         return True
 
-    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> asyncio.Future[None]:
-        """As `emit_durable`, for a record made from bytes that `render` gave.
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str, then: Callable[[bool], None]) -> None:
+        """Take a record made from bytes that `render` gave; `then` is called in this loop with whether it is synced.
 
         Raises:
-            SpoolUnavailable: as `emit_durable`.
+            SpoolUnavailable: there is no room; `then` is not called.
         """
-        waiter = asyncio.get_running_loop().create_future()
+        waiter = Callback(asyncio.get_running_loop(), then)
         try:
             self._commit.offer(payload, seq, tenant_id, durable=True, waiter=waiter)
         except SpoolUnavailable as exc:
             self._metrics.refused.labels(str(exc)).inc()
             raise
-        return waiter
 
     def emit_folded(self, key: FoldKey, trace_id: str | None, make: Callable[[Stamp], AuditEvent]) -> None:
         """Record a refusal of an unknown caller, together with those like it.

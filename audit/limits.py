@@ -27,6 +27,6 @@ class SpoolLimits(msgspec.Struct, frozen=True, kw_only=True):
     buffered_share: float = 0.8
     tenant_share: float = 0.5
     write_delay_s: float = 0.02
-    gather_s: float = 0.001
+    gather_s: float = 0.002
     sync_interval_s: float = 0.5
     lock_wait_s: float = 2.0

@@ -47,11 +47,11 @@ class AuditSink(Protocol):
         """As `emit`, for a record made from bytes that `render` gave."""
         ...
 
-    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> Waiter:
-        """As `emit_durable`, for a record made from bytes that `render` gave.
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str, then: Callable[[bool], None]) -> None:
+        """Hand over a record made from bytes that `render` gave; `then` is told, in the loop, whether it is on disk.
 
         Raises:
-            SpoolUnavailable: There is no room for it.
+            SpoolUnavailable: There is no room for it, and `then` will not be told.
         """
         ...
 

@@ -58,11 +58,9 @@ class Recorder:
             case.trace_id.encode(),
         )
         try:
-            waiter = self._sink.emit_rendered_durable(payload, seq, entry.tenant_of(case))
+            self._sink.emit_rendered_durable(payload, seq, entry.tenant_of(case), then)
         except SpoolUnavailable:
             then(False)
-            return
-        waiter.add_done_callback(lambda done: then(done.exception() is None))
 
     def number(self, case: Case) -> None:
         """Take the number of a buffered record when it is decided: what a kill then swallows has been counted."""

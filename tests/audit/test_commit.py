@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from audit.codec import encode
 from audit.emit import Emitter
 from audit.errors import SpoolUnavailable
 from audit.limits import SpoolLimits
@@ -118,3 +119,69 @@ async def test_a_fault_of_our_own_releases_everyone(tmp_path: Path, monkeypatch:
     with pytest.raises(SpoolUnavailable, match="closed"):
         await emitter.emit_durable(stamped(emitter))
     assert not await emitter.aclose()
+
+
+async def test_what_comes_soon_after_a_sync_shares_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that come one after the other, each as soon as the one before is kept, do not pay for a sync each."""
+    emitter = Emitter(tmp_path / "p", "p", limits=SpoolLimits(gather_s=0.05))
+    real, syncs = os.fdatasync, []
+
+    def counted(fd: int) -> None:
+        syncs.append(fd)
+        real(fd)
+
+    monkeypatch.setattr("audit.spool.writer.os.fdatasync", counted)
+    await emitter.emit_durable(stamped(emitter))
+    before = len(syncs)
+
+    async def later(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await emitter.emit_durable(stamped(emitter))
+
+    await asyncio.gather(*(later(5 * n) for n in range(20)))
+    assert len(syncs) - before <= 2
+    await emitter.aclose()
+
+
+async def test_a_rendered_record_is_told_of_in_its_loop(tmp_path: Path) -> None:
+    """Once it is on disk; and what one who waits does wrong is told to the loop and keeps nobody else waiting."""
+    emitter = Emitter(tmp_path / "p", "p")
+    loop, told, faults = asyncio.get_running_loop(), [], []
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+
+    def breaks(kept: bool) -> None:
+        told.append(kept)
+        raise ZeroDivisionError
+
+    for then in (breaks, told.append):
+        event = stamped(emitter)
+        payload = emitter.render(event)
+        assert payload is not None
+        emitter.emit_rendered_durable(payload, event.producer.seq, event.tenant_id, then)
+    await until(lambda: len(told) == 2)
+    assert told == [True, True]
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]
+    await emitter.aclose()
+    with pytest.raises(SpoolUnavailable):
+        emitter.emit_rendered_durable(b"{}", 0, "acme", told.append)
+    assert len(told) == 2
+
+
+async def test_a_disk_that_refuses_is_told_to_who_is_called_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `False`, and only once."""
+    emitter = Emitter(tmp_path / "p", "p")
+    told: list[bool] = []
+
+    def refuses(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("audit.spool.writer.os.pwrite", refuses)
+    event = stamped(emitter)
+    emitter.emit_rendered_durable(encode(event), event.producer.seq, event.tenant_id, told.append)
+    await until(lambda: bool(told))
+    assert told == [False]
+    monkeypatch.undo()
+    await emitter.aclose()

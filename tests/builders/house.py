@@ -336,9 +336,9 @@ class MemorySink:
         """Keep what it says."""
         return self.emit(decode(payload), durable=durable)
 
-    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> asyncio.Future[None]:
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str, then: Callable[[bool], None]) -> None:
         """Keep what it says, and say so some turns later."""
-        return self.emit_durable(decode(payload))
+        self.emit_durable(decode(payload)).add_done_callback(lambda done: then(done.exception() is None))
 
     def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
         """Keep it."""

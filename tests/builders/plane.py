@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +151,10 @@ class TappedEmitter(Emitter):
         self.events.append(decode(payload))
         return super().emit_rendered(payload, seq, tenant_id, durable=durable)
 
-    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str) -> asyncio.Future[None]:
+    def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str, then: Callable[[bool], None]) -> None:
         """Emit, and remember what it says."""
         self.events.append(decode(payload))
-        return super().emit_rendered_durable(payload, seq, tenant_id)
+        super().emit_rendered_durable(payload, seq, tenant_id, then)
 
 
 class Plane:
