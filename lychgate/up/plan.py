@@ -26,6 +26,7 @@ class Ports:
         query: The audit query API.
         issuer: The development issuer.
         services: Sample service to port.
+        gateway_scheme: `https` where the public door has a certificate.
     """
 
     gateway: int
@@ -33,10 +34,11 @@ class Ports:
     query: int
     issuer: int
     services: Mapping[str, int]
+    gateway_scheme: str = "http"
 
     def url(self, port: int) -> str:
         """How this machine reaches one of them."""
-        return f"http://{HOST}:{port}"
+        return f"{self.gateway_scheme if port == self.gateway else 'http'}://{HOST}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def choose_ports(settings: Settings, *, free: bool) -> Ports:
         query=port(settings.query.port, "query API", settings.query.host),
         issuer=port(settings.up.issuer_port, "development issuer"),
         services={name: port(wanted, f"{name} service") for name, wanted in services.items()},
+        gateway_scheme="https" if settings.gateway.tls.cert_file is not None else "http",
     )
 
 

@@ -39,3 +39,13 @@ def test_people_can_copy_tokens_and_curl_lines() -> None:
     lines = screen.getvalue().splitlines()
     assert TOKEN in lines
     assert 'curl -sS -i -H "authorization: Bearer $(cat /t/Cashier)" http://127.0.0.1:1/orders' in lines
+
+
+def test_a_door_with_a_certificate_is_shown_as_it_is_reached() -> None:
+    """`https` for the gateway, and for nobody else."""
+    ports = Ports(1, 2, 3, 4, {"product": 5}, gateway_scheme="https")
+    assert [ports.url(port) for port in (1, 2, 5)] == [
+        "https://127.0.0.1:1",
+        "http://127.0.0.1:2",
+        "http://127.0.0.1:5",
+    ]
