@@ -5,14 +5,12 @@ meanwhile. A group with a durable record is written and synced at once, and all 
 into their loop; a group of buffered records is written after `write_delay_s` and synced after `sync_interval_s`.
 """
 
-import asyncio
-import concurrent.futures
 import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import structlog
 
@@ -28,18 +26,10 @@ from audit.spool.folder import Counter
 from audit.spool.segment import segments
 from audit.spool.writer import SegmentWriter
 from audit.usage import Usage
+from audit.waiters import Waiter, release_all
 
 _log = structlog.get_logger("audit.spool")
 
-
-class Callback(NamedTuple):
-    """Who is called in a loop: with whether the record is kept. A future costs its loop a turn of its own besides."""
-
-    loop: asyncio.AbstractEventLoop
-    then: Callable[[bool], None]
-
-
-Waiter: TypeAlias = asyncio.Future[None] | concurrent.futures.Future[None] | Callback
 
 _HEARTBEAT_S = 0.5  # how often an idle producer says that it has nothing left: twice per reported watermark
 _RELEASE_S = 0.1  # how often the books look for segments the relay has unlinked
@@ -178,7 +168,7 @@ class GroupCommit:
                 self._closing = True
                 left, self._queue = [*self._unsynced, *self._group, *self._queue], []
             self._metrics.spool_errors.labels("thread").inc()
-            _release_all([taken.waiter for taken in left if taken.waiter is not None], "the spool has failed")
+            release_all([taken.waiter for taken in left if taken.waiter is not None], "the spool has failed")
 
     def _work(self) -> None:
         while True:
@@ -290,7 +280,7 @@ class GroupCommit:
                 self._lose(group, exc)
                 return
         self._synced_at = time.monotonic()
-        _release_all([taken.waiter for taken in group if taken.waiter is not None], None)
+        release_all([taken.waiter for taken in group if taken.waiter is not None], None)
 
     def _lose(self, group: Sequence[Taken], exc: OSError) -> None:
         """Tell those who wait, count the rest, and remember the numbers until they can be reported."""
@@ -304,7 +294,7 @@ class GroupCommit:
         waiters = [taken.waiter for taken in group if taken.waiter is not None]
         if waiters:
             self._metrics.refused.labels("disk").inc(len(waiters))
-            _release_all(waiters, f"the spool cannot be written: {exc.strerror}")
+            release_all(waiters, f"the spool cannot be written: {exc.strerror}")
         if len(group) > len(waiters):
             self._metrics.shed.labels("disk").inc(len(group) - len(waiters))
 
@@ -362,41 +352,3 @@ class GroupCommit:
             self._metrics.spool_errors.labels("end").inc()
         finally:
             self._writer.close()
-
-
-def _release_all(waiters: Sequence[Waiter], failure: str | None) -> None:
-    """Let those go who wait, with one call into each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None] | Callback]] = {}
-    for waiter in waiters:
-        if isinstance(waiter, Callback):
-            by_loop.setdefault(waiter.loop, []).append(waiter)
-        elif isinstance(waiter, concurrent.futures.Future):
-            _settle(waiter, failure)
-        else:
-            by_loop.setdefault(waiter.get_loop(), []).append(waiter)
-    for loop, futures in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle_all, futures, failure)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            continue
-
-
-def _settle_all(waiters: Sequence[asyncio.Future[None] | Callback], failure: str | None) -> None:
-    """In the waiters' loop."""
-    for waiter in waiters:
-        if not isinstance(waiter, Callback):
-            _settle(waiter, failure)
-            continue
-        try:
-            waiter.then(failure is None)
-        except Exception as exc:  # noqa: BLE001  # one waiter's fault must not keep the others waiting
-            waiter.loop.call_exception_handler({"message": "a waiter for a record failed", "exception": exc})
-
-
-def _settle(future: asyncio.Future[None] | concurrent.futures.Future[None], failure: str | None) -> None:
-    if future.done():  # its task was cancelled; the record stands all the same
-        return
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(SpoolUnavailable(failure))

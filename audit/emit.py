@@ -16,7 +16,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from audit.codec import encode, timestamp
-from audit.commit import Callback, GroupCommit
+from audit.commit import GroupCommit
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Producer, Redaction
 from audit.fold import FoldKey, Folds
@@ -29,6 +29,7 @@ from audit.spool.folder import Counter, lock, make
 from audit.spool.segment import segments
 from audit.spool.writer import SegmentWriter
 from audit.usage import Usage
+from audit.waiters import Callback
 
 _CLOSE_TIMEOUT_S = 10.0
 _NS_PER_MS = 1_000_000
