@@ -17,6 +17,7 @@ from gateway.forward.answers import AnswerHeads
 from gateway.forward.pool import Place, Pool
 from gateway.forward.tls import tls_error
 from gateway.limits import Limits
+from gateway.outbox import Outbox
 from gateway.wire.framing import BodyReader, Ending
 from gateway.wire.head import END, ResponseHead
 
@@ -49,12 +50,11 @@ class UpstreamConnection(asyncio.Protocol):
         owner: Who lends it.
         heads: What heads of answers meant before.
         service: The service's name.
+        outbox: Where it sends from; at once without one.
 
     Attributes:
         address: `host:port`.
-        place: As given.
-        limits: As given.
-        service: As given.
+        place, limits, service: As given.
         pool: The pool it was opened for.
         used: How many exchanges it has carried.
         seen: `place.circuit.marks` when the exchange in hand began.
@@ -75,10 +75,12 @@ class UpstreamConnection(asyncio.Protocol):
         "_held",
         "_interims",
         "_method",
+        "_outbox",
         "_owner",
         "_reusable",
         "_tainted",
         "_transport",
+        "_unsent",
         "_until_close",
         "_user",
         "address",
@@ -103,7 +105,10 @@ class UpstreamConnection(asyncio.Protocol):
         owner: Owner,
         heads: AnswerHeads | None = None,
         service: str = "",
+        outbox: Outbox | None = None,
     ) -> None:
+        self._outbox = outbox
+        self._unsent: list[bytes] = []
         self._heads = heads or AnswerHeads()
         self.address = place.address
         self.place = place
@@ -126,9 +131,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._tainted = False  # a 1xx named a body
         self._answered = False
         self._ended = False  # the service has said that this is the end
-        self.paused = False
-        self.full = False
-        self.closed = False
+        self.paused = self.full = self.closed = False
         self.on_switch: Callable[[bytes, bytes], None] | None = None
 
     # --- what the user does
@@ -170,9 +173,21 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.on_failed(self, "timeout")
 
     def write(self, data: bytes) -> None:
-        """Send more of the request's body, already framed."""
-        if self._transport is not None and not self.closed:
+        """Send more of the request's body, already framed; at the end of the loop's turn, with what others send."""
+        if self._transport is None or self.closed:
+            return
+        if self._outbox is None:
             self._transport.write(data)
+            return
+        if not self._unsent:
+            self._outbox.add(self._flush)
+        self._unsent.append(data)
+
+    def _flush(self) -> None:
+        """Hand what was written to the transport."""
+        unsent, self._unsent = self._unsent, []
+        if unsent and self._transport is not None and not self.closed:
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def pause(self, *, paused: bool) -> None:
         """Stop or go on reading the answer."""
@@ -186,6 +201,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def hand_over(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport | None:
         """Let another protocol have the transport; this connection is then only what must be released."""
+        self._flush()
         self._user = None
         self.on_switch = None
         self._reusable = False
@@ -197,7 +213,7 @@ class UpstreamConnection(asyncio.Protocol):
     def finish(self) -> bool:
         """End the exchange; returns whether the connection can be used again."""
         ended, self._user = self._user is None, None
-        if ended and self._reusable and not self.closed and not self._held and not self.full:
+        if ended and self._reusable and not (self.closed or self._held or self.full or self._unsent):
             self.pause(paused=False)  # the last piece may have been more than the client would take
             return True
         self.abort()

@@ -20,6 +20,7 @@ from gateway.forward.tls import client_context, tls_error
 from gateway.forward.upstream import UpstreamConnection
 from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
+from gateway.outbox import Outbox
 from gateway.ports import Spawn
 from gateway.sources import ServiceSource, TlsSource
 
@@ -49,6 +50,7 @@ class Upstreams:
 
     Attributes:
         open: Connections that are open, in use or not.
+        outbox: What connections send from; the clients' too.
     """
 
     def __init__(self, limits: Limits, spawn: Spawn, loop: asyncio.AbstractEventLoop, metrics: GatewayMetrics) -> None:
@@ -60,6 +62,7 @@ class Upstreams:
         self._services: dict[str, _Service] = {}
         self._contexts: dict[TlsSource, ssl.SSLContext] = {}
         self._heads = AnswerHeads()
+        self.outbox = Outbox(loop)
         self.open = 0
 
     def __repr__(self) -> str:
@@ -173,7 +176,7 @@ class Upstreams:
         try:
             async with asyncio.timeout(within):
                 _, conn = await self._loop.create_connection(
-                    lambda: UpstreamConnection(place, limits, self, self._heads, service.source.name),
+                    lambda: UpstreamConnection(place, limits, self, self._heads, service.source.name, self.outbox),
                     host,
                     int(port),
                     ssl=service.context,

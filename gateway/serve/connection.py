@@ -132,17 +132,10 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes of an answer: what is written in one turn of the loop goes out in one call of the system."""
         if not self._unsent:
-            self._server.loop.call_soon(self._flush)
+            self._server.outbox.add(self._flush)
         self._unsent.append(data)
         if len(self._unsent) >= _PIECES:
             self._flush()  # many small refusals in one turn: the transport must get to say that it is full
-
-    def write_whole(self, data: bytes) -> None:
-        """Send an answer that is all in one piece: at once, where nothing is held back before it."""
-        if self._unsent or self._transport is None:
-            self.write(data)
-        else:
-            self._transport.write(data)
 
     def _flush(self) -> None:
         """Hand what was written to the transport."""

@@ -303,7 +303,7 @@ class Exchange(Concluding):
             head.keep_passed(passed)
         ours = _OURS % (case.trace_id.encode("ascii"), case.event_id.encode("ascii"))
         end = b"\r\n" if self._keep_alive else b"connection: close\r\n\r\n"
-        self._client.write_whole(b"%b%b%b%b" % (passed, ours, end, body))
+        self._client.write(b"%b%b%b%b" % (passed, ours, end, body))
         conn, self._conn = self._conn, None
         if conn is not None:
             server.upstreams.release(self._service(), conn)

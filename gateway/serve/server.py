@@ -90,9 +90,6 @@ class Client(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes of an answer."""
 
-    def write_whole(self, data: bytes) -> None:
-        """Send an answer that is all in one piece."""
-
     def stall(self, *, stalled: bool) -> None:
         """Stop or go on reading the request's body."""
 
@@ -156,6 +153,7 @@ class Server:
         self.recorder = Recorder(sink, clock)
         self.limits = limits
         self.upstreams = upstreams
+        self.outbox = upstreams.outbox
         self.metrics = metrics
         self.clock = clock
         self.loop = loop

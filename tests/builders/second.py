@@ -47,6 +47,8 @@ class Said(NamedTuple):
 def requests(data: bytes) -> tuple[list[Sent], str]:
     """Every request in these bytes, and why reading stopped (empty: there were no more)."""
     found: list[Sent] = []
+    if not data:  # the client went before the turn ended in which its request would have been sent
+        return found, ""
     why = _read(found, data)
     while isinstance(why, bytes):
         why = _read(found, why)
