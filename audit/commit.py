@@ -33,7 +33,7 @@ _log = structlog.get_logger("audit.spool")
 
 _HEARTBEAT_S = 0.5  # how often an idle producer says that it has nothing left: twice per reported watermark
 _RELEASE_S = 0.1  # how often the books look for segments the relay has unlinked
-_UNSYNCED_BYTES = 4 << 20  # what a failed sync would have to write again is kept in memory: not more than this
+_UNSYNCED_BYTES = 2 << 20  # what a failed sync would have to write again is kept in memory: not more than this
 _MINT_SLACK_MS = 500  # an id is minted before its number is taken; the watermark stays behind by this
 _NS_PER_MS = 1_000_000
 
