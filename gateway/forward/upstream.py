@@ -24,6 +24,7 @@ from gateway.wire.head import END, ResponseHead
 _INTERIM: Final = 200
 _SWITCHING: Final = 101
 _SERVER_FAULT: Final = 500
+_SMALL: Final = 16 * 1024
 _INTERIM_LIMIT: Final = 16
 """1xx answers to one request; a service that sends more is not answering."""
 
@@ -173,15 +174,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.on_failed(self, "timeout")
 
     def write(self, data: bytes) -> None:
-        """Send more of the request's body, already framed; at the end of the loop's turn, with what others send."""
-        if self._transport is None or self.closed:
-            return
-        if self._outbox is None:
-            self._transport.write(data)
-            return
-        if not self._unsent:
-            self._outbox.add(self._flush)
-        self._unsent.append(data)
+        """Send more of the request's body, already framed. What is small goes at the end of the loop's turn."""
+        if self._outbox is not None and len(data) <= _SMALL:
+            if not self._unsent:
+                self._outbox.add(self._flush)
+            self._unsent.append(data)
+        elif self._transport is not None and not self.closed:
+            self._flush()
+            self._transport.write(data)  # at once, so that the transport can say that it is full
 
     def _flush(self) -> None:
         """Hand what was written to the transport."""
