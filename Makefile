@@ -14,7 +14,7 @@ setup: ## make .venv from the locked, hashed requirements
 up: ready ## everything on one machine: PostgreSQL, services, gateway, query API, development issuer
 	@$(BIN)/lychgate up $(ARGS)
 
-test: ready $(if $(CI),tools) ## the tests, on real servers; ARGS narrows them: ARGS=tests/audit
+test: ready programs $(if $(CI),tools) ## the tests, on real servers; ARGS narrows them: ARGS=tests/audit
 	@$(BIN)/pytest $(ARGS)
 
 fuzz: ready ## a million hostile inputs through the data plane; ARGS="--inputs N --seed S", "--replay S:N" or --guided
@@ -44,9 +44,12 @@ bench: ready tools ## measure beside nginx and Envoy (ARGS=--quick, --json), or 
 load: ready tools ## a minute of shop traffic on `lychgate up`, every answer checked; ARGS="--seconds 600"
 	@$(BIN)/python load/shop.py $(ARGS)
 
-.PHONY: ready tools
+.PHONY: ready programs tools
 ready:
 	@.ci/setup
+
+programs:
+	@.ci/programs
 
 tools: ready
 	@load/setup

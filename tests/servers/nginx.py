@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -35,7 +36,10 @@ async def nginx(folder: Path, server: str, *, listen: str = "") -> AsyncIterator
     """Run nginx with the given `server` block; yields its port once it accepts."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
-        pytest.fail("nginx is not installed; tests of the data plane need it (apt-get install nginx-light)")
+        missing = "nginx is not on this machine (Debian's nginx-light)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "nginx.conf"

@@ -148,7 +148,9 @@ async def test_a_service_that_asks_who_we_are_is_shown_our_certificate(tmp_path:
 async def _openssl(folder: Path, *options: str) -> AsyncIterator[str]:
     """Real `openssl s_server`, which answers `GET` with a page; yields its address once it accepts."""
     openssl = shutil.which("openssl")
-    assert openssl is not None
+    if openssl is None:
+        assert not os.environ.get("CI"), "no openssl"
+        pytest.skip("no openssl on this machine")
     cert, key = OURS.files(folder, "openssl")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
