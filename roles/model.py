@@ -66,6 +66,12 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
 TENANT_PATTERN: Final = r"[a-z0-9][a-z0-9-]{0,62}"
 """What a tenant's name looks like; it is a DNS label, so it may stand in a header, a path and a topic key."""
 
+PLATFORM_TENANT: Final = "platform"
+"""Whose the gateway itself is; the one tenant whose people may hold a role that crosses tenants (DESIGN section 4)."""
+
+NO_TENANT: Final = "-"
+"""What stands for the tenant and the issuer of a caller without a credential; no tenant can be called that."""
+
 _TENANT: Final = re.compile(TENANT_PATTERN)
 
 

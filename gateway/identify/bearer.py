@@ -8,7 +8,7 @@ s3.11 types. (s2.4, s3.6 are about compression and encryption, of which there is
 
 import hashlib
 
-from gateway.identify.claims import NO_TENANT, identity
+from gateway.identify.claims import identity
 from gateway.identify.jws import MAX_CONTAINERS, bearer_token, read
 from gateway.identify.keyring import Keyring
 from gateway.identify.refusal import Reason, TokenRefused
@@ -16,7 +16,7 @@ from gateway.model import Identity
 from gateway.strict_json import NotStrictJson, parse_object
 from policies.model import Json
 from roles.catalogue import Catalogue
-from roles.model import Principal
+from roles.model import NO_TENANT, Principal
 
 
 def identify(authorization: bytes, keyring: Keyring, catalogue: Catalogue, now: float) -> Identity:

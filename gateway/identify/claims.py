@@ -14,13 +14,7 @@ from gateway.model import Identity
 from gateway.sources import IssuerSource
 from policies.model import Json
 from roles.catalogue import Catalogue
-from roles.model import Principal, is_tenant
-
-PLATFORM_TENANT = "platform"
-"""The one tenant whose people may hold a role that crosses tenants (DESIGN section 4)."""
-
-NO_TENANT = "-"
-"""What stands for the tenant and the issuer of a caller without a credential; no tenant can be called that."""
+from roles.model import PLATFORM_TENANT, Principal, is_tenant
 
 _ANY = "*"
 _MAX_ID_BYTES = 256

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.identify.algorithms import ALGORITHMS, Verify
-from gateway.identify.claims import NO_TENANT, Trust, trust
+from gateway.identify.claims import Trust, trust
 from gateway.identify.jws import Jws
 from gateway.identify.keyset import KeyFinding, KeySet, KeySetRefused, read_key_set
 from gateway.identify.refusal import Reason, TokenRefused, UnknownKey
 from gateway.sources import IssuerKeys, IssuerSource
 from policies.model import Json
+from roles.model import NO_TENANT
 
 _NO_KEYS = KeySet((), ())
 

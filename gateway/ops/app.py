@@ -4,31 +4,23 @@ Open to anyone: `/healthz`, `/readyz`, `/.well-known/jwks.json` and, unless swit
 needs a bearer token and an allow, and leaves a record. Every refusal is `{code, missing_role, trace_id}`.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
-import structlog
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from gateway.case import Case
 from gateway.control import Family
-from gateway.errors import BadRequest, GatewayError, Internal, TooLarge, UnsupportedMedia
+from gateway.errors import BadRequest
 from gateway.metrics import SupervisorMetrics, families
-from gateway.model import Identity, Peer, Route
+from gateway.model import Identity
 from gateway.ops import actions
-from gateway.ops.answers import Traced, add_refusals, answer, refusal
+from gateway.ops.answers import Traced, add_refusals, answer
 from gateway.ops.door import Door, Judged
 from gateway.ops.exchange import Asked, exchange
+from gateway.ops.guard import Guard, read_json
 from gateway.route.extract import parse_json
-
-MAX_BODY_BYTES: Final = 32 * 1024
-"""A context is at most 4 KiB and a path 8 KiB; JSON may escape each byte, but not usefully."""
-
-_Work = Callable[[Request, Case, Identity], Awaitable[Response]]
-
-_log = structlog.get_logger(__name__)
 
 
 class Operated(Judged, Protocol):
@@ -81,6 +73,7 @@ class _Port:
         self._door = door
         self._shown = shown
         self._metrics = metrics
+        self._guard = Guard(door, metrics)
 
     # --- open
 
@@ -110,52 +103,34 @@ class _Port:
         async def work(*_: object) -> Response:
             return await self._exposition()
 
-        return await self._guarded(request, actions.METRICS, "metrics", work)
+        return await self._guard(request, actions.METRICS, "metrics", work)
 
     async def metrics_json(self, request: Request) -> Response:
         async def work(*_: object) -> Response:
             await self._operated.refresh_metrics()
             return answer({"families": [_family(family) for family in families(self._shown)]})
 
-        return await self._guarded(request, actions.METRICS_JSON, "metrics_json", work)
+        return await self._guard(request, actions.METRICS_JSON, "metrics_json", work)
 
     async def status(self, request: Request) -> Response:
         async def work(*_: object) -> Response:
             return answer(self._operated.status())
 
-        return await self._guarded(request, actions.STATUS, "status", work)
+        return await self._guard(request, actions.STATUS, "status", work)
 
     async def exchange(self, request: Request) -> Response:
-        return await self._guarded(request, actions.EXCHANGE, "context_exchange", self._exchange)
+        details: dict[str, Any] = {}
+
+        async def work(asked: Request, case: Case, caller: Identity) -> Response:
+            details["exchanged_by"] = caller.principal.sub
+            return await self._exchange(asked, case, caller)
+
+        return await self._guard(request, actions.EXCHANGE, "context_exchange", work, details)
 
     # --- inside
 
-    async def _guarded(self, request: Request, route: Route, endpoint: str, work: _Work) -> Response:
-        """Admit, do, record, answer."""
-        case = self._door.open(route, request.scope["headers"], _peer(request), request.state.trace_id)
-        done: Response | None = None
-        error: GatewayError | None = None
-        details: dict[str, Any] = {}
-        try:
-            caller = self._door.admit(case)
-            if route is actions.EXCHANGE:
-                details["exchanged_by"] = caller.principal.sub
-            done = await work(request, case, caller)
-        except GatewayError as exc:
-            error = exc
-        except Exception as exc:  # noqa: BLE001 - the edge: what broke is refused and recorded, never let through
-            _log.error("ops_failed", endpoint=endpoint, trace_id=case.trace_id, exc_info=exc)
-            error = Internal("failed")
-        error = await self._door.settle(case, error, details, durable=error is None and route.durable)
-        request.state.trace_id = case.trace_id
-        if error is not None or done is None:
-            done = refusal(error or Internal("no answer"), case.trace_id)
-        done.headers["x-decision-id"] = case.event_id
-        self._metrics.ops_answered(endpoint, done.status_code)
-        return done
-
     async def _exchange(self, request: Request, case: Case, caller: Identity) -> Response:
-        raw = await _body(request)
+        raw = await read_json(request)
         case.request_bytes = len(raw)
         try:
             asked = msgspec.convert(parse_json(raw), Asked)
@@ -168,22 +143,6 @@ class _Port:
         return Response(generate_latest(self._shown), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
-async def _body(request: Request) -> bytes:
-    """The request's body, bounded."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMedia("body: not application/json")
-    received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > MAX_BODY_BYTES:
-            raise TooLarge("body: longer than its limit")
-    return bytes(received)
-
-
 def _family(family: Family) -> dict[str, Any]:
     samples = [{"name": one.name, "labels": dict(one.labels), "value": one.value} for one in family.samples]
     return {"name": family.name, "help": family.documentation, "kind": family.kind, "samples": samples}
-
-
-def _peer(request: Request) -> Peer:
-    return Peer(request.client.host, request.client.port) if request.client else Peer("unknown", 0)

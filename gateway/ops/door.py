@@ -17,7 +17,6 @@ from gateway.case import Case
 from gateway.clock import Clock
 from gateway.decide.question import ask
 from gateway.errors import BadRequest, Code, Forbidden, GatewayError, Unready
-from gateway.identify.claims import PLATFORM_TENANT
 from gateway.identify.refusal import TokenRefused
 from gateway.metrics import GatewayMetrics
 from gateway.model import Identity, Match, Peer, Route
@@ -28,6 +27,7 @@ from gateway.wire.head import Head
 from policies.errors import NoDecision
 from policies.model import Json
 from roles.missing import missing_role
+from roles.model import PLATFORM_TENANT
 
 _MICROSECONDS: Final = 1_000_000
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.identify.claims import PLATFORM_TENANT
 from lychgate.errors import ConfigurationError
 from lychgate.tokens import NAME, DevelopmentIssuer
 from policies.engine import Engine
@@ -18,7 +17,7 @@ from policies.model import Entity, EntityUid, Json, Question
 from roles.catalogue import Catalogue
 from roles.entities import principal_entities
 from roles.missing import missing_role
-from roles.model import Principal, Role
+from roles.model import PLATFORM_TENANT, Principal, Role
 
 TENANT = "acme"
 _SALE, _REFUND, _AUDIT = "order:create", "payment:refund", "audit:view_masked"

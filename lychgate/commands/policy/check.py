@@ -7,10 +7,7 @@ import typer
 
 from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
 
-
-@app.command(epilog=example("lychgate policy check", "lychgate policy check policies --json"))
 def check(
     folder: Annotated[
         Path | None, typer.Argument(help="The policies' folder; the configured one if not given.")
@@ -33,3 +30,8 @@ def check(
         if not findings:
             typer.echo("the policies are in order")
     raise typer.Exit(ExitCode.FINDING if findings else ExitCode.SUCCESS)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=example("lychgate policy check", "lychgate policy check policies --json"))(check)
