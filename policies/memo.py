@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from policies.engine import Engine
-from policies.model import Answer, Json, Question
+from policies.model import Answer, Entity, Json, Question
 from policies.reach import CLOCK, Reach, Read, reach
 
 # At about 600 bytes an entry; a shop with a hundred roles, services and actions each has far fewer.
@@ -95,9 +95,9 @@ def _key(question: Question, found: Reach) -> bytes | None:
         parts += (uid.type, uid.id if read.whole or read.identity or not uid.id.isascii() else None)
     for entity in question.entities:
         if entity.uid == question.principal:
-            parts += ("principal", entity.parents, _values(entity.attrs, found.principal))
+            parts += ("principal", _more(entity), entity.parents, _values(entity.attrs, found.principal))
         elif entity.uid == question.resource:
-            parts += ("resource", entity.parents, _values(entity.attrs, found.resource))
+            parts += ("resource", _more(entity), entity.parents, _values(entity.attrs, found.resource))
         else:
             parts += ("other", entity)
     parts.append(_values(question.context, found.context, clock=CLOCK))
@@ -105,6 +105,11 @@ def _key(question: Question, found: Reach) -> bytes | None:
         return _ENCODER.encode(parts)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _more(entity: Entity) -> Entity | None:
+    """What an entity has beside attributes and parents (tags): all of it, where it has more."""
+    return entity if type(entity) is not Entity else None
 
 
 def _values(values: Mapping[str, Json], read: Read, clock: str | None = None) -> list[object]:

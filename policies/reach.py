@@ -4,7 +4,8 @@
 this is in doubt it says that everything is read; a mistake to that side costs memory, to the other a wrong decision.
 
 The parents of principal and resource, the types of both and every further entity are not looked at here: the memo
-takes them as read, always.
+takes them as read, always. Their ids are: whatever else names an entity (a literal, an attribute, a parent) may name
+the principal or the resource, and what is then read of it is theirs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -62,7 +63,7 @@ def reach(bundle: Bundle, action: EntityUid) -> Reach:
     """
     applies = bundle.schema.actions[action]
     types = {"principal": frozenset(applies.principal_types), "resource": frozenset(applies.resource_types)}
-    found = _Found(types)
+    found = _Found(types, bundle.schema.parent_types)
     for policy in bundle.slice(action):
         for variable in _ENTITIES:
             found.scope(variable, policy.tree[variable])
@@ -75,8 +76,10 @@ def reach(bundle: Bundle, action: EntityUid) -> Reach:
 class _Found:
     """Collects while it goes through the trees (Cedar's JSON form of policies, docs: policies/json-format)."""
 
-    def __init__(self, types: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, types: Mapping[str, frozenset[str]], parent_types: frozenset[str]) -> None:
         self._types = types
+        # Who can stand between an entity and what it is in: there it is known by its id.
+        self._between = [variable for variable in _ENTITIES if not parent_types.isdisjoint(types[variable])]
         self._whole: set[str] = set()
         self._identity: set[str] = set()
         self._attributes: set[tuple[str, str]] = set()
@@ -89,6 +92,8 @@ class _Found:
 
     def scope(self, variable: str, scope: Json) -> None:
         """`principal in Role::"x"` reads parents; `principal == User::"x"` reads who it is, and so may `in`."""
+        if isinstance(scope, dict) and ("in" in scope or scope.get("op") == "in"):
+            self._identity.update(self._between)
         for node in _dicts(scope):
             if {"type", "id"} <= node.keys() and node["type"] in self._types[variable]:
                 self._identity.add(variable)
@@ -114,6 +119,8 @@ class _Found:
                 self._membership(operand)
             case "like":
                 self.expression(operand.get("left") if isinstance(operand, dict) else operand)
+            case "hasTag" | "getTag":
+                self._everything()
             case _:  # a record's fields, a set's members, an operator's or a function's operands
                 for member in _members(operand):
                     self.expression(member)
@@ -136,7 +143,19 @@ class _Found:
                     self.expression(side)
 
     def _membership(self, operand: Json) -> None:
-        """`x in y`, `x is T` and `x is T in y` read the parents of x, and its id where y may be x itself."""
+        """`x in y`, `x is T` and `x is T in y` read the parents of x, and its id where y may be x itself.
+
+        An x that is named otherwise may be the principal or the resource: whose parents are read hangs on their ids.
+        """
+        if isinstance(operand, dict) and "entity_type" in operand and "in" not in operand:
+            if not _is_variable(operand.get("left")):
+                self.expression(operand.get("left"))
+            return
+        match operand:
+            case {"left": {"Var": "action"}}:
+                pass  # an action's groups are the schema's
+            case _:
+                self._identity.update(self._between)
         match operand:
             case {"left": {"Var": str(variable)}, "right": right} | {"left": {"Var": str(variable)}, "in": right}:
                 types = _literal_types(right)
@@ -145,18 +164,20 @@ class _Found:
                     self.expression(right)
                 elif not types.isdisjoint(self._types.get(variable, frozenset())):
                     self._identity.add(variable)
-            case {"left": {"Var": str()}, "entity_type": str()}:
-                pass
             case {"left": left, "right": right} | {"left": left, "in": right}:
+                self._identity.update(_ENTITIES)
                 self.expression(left)
                 self.expression(right)
-            case {"left": left, "entity_type": str()}:
-                self.expression(left)
             case _:
                 self._everything()
 
     def _everything(self) -> None:
         self._whole.update(_VARIABLES)
+
+
+def _is_variable(node: Json) -> bool:
+    """Whether an expression is a variable by itself: asking for its type reads nothing else of it."""
+    return isinstance(node, dict) and node.keys() == {"Var"}
 
 
 def _literal_types(node: Json) -> frozenset[str] | None:

@@ -87,6 +87,17 @@ def read_actions(canonical: str) -> dict[EntityUid, ActionType]:
     }
 
 
+def read_parent_types(canonical: str) -> frozenset[str]:
+    """Every entity type that another entity may be in.
+
+    Args:
+        canonical: What `str()` makes of a `cedarpy.Schema`.
+    """
+    reader = _Reader(canonical)
+    reader.read()
+    return frozenset(reader.entity(name, namespace) for name, namespace in reader.parents)
+
+
 class _Reader:
     """Goes through the words once, declaration by declaration."""
 
@@ -97,6 +108,7 @@ class _Reader:
         self._entities: set[str] = set()
         self._types: dict[str, _Type] = {}
         self.actions: dict[EntityUid, _Action] = {}
+        self.parents: list[tuple[str, str]] = []
 
     def read(self) -> None:
         while self._at < len(self._words):
@@ -119,6 +131,8 @@ class _Reader:
                     self._action()
                 case _:  # an entity type: what it holds is Cedar's business; its strings are words of their own
                     self._entities.add(self._qualified(self._next()))
+                    if self._drop("in"):
+                        self.parents += ((name, self._namespace) for name in self._names())
                     self._at = self._words.index(";", self._at) + 1
 
     def entity(self, name: str, namespace: str) -> str:

@@ -1,18 +1,20 @@
 """Remembered decisions: never another answer than the engine's."""
 
+import random
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.engine import Engine
-from policies.errors import NoDecision
+from policies.errors import NoDecision, PolicyErrors
 from policies.load import build_bundle
 from policies.memo import Memo
 from policies.model import Answer, Entity, EntityUid, Json, Question
 from roles.missing import missing_role
+from tests.builders import random_policies
 from tests.builders.questions import make_principal, make_question, real_catalogue, real_engine
 
 SCHEMA = (
@@ -105,6 +107,23 @@ def test_two_questions_that_are_alike_to_the_memo_are_alike_to_cedar(one: Questi
     memo = Memo(ENGINE)
     outcome(memo.answer, one)
     assert outcome(memo.answer, other) == outcome(ENGINE.decide, other)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.integers(0, 2**64))
+def test_whatever_the_policies_are_what_is_remembered_is_what_the_engine_says(seed: int) -> None:
+    """Policies, entities and questions at random: decision, reasons, errors and faults are those of an evaluation."""
+    dice = random.Random(seed)
+    text, asked = random_policies.policies(dice), random_policies.questions(dice)
+    try:
+        memo = Memo(Engine(build_bundle([("p.cedar", text)], random_policies.SCHEMA)))
+    except PolicyErrors:
+        return  # one in ten does not fit the schema
+    for question in asked:
+        hits = memo.hits
+        answer = outcome(memo.answer, question)
+        if memo.hits > hits:  # what was not remembered is the engine's answer already
+            assert answer == outcome(memo.engine.decide, question)
 
 
 def ask(**changes: Any) -> Question:

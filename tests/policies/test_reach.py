@@ -23,6 +23,7 @@ action "doc:write" appliesTo { principal: [User], resource: [Doc], context: { no
 NOTHING = Read()
 WHOLE = Read(whole=True)
 WHO = Read(identity=True)
+WHOSE = Read(identity=True, attributes=frozenset({"owner"}))
 
 
 def attributes(*names: str) -> Read:
@@ -54,12 +55,12 @@ def reach_of(condition: str = "true", principal: str = "principal", resource: st
          attributes("name"), NOTHING, attributes("n")),
         ('if principal.name == "x" then context.n == 1 else !(resource.tenant == "y")',
          attributes("name"), attributes("tenant"), attributes("n")),
-        ('principal in Role::"R"', NOTHING, NOTHING, NOTHING),
-        ('principal in [Role::"R", Role::"S"]', NOTHING, NOTHING, NOTHING),
-        ('principal in User::"u"', WHO, NOTHING, NOTHING),
-        ('principal in [User::"u", User::"v"]', WHO, NOTHING, NOTHING),
-        ('principal in [User::"u", resource.owner]', WHO, attributes("owner"), NOTHING),
-        ("principal in resource.team", WHO, attributes("team"), NOTHING),
+        ('principal in Role::"R"', NOTHING, WHO, NOTHING),
+        ('principal in [Role::"R", Role::"S"]', NOTHING, WHO, NOTHING),
+        ('principal in User::"u"', WHO, WHO, NOTHING),
+        ('principal in [User::"u", User::"v"]', WHO, WHO, NOTHING),
+        ('principal in [User::"u", resource.owner]', WHO, WHOSE, NOTHING),
+        ("principal in resource.team", WHO, Read(identity=True, attributes=frozenset({"team"})), NOTHING),
         ('principal == User::"u"', WHO, NOTHING, NOTHING),
         ('principal != User::"u"', WHO, NOTHING, NOTHING),
         ("resource.owner == principal", WHO, attributes("owner"), NOTHING),
@@ -70,12 +71,14 @@ def reach_of(condition: str = "true", principal: str = "principal", resource: st
         ('[principal].contains(User::"u")', WHOLE, NOTHING, NOTHING),
         ("principal is User", NOTHING, NOTHING, NOTHING),
         ("resource.owner is User", NOTHING, attributes("owner"), NOTHING),
-        ("context has u && context.u in resource.team", NOTHING, attributes("team"), attributes("u")),
+        ("context has u && context.u in resource.team",
+         WHO, Read(identity=True, attributes=frozenset({"team"})), attributes("u")),
         ('["x"].containsAny([principal.name, resource.tenant])', attributes("name"), attributes("tenant"), NOTHING),
         ('ip("127.0.0.1").isLoopback() || context.n + -context.n == 0', NOTHING, NOTHING, attributes("n")),
-        ('principal is User in Role::"R"', NOTHING, NOTHING, NOTHING),
-        ('principal is User in User::"u"', WHO, NOTHING, NOTHING),
-        ('resource.owner in Role::"R"', NOTHING, attributes("owner"), NOTHING),
+        ('principal is User in Role::"R"', NOTHING, WHO, NOTHING),
+        ('principal is User in User::"u"', WHO, WHO, NOTHING),
+        ('resource.owner in Role::"R"', WHO, WHOSE, NOTHING),
+        ('User::"u" in Role::"R"', WHO, WHO, NOTHING),
         ('action == Action::"doc:read"', NOTHING, NOTHING, NOTHING),
         ('action in [Action::"doc:read"]', NOTHING, NOTHING, NOTHING),
     ],
@@ -85,12 +88,13 @@ def test_the_reach_of_a_condition(condition: str, principal: Read, resource: Rea
     assert reach_of(condition) == Reach(principal, resource, context)
 
 
+# Doc can be in Doc: whatever is asked whether it is in something may be so by way of the resource.
 @pytest.mark.parametrize(
     ("principal", "resource", "expected"),
     [
-        ('principal in Role::"R"', "resource", (NOTHING, NOTHING)),
+        ('principal in Role::"R"', "resource", (NOTHING, WHO)),
         ('principal == User::"u"', "resource", (WHO, NOTHING)),
-        ('principal in User::"u"', "resource", (WHO, NOTHING)),
+        ('principal in User::"u"', "resource", (WHO, WHO)),
         ("principal is User", "resource is Doc", (NOTHING, NOTHING)),
         ('principal is User in Team::"t"', 'resource is Doc in Doc::"d"', (NOTHING, WHO)),
         ("principal", 'resource == Doc::"d"', (NOTHING, WHO)),
@@ -100,6 +104,14 @@ def test_the_reach_of_a_scope(principal: str, resource: str, expected: tuple[Rea
     """A role in the scope reads parents; a name of the caller's own type reads who it is."""
     found = reach_of(principal=principal, resource=resource)
     assert (found.principal, found.resource) == expected
+
+
+def test_who_can_stand_between_nobody_is_not_read() -> None:
+    """Where nothing can be in the resource's type, asking for the caller's role does not read which resource it is."""
+    name, schema = SCHEMA
+    text = '@id("p") @reason("r") permit (principal in Role::"R", action, resource) when { principal in Team::"t" };'
+    bundle = build_bundle([("p.cedar", text)], (name, schema.replace("entity Doc in [Doc]", "entity Doc")))
+    assert reach(bundle, EntityUid("Action", "doc:read")) == Reach(NOTHING, NOTHING, NOTHING)
 
 
 def test_the_time_is_noticed() -> None:

@@ -4,7 +4,7 @@ import cedarpy
 import pytest
 
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, ContextAttribute, read_actions
+from policies.schema_reader import ActionType, ContextAttribute, read_actions, read_parent_types
 
 
 def read(schema: str) -> dict[EntityUid, ActionType]:
@@ -97,3 +97,13 @@ def test_annotations_and_enumerated_entities_are_passed_over() -> None:
             ("U",), ("E",), {"a": ContextAttribute("Long"), "b": ContextAttribute("Long", required=False)}
         )
     }
+
+
+def test_the_types_that_others_may_be_in() -> None:
+    """In the namespace they are written in, or in their own; an enumeration's words are none."""
+    schema = """
+    namespace N { entity A in [B, M::C] = { x: Long } tags String; entity B, D; entity E enum ["a", "in [X]"]; }
+    namespace M { entity C in [N::B]; }
+    entity G in N::A; entity H;
+    """
+    assert read_parent_types(str(cedarpy.Schema.from_str(schema))) == {"N::B", "M::C", "N::A"}
