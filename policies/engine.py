@@ -61,14 +61,20 @@ class Engine:
         """
         return self.decide_action(EntityUid("Action", question.action), question)
 
-    def decide_action(self, action: EntityUid, question: Question) -> Answer:
-        """As `decide`, for an action of any namespace; the question's own action is not looked at."""
+    def decide_action(self, action: EntityUid, question: Question, entities: cedarpy.Entities | None = None) -> Answer:
+        """As `decide`, for an action of any namespace; the question's own action is not looked at.
+
+        Args:
+            action: What is asked for.
+            question: As for `decide`.
+            entities: Parsed once for many questions, with the schema; the question's own are then not looked at.
+        """
         policies = self._slices.get(action)
         if policies is None:
             raise NoDecision("the schema declares no such action")
         try:
             context = _ENCODER.encode(question.context).decode()
-            entities = _ENCODER.encode(question.entities).decode()
+            known = _ENCODER.encode(question.entities).decode() if entities is None else entities
             result = cedarpy.is_authorized(
                 {
                     "principal": {"type": question.principal.type, "id": question.principal.id},
@@ -77,14 +83,14 @@ class Engine:
                     "context": context,
                 },
                 policies,
-                entities,
+                known,
                 self.bundle.schema.handle,
             )
         except (ValueError, TypeError, OverflowError) as exc:  # for example a lone surrogate in an id
             raise NoDecision(f"the question cannot be written as JSON ({type(exc).__name__})") from None
         if result.decision is cedarpy.Decision.NoDecision:
-            known = self.bundle.schema.text
-            raise NoDecision("; ".join(_without_values(text, known, question) for text in result.diagnostics.errors))
+            declared = self.bundle.schema.canonical
+            raise NoDecision("; ".join(_without_values(text, declared, question) for text in result.diagnostics.errors))
         errors = tuple(self._error(text, question) for text in result.diagnostics.errors)
         return combine(result.decision is cedarpy.Decision.Allow, result.diagnostics.reasons, errors, self.strict)
 

@@ -26,6 +26,9 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# Cedar's string escapes as Rust prints them (`str::escape_debug`).
+_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
+_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _QUOTED: Final = re.compile(r"`([^`]+)`")
 _TRAILING: Final = re.compile(r": ([A-Za-z_][A-Za-z0-9_:]*)$")
 _END: Final = "unexpected end of input"
@@ -75,6 +78,17 @@ def tokens(text: str) -> Iterator[Span]:
     for found in _TOKEN.finditer(text):
         if found["blank"] is None:
             yield Span(*found.span())
+
+
+def unquoted(word: str) -> str:
+    """A name as it is, or the text of a string literal."""
+    if not word.startswith('"'):
+        return word
+
+    def plain(found: re.Match[str]) -> str:
+        return chr(int(found[1], 16)) if found[1] else _ESCAPED.get(found[2], found[2])
+
+    return _ESCAPE.sub(plain, word[1:-1])
 
 
 def cut(file: str, source: str) -> list[Statement]:

@@ -97,14 +97,22 @@ def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
     return Bundle((policy for policy, _ in policies), parsed_schema)
 
 
-def _parsed(statement: Statement) -> Policy | Finding:
-    """One statement as a policy, or what is wrong with it by itself."""
+def parse(statement: Statement) -> dict[str, Json] | Finding:
+    """One statement in Cedar's JSON form of a policy, or why it is none."""
     if message := _refusal(statement.text):
         return locate(statement, message, _refusal)
     parsed: dict[str, dict[str, dict[str, Json]]] = json.loads(cedarpy.policies_to_json_str(statement.text))
     if parsed["templates"]:
         return statement.finding("a template decides nothing; write the policy out")
     (tree,) = parsed["staticPolicies"].values()
+    return tree
+
+
+def _parsed(statement: Statement) -> Policy | Finding:
+    """One statement as a policy, or what is wrong with it by itself."""
+    tree = parse(statement)
+    if isinstance(tree, Finding):
+        return tree
     annotations = tree.get("annotations", {})
     local_id, reason = (annotations.get(key) for key in ("id", "reason")) if isinstance(annotations, dict) else ("", "")
     stem = PurePath(statement.file).stem

@@ -21,11 +21,12 @@ class Schema:
         name: The file's name.
         text: As written.
         handle: Cedar's parsed form.
+        canonical: Cedar's own printing of it, without comments.
         actions: Every action that applies to something, by uid. Mere groups are not among them.
         parent_types: Every entity type that another entity may be in.
     """
 
-    __slots__ = ("_closures", "actions", "handle", "name", "parent_types", "text")
+    __slots__ = ("_closures", "actions", "canonical", "handle", "name", "parent_types", "text")
 
     def __init__(self, name: str, text: str) -> None:
         """Parse a schema.
@@ -39,9 +40,9 @@ class Schema:
             self.handle = cedarpy.Schema.from_str(text)
         except ValueError as exc:
             raise PolicyErrors([locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)]) from exc
-        canonical = str(self.handle)
-        declared = read_actions(canonical)
-        self.parent_types = read_parent_types(canonical)
+        self.canonical = str(self.handle)
+        declared = read_actions(self.canonical)
+        self.parent_types = read_parent_types(self.canonical)
         self.actions: Mapping[EntityUid, ActionType] = MappingProxyType(
             {uid: action for uid, action in declared.items() if action.resource_types}
         )

@@ -5,19 +5,14 @@ Cedar's Python library parses and enforces a schema but tells nothing about it, 
 Only `policies.schema` uses this.
 """
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-from policies.lexer import tokens
+from policies.lexer import tokens, unquoted
 from policies.model import EntityUid
-
-# Cedar's string escapes as Rust prints them (`str::escape_debug`).
-_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
-_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
 
 class ContextAttribute(msgspec.Struct, frozen=True, gc=False):
@@ -155,7 +150,7 @@ class _Reader:
         }
 
     def _action(self) -> None:
-        uid = EntityUid(self._qualified("Action"), _unquoted(self._next()))
+        uid = EntityUid(self._qualified("Action"), unquoted(self._next()))
         groups: tuple[EntityUid, ...] = ()
         applies: dict[str, tuple[str, ...]] = {}
         context: _Type = {}
@@ -178,7 +173,7 @@ class _Reader:
             path = [self._next()]
             while self._drop("::"):
                 path.append(self._next())
-            groups.append(EntityUid("::".join(path[:-1]), _unquoted(path[-1])))
+            groups.append(EntityUid("::".join(path[:-1]), unquoted(path[-1])))
             self._drop(",")
         return tuple(groups)
 
@@ -206,7 +201,7 @@ class _Reader:
                 self._next()
                 if self._drop("("):
                     self._at += 2
-            name = _unquoted(self._next())
+            name = unquoted(self._next())
             required = not self._drop("?")
             self._next()  # :
             attributes[name] = (self._type(), required)
@@ -250,14 +245,3 @@ class _Reader:
             return False
         self._at += 1
         return True
-
-
-def _unquoted(word: str) -> str:
-    """A name as it is, or the text of a string literal."""
-    if not word.startswith('"'):
-        return word
-
-    def plain(found: re.Match[str]) -> str:
-        return chr(int(found[1], 16)) if found[1] else _ESCAPED.get(found[2], found[2])
-
-    return _ESCAPE.sub(plain, word[1:-1])

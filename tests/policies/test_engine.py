@@ -1,5 +1,7 @@
 """Deciding: how policies combine, what an error does, and what is never said."""
 
+import cedarpy
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,48 @@ def test_a_forbid_that_fails_denies() -> None:
     answer = make_engine(PERMIT, FORBID_FAILS).decide(ask(HUGE))
     assert (answer.effect, answer.reasons) == (Effect.DENY, ("p.never",))
     assert [(error.policy_id, error.effect) for error in answer.errors] == [("p.never", Effect.DENY)]
+
+
+FAILS = {
+    "an overflow": "context.n * 2 > 0 && false",
+    "a missing entity": "resource.size > 100",
+    "an entity inside": 'principal has boss && principal.boss.tenant == "t"',
+}
+
+
+@pytest.mark.parametrize("condition", FAILS.values(), ids=FAILS)
+def test_plain_cedar_allows_where_a_forbid_fails_and_here_it_is_a_deny(condition: str) -> None:
+    """The same policies, the same question: Cedar skips what it cannot evaluate, which is the trap."""
+    schema = SCHEMA[1].replace(
+        "User in [Role] = { tenant: String }", "User in [Role] = { tenant: String, boss?: User }"
+    )
+    forbid = f'@id("no") @reason("r") forbid (principal, action, resource) when {{ {condition} }};'
+    engine = Engine(build_bundle([("p.cedar", PERMIT + forbid)], ("s", schema)))
+    boss: Json = {"__entity": {"type": "User", "id": "nobody knows"}}
+    user = Entity(EntityUid("User", "u"), {"tenant": "t", "boss": boss})
+    question = Question(user.uid, "doc:read", EntityUid("Doc", "d"), {"n": HUGE, "s": "no address"}, (user,))
+    plain = cedarpy.is_authorized(
+        {
+            "principal": 'User::"u"',
+            "action": 'Action::"doc:read"',
+            "resource": 'Doc::"d"',
+            "context": {"n": HUGE, "s": "no address"},
+        },
+        PERMIT + forbid,
+        msgspec.json.encode(question.entities).decode(),
+        schema,
+    )
+    assert (plain.decision, len(plain.diagnostics.errors)) == (cedarpy.Decision.Allow, 1)
+    answer = engine.decide(question)
+    assert (answer.effect, answer.reasons) == (Effect.DENY, ("p.no",))
+
+
+def test_a_fault_is_told_although_the_schema_has_comments_with_quotes() -> None:
+    """What the schema says is known without its comments, so that attribute names can be told from values."""
+    schema = SCHEMA[1].replace("entity Role", "// see `ops`\nentity Role")
+    engine = Engine(build_bundle([("p.cedar", PERMIT)], ("s", schema)))
+    with pytest.raises(NoDecision, match="expected the record to have an attribute `n`"):
+        engine.decide(msgspec.structs.replace(ask(), context={}))
 
 
 def test_a_permit_that_fails_is_ignored_and_reported() -> None:

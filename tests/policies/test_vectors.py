@@ -1,18 +1,15 @@
-"""Cedar's own integration cases, through the engine: what other people wrote about what policies mean."""
+"""Cedar's own integration cases, through `lychgate policy decide`: what other people wrote about what policies mean."""
 
 import gzip
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
-import cedarpy
 import pytest
+from typer.testing import CliRunner
 
-from policies.bundle import Bundle, Policy
-from policies.engine import Engine
-from policies.lexer import cut
-from policies.model import Answer, Effect, Entity, EntityUid, Question
-from policies.schema import Schema
+from lychgate import cli
 from tests.builders.vectors import vectors
 
 FILES = ("handwritten.jsonl", "corpus_dev.jsonl.gz")
@@ -26,78 +23,44 @@ def cases(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line]
 
 
-def make_engine(case: dict[str, Any]) -> Engine:
-    """An engine over a case's policies under the ids the case uses: their place in the file.
+def decided(case: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """What `lychgate policy decide` says to the requests of a case.
 
-    Not by `policies.load`: these have no `@id`, and some are there because they do not validate.
+    `--loose`: the policies have no ids, and some are there because they do not validate.
     """
-    trees = [tree_of(statement.text) for statement in cut("case.cedar", case["policies"])]
-    policies = [
-        Policy(
-            id=f"policy{number}",
-            effect=Effect.ALLOW if tree["effect"] == "permit" else Effect.DENY,
-            reason="",
-            file="case.cedar",
-            line=1,
-            text="",
-            tree=tree,
-        )
-        for number, tree in enumerate(trees)
+    requests = [
+        {key: request[key] for key in ("principal", "action", "resource", "context")} for request in case["requests"]
     ]
-    return Engine(Bundle(policies, Schema("case.cedarschema", case["schema"])))
-
-
-def tree_of(text: str) -> Any:
-    """One policy in Cedar's JSON form."""
-    (tree,) = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"].values()
-    return tree
-
-
-class TaggedEntity(Entity, frozen=True, kw_only=True):
-    """An entity with tags, which our own entities do not have."""
-
-    tags: dict[str, Any]
-
-
-def uid(value: dict[str, str]) -> EntityUid:
-    """An id as the vectors write it."""
-    return EntityUid(value["type"], value["id"])
-
-
-def decide(engine: Engine, case: dict[str, Any], request: dict[str, Any]) -> Answer:
-    """What our engine says."""
-    entities = tuple(
-        TaggedEntity(
-            uid(entity["uid"]), entity["attrs"], tuple(map(uid, entity["parents"])), tags=entity.get("tags", {})
-        )
-        for entity in case["entities"]
-    )
-    question = Question(uid(request["principal"]), "", uid(request["resource"]), request["context"], entities)
-    return engine.decide_action(uid(request["action"]), question)
+    (folder / "case.cedar").write_text(case["policies"], encoding="utf-8")
+    (folder / "case.cedarschema").write_text(case["schema"], encoding="utf-8")
+    (folder / "entities.json").write_text(json.dumps(case["entities"]), encoding="utf-8")
+    (folder / "requests.jsonl").write_text("\n".join(map(json.dumps, requests)), encoding="utf-8")
+    words = ["policy", "decide", str(folder / "requests.jsonl"), "--loose", "--policies", str(folder / "case.cedar")]
+    words += ["--schema", str(folder / "case.cedarschema"), "--entities", str(folder / "entities.json")]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 0, (case["id"], result.output, result.exception)
+    return [json.loads(line) for line in result.output.splitlines()]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_cedar_vectors(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cedar_vectors(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every request is decided as Cedar does, except that an erroring forbid denies."""
     counts: Counter[str] = Counter()
     for case in cases(name):
-        engine = make_engine(case)
-        for request in case["requests"]:
+        for request, answer in zip(case["requests"], decided(case, tmp_path), strict=True):
             where = f"{case['id']}: {request['description']}"
-            answer = decide(engine, case, request)
-            errors = {error.policy_id for error in answer.errors}
-            assert errors == set(request["errors"]), where
-            failed_forbids = {error.policy_id for error in answer.errors if error.effect is Effect.DENY}
+            assert {error["policy"] for error in answer["errors"]} == set(request["errors"]), where
+            failed_forbids = {error["policy"] for error in answer["errors"] if error["effect"] == "deny"}
             reasons = set(request["reason"])
             if request["decision"] == "allow" and failed_forbids:
                 counts["allow that is a deny here, because a forbid failed"] += 1
-                assert (answer.effect, set(answer.reasons)) == (Effect.DENY, failed_forbids), where
+                assert (answer["decision"], set(answer["policies"])) == ("deny", failed_forbids), where
             elif request["decision"] == "deny":
                 counts["deny"] += 1
-                assert (answer.effect, set(answer.reasons)) == (Effect.DENY, reasons | failed_forbids), where
+                assert (answer["decision"], set(answer["policies"])) == ("deny", reasons | failed_forbids), where
             else:
                 counts["allow"] += 1
-                assert (answer.effect, set(answer.reasons)) == (Effect.ALLOW, reasons), where
+                assert (answer["decision"], set(answer["policies"])) == ("allow", reasons), where
     with capsys.disabled():
         print(f"\n{name}: {counts.total()} requests ran: {dict(counts)}")  # noqa: T201 - the vectors' README asks for it
     assert counts.total() > 0
