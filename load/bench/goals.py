@@ -31,6 +31,7 @@ GOALS: Final = (
     Goal("durable writes with HS256, to Envoy plain", "writes_hs256_ratio_to_envoy", 0.6, "at least", "x"),
     Goal("latency added over nginx plain, p50", "latency_added.p50_ms", 0.3, "under", "ms"),
     Goal("latency added over nginx plain, p99", "latency_added.p99_ms", 3.0, "under", "ms"),
+    Goal("decisions that were remembered", "memo_hit_rate", 0.99, "at least"),
     Goal("memory of a worker under load", "memory.worker_peak_mib", 80, "under", "MiB"),
     Goal("memory of an idle keep-alive connection", "memory.idle_kib_each", 20, "under", "KiB"),
     Goal("memory while a large body goes down", "memory.download_growth_mib", 16, "under", "MiB"),

@@ -27,6 +27,7 @@ from lychgate.store import bring_forward
 from roles.security_context.keys import new_private_jwk
 
 SERVICES: Final = ("product", "order", "inventory", "loyalty", "payment", "customer", "integration", "audit")
+_DECISIONS: Final = "lychgate_decisions_total{"
 _SETTLED_S: Final = 300.0
 _PASSWORD: Final = "of-a-server-that-is-gone-at-the-end"  # noqa: S105 - as it says
 _CONNECTIONS: Final = 20_000
@@ -53,15 +54,23 @@ class Lychgate(Peer):
 
     def metrics(self) -> dict[str, float]:
         """Everything counted, summed over labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}/internal/metrics", timeout=20) as answer:
-            lines = answer.read().decode().splitlines()
         found: dict[str, float] = {}
-        for line in lines:
-            if not line.startswith("#"):
-                name, _, value = line.rpartition(" ")
-                name = name.partition("{")[0]
-                found[name] = found.get(name, 0.0) + float(value)
+        for series, value in self._series():
+            name = series.partition("{")[0]
+            found[name] = found.get(name, 0.0) + value
         return found
+
+    def memo_hit_rate(self) -> float:
+        """The share of decisions, 0 to 1, that were remembered; by whatever was asked since the start."""
+        decisions = [(series, value) for series, value in self._series() if series.startswith(_DECISIONS)]
+        remembered = sum(value for series, value in decisions if 'source="memo"' in series)
+        return remembered / max(1.0, sum(value for _, value in decisions))
+
+    def _series(self) -> list[tuple[str, float]]:
+        """Every series with its labels, and its value."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}/internal/metrics", timeout=20) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return [(series, float(value)) for series, _, value in (line.rpartition(" ") for line in lines)]
 
     def settled(self) -> None:
         """Wait until every record is in the store.

@@ -62,7 +62,7 @@ def goal_rows(result: Mapping[str, Any]) -> list[list[str]]:
         value, bound, unit = goal["value"], goal["bound"], goal["unit"]
         short = abs(value - bound) / bound
         verdict = "met" if goal["met"] else f"not met, by {short:.0%}"
-        found.append([goal["goal"], f"{value:g} {unit}", f"{goal['side']} {bound:g} {unit}", verdict])
+        found.append([goal["goal"], f"{value:g} {unit}".strip(), f"{goal['side']} {bound:g} {unit}".strip(), verdict])
     return found
 
 

@@ -146,6 +146,8 @@ class Suite:
             result |= self._writes(result["lines"])
         if plan.has("workers"):
             result["workers"] = self._workers()
+        if self._ours is not None:
+            result["memo_hit_rate"] = rounded(self._ours.memo_hit_rate())
         if plan.has("memory"):
             result["memory"] = self._memory()
         peaks = [row["peak_mib"] for line in result["lines"].values() for key, row in line.items() if "lychgate" in key]
