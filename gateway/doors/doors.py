@@ -75,21 +75,24 @@ class Doors:
         hops = TrustedHops(HopsConfig(networks=(*self._settings.peers, *self._in_front)))
         return HttpDoors(app, self._checks, hops, self._settings.envoy_prefix)
 
-    async def open(self) -> None:
+    async def open(self) -> int:
         """Listen for gRPC, if that is enabled.
+
+        Returns:
+            The port; 0 where it is not enabled.
 
         Raises:
             CannotListen: The address cannot be bound.
         """
         settings = self._settings.ext_authz
         if not settings.enabled:
-            return
+            return 0
         from gateway.doors.ext_authz import ExtAuthz
 
         # Envoy names the other end of its own connection itself: only behind a balancer is more to be read.
         hops = TrustedHops(HopsConfig(networks=self._in_front))
         self._grpc = ExtAuthz(self._checks, hops, self._settings.inflight)
-        await self._grpc.open(settings.host, settings.port)
+        return await self._grpc.open(settings.host, settings.port)
 
     async def close(self) -> None:
         """Take no more questions over gRPC, answer those in hand. The HTTP doors close with the operations port."""

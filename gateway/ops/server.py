@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 _KEEP_ALIVE_S: Final = 120
-"""Longer than proxies keep an idle connection to a door (nginx 60 s, Go 90 s): who closes first decides who is surprised,
-and a proxy that is surprised denies a request."""
+"""Longer than proxies keep an idle connection to a door (nginx 60 s, Go 90 s). Where we close first, one that sends
+just then gets no answer, and denies somebody a request."""
 _DRAIN_S: Final = 2
 """Requests here are short; a scraper that hangs must not hold a stop up."""
 

@@ -83,7 +83,7 @@ def run(
     services: Mapping[str, ServiceSettings],
     audit: AuditSettings,
     store: StoreSettings,
-    doors: DoorSettings = DoorSettings(),
+    doors: DoorSettings,
     log_format: str = "json",
     worker_command: Sequence[str] = WORKER,
 ) -> int:
