@@ -5,6 +5,7 @@ from typing import Any, Final
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from gateway.doors.asked import Allowed, Asked, Denied, Fields
+from gateway.doors.envoy import parted
 from gateway.doors.forward import Client, refusal_fields
 from gateway.errors import BadRequest
 from gateway.model import Peer
@@ -15,8 +16,6 @@ PARTIAL: Final = b"x-envoy-auth-partial-body"
 _OK, _PERMISSION_DENIED, _UNAUTHENTICATED = 0, 7, 16  # google.rpc.Code
 _UNAUTHORIZED: Final = 401
 _OWN: Final = frozenset({b"host", b"connection", PARTIAL})
-_TEXT: Final = frozenset({b"user-agent"})
-"""Commas in it are its own; nothing is decided by it."""
 
 
 def read(request: CheckRequest, client: Client, source: Peer) -> Asked:
@@ -53,19 +52,12 @@ def source_of(request: CheckRequest) -> tuple[str, int]:
 def _headers(http: Any) -> Fields:
     """Every field, names in lower case.
 
-    With `encode_raw_headers` each stands as it came. Without it Envoy makes one value of a field's several, with commas
-    between them; they are parted again, so that two of what must be one are seen to be two. A single value with a comma
-    of its own is then taken for several: on a route that decides on it, it is refused.
+    With `encode_raw_headers` each stands as it came; without it equal ones are joined.
     """
     raw = http.header_map.headers
     if raw:
         return tuple((it.key.lower().encode("utf-8"), it.raw_value or it.value.encode("utf-8")) for it in raw)
-    found: list[tuple[bytes, bytes]] = []
-    for name, value in http.headers.items():
-        key, whole = name.lower().encode("utf-8"), value.encode("utf-8")
-        parts = [whole] if key in _TEXT or key.startswith(b":") else [part.strip(b" \t") for part in whole.split(b",")]
-        found += [(key, part) for part in parts]
-    return tuple(found)
+    return parted((name.lower().encode("utf-8"), value.encode("utf-8")) for name, value in http.headers.items())
 
 
 def _framing(fields: Fields) -> Framing:
@@ -111,8 +103,8 @@ def answer(told: Allowed | Denied) -> CheckResponse:
 
 
 def _add(options: Any, name: bytes, value: bytes) -> None:
-    """Add a field that replaces every other of its name."""
+    """Add a field that replaces every other of its name; its value is ASCII."""
     option = options.add()
     option.header.key = name.decode("ascii")
-    option.header.raw_value = value
+    option.header.value = value.decode("latin-1")  # Envoy takes `raw_value` of an allow only; ours are ASCII
     option.append_action = option.OVERWRITE_IF_EXISTS_OR_ADD

@@ -158,13 +158,16 @@ class Checks:
             raise verdict.error
         if case.withheld:
             raise Forbidden("door: fields of the answer must be withheld, which only the gateway does")
-        names = dict.fromkeys(name for name, _ in asked.headers)
+        fields = tuple(injected(case, snapshot, body))
+        # Not what is overwritten: Envoy removes after it has set.
+        names = {name for name, _ in asked.headers} - {name for name, _ in fields}
+        removed = [name for name in names if proxy_removes(name, pass_authorization=route.pass_authorization)]
         return Allowed(
             trace_id=case.trace_id,
             decision_id=case.event_id,
             policy_version=snapshot.bundle.version,
-            fields=tuple(injected(case, snapshot, body)),
-            remove=tuple(name for name in names if proxy_removes(name, pass_authorization=route.pass_authorization)),
+            fields=fields,
+            remove=tuple(sorted(removed)),
         )
 
     def _admit(self, case: Case, snapshot: Snapshot) -> Route:

@@ -4,15 +4,18 @@
 other status is what the client is told.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
-from gateway.doors.asked import Allowed, Asked, Denied
+from gateway.doors.asked import Allowed, Asked, Denied, Fields
 from gateway.doors.forward import Client, refusal_fields, without_question
 from gateway.model import Peer
 from gateway.serve.refusal import body
 
 REMOVE: Final = b"x-envoy-auth-headers-to-remove"
-_TOLD: Final = (b"x-envoy-", b"x-forwarded-")
+_TOLD: Final = (b"x-envoy-",)
+_TEXT: Final = frozenset({b"user-agent"})
+"""Commas in it are its own; nothing is decided by it."""
 
 
 def read(proxy: Peer, method: str, target: bytes, headers: tuple[tuple[bytes, bytes], ...], client: Client) -> Asked:
@@ -29,8 +32,23 @@ def read(proxy: Peer, method: str, target: bytes, headers: tuple[tuple[bytes, by
         client=client(proxy, headers),
         method=method.encode("latin-1"),
         target=target,
-        headers=without_question(headers, told=_TOLD),
+        headers=parted(without_question(headers, told=_TOLD)),
     )
+
+
+def parted(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
+    """Fields that Envoy may have joined, each for itself.
+
+    It makes one value of a field's several, with commas between them. Parted again, two of what must be one are seen to
+    be two. A single value with a comma of its own is taken for several: on a route that decides on it, it is refused.
+    """
+    found: list[tuple[bytes, bytes]] = []
+    for name, value in fields:
+        if b"," in value and name not in _TEXT:
+            found += [(name, part.strip(b" \t")) for part in value.split(b",")]
+        else:
+            found.append((name, value))
+    return tuple(found)
 
 
 def answer(told: Allowed | Denied) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

@@ -53,8 +53,10 @@ _OVERRIDES: Final = (b"x-http-method", b"x-method-override")
 _SINGLE: Final = frozenset({TRACEPARENT, b"forwarded", b"proxy"})
 """`Proxy` becomes `HTTP_PROXY` in a CGI-like service (CVE-2016-5385)."""
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
-_PROXYS_OWN: Final = (b"x-forwarded-", b"x-envoy-")
-"""What a proxy in our place says of the client, or of itself."""
+_PROXYS_OWN: Final = frozenset(
+    {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"forwarded"}
+)
+"""What a proxy in our place says of the client; as is what begins with `x-envoy-`, which Envoy keeps clean itself."""
 _REMEMBERED: Final = 2048
 
 _dropped: dict[bytes, bool] = {}  # verdicts on field names; bounded, because strangers choose the names
@@ -95,7 +97,7 @@ def proxy_removes(name: bytes, *, pass_authorization: bool) -> bool:
     """
     if name in _CREDENTIALS:
         return not (pass_authorization and name == b"authorization")
-    if name in _HOP_BY_HOP or name in _FRAMING or name.startswith(_PROXYS_OWN):
+    if name in _HOP_BY_HOP or name in _FRAMING or name in _PROXYS_OWN or name.startswith(b"x-envoy-"):
         return False
     return _is_dropped(name)
 

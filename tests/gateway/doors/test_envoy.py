@@ -44,14 +44,28 @@ async def test_a_refusal_has_its_own_status(
 
 async def test_what_a_client_must_not_say_is_named_for_removal(tmp_path: Path) -> None:
     """Credentials and our names in every spelling; not what Envoy writes itself, not what is nobody's business."""
-    said = ["X_User_Id", "X-User-Email", "x-security_context", "X-Api-Key", "Proxy", "X-HTTP-Method-Override", "Accept"]
-    fields = [(name, "x") for name in said] + [("X-Forwarded-Proto", "https"), ("X_Forwarded_For", "1.2.3.4")]
+    said = [
+        "X_User_Id",
+        "X-User-Email",
+        "x-security_context",
+        "X-Api-Key",
+        "Proxy",
+        "X-User-Id",
+        "X-HTTP-Method-Override",
+        "Accept",
+    ]
+    fields = [(name, "x") for name in said] + [
+        ("X-Forwarded-Proto", "https"),
+        ("X_Forwarded_For", "1.2.3.4"),
+        ("X-Forwarded-Prefix", "/x"),
+    ]
     async with house(tmp_path) as doors:
         told = await doors.envoy("GET", "/orders", *fields)
         assert set(told.headers["x-envoy-auth-headers-to-remove"].split(",")) == {
             "authorization",
             "proxy",
             "x-api-key",
+            "x-forwarded-prefix",
             "x-http-method-override",
             "x-security_context",
             "x-user-email",
@@ -71,3 +85,15 @@ async def test_the_prefix_is_a_setting_and_only_a_whole_one_counts(tmp_path: Pat
             told = await doors.ask("GET", target, bearer("Cashier"))
             assert (told.status, told.json["code"]) == (404, "route_unknown")
         assert (await doors.ask("GET", b"/healthz", [])).status == 200
+
+
+async def test_fields_that_envoy_joined_are_parted(tmp_path: Path) -> None:
+    """Two credentials, or two tenants, in one value are two."""
+    [(name, token)] = bearer("Cashier")
+    async with house(tmp_path) as doors:
+        assert (await doors.envoy("GET", "/orders", (name, f"{token},{token}"), role=None)).code == "bad_request"
+        assert (await doors.envoy("GET", "/orders", ("X-Tenant-Id", "acme,beta"))).code == "tenant_mismatch"
+        assert (await doors.envoy("GET", "/orders", ("X-Tenant-Id", "acme, acme"))).status == 200
+        assert (await doors.envoy("GET", "/orders", ("User-Agent", "a, b"))).status == 200
+        agents = [event.client.user_agent for event in doors.events if event.client]
+        assert "a, b" in agents
