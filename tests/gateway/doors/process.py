@@ -1,11 +1,14 @@
 """A real gateway with its doors open, in front of a scripted service, for tests with real proxies and real ports."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from starlette.requests import Request
 
@@ -57,6 +60,26 @@ class Opened(msgspec.Struct):
         keys = JwksKeys(url, client=self.gateway.ops, monotonic=time.monotonic)
         extractor = SecurityContextExtractor(ContextVerifier("lychgate", "order"), keys, clock=Clock().now)
         return await extractor(Request(scope, receive))
+
+
+async def exchange(port: int, method: str, target: str, *fields: tuple[str, str], body: bytes = b"") -> httpx.Response:
+    """One request to a port of this machine, to the byte, and the whole answer."""
+    length = [("Content-Length", str(len(body)))] if body else []
+    closing = [] if any(name == "Connection" for name, _ in fields) else [("Connection", "close")]
+    lines = [f"{method} {target} HTTP/1.1", "Host: shop.example"]
+    lines += [f"{name}: {value}" for name, value in (*fields, *closing, *length)]
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):  # who refuses need not read the body
+            while piece := await reader.read(65536):
+                answer += piece
+        writer.close()
+    head, _, content = answer.partition(b"\r\n\r\n")
+    status, *rest = head.decode("latin-1").split("\r\n")
+    headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in rest)]
+    return httpx.Response(int(status.split(" ")[1]), headers=headers, content=content)
 
 
 @asynccontextmanager
