@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -114,7 +115,7 @@ class House(msgspec.Struct):
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": path.decode("latin-1"),
+            "path": unquote(path.decode("latin-1")),
             "raw_path": path,
             "query_string": query,
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in fields],

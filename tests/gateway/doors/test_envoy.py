@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from roles.security_context.claims import target_hash
 from tests.gateway.doors.house import bearer, house
 
 
@@ -15,6 +16,8 @@ async def test_the_target_is_what_stands_behind_the_prefix(tmp_path: Path) -> No
         event = doors.event
         assert event.resource is not None
         assert (event.resource.id, event.details) == ("oä", {"door": "ext_authz_http", "proxy": "127.0.0.1"})
+        changed = doors.believed(await doors.envoy("POST", "/orders?a=%2F&b"))
+        assert (changed.htm, changed.htp) == ("POST", target_hash(b"/orders?a=%2F&b"))
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,14 @@ async def test_a_question_that_tells_no_one_request_is_refused(
         assert doors.event.details == {"reason": reason, "door": "forward", "proxy": "127.0.0.1"}
 
 
+async def test_methods_that_are_not_for_a_gateway_are_refused_before_any_route(tmp_path: Path) -> None:
+    """As on the public port: one opens a tunnel, the other echoes credentials."""
+    async with house(tmp_path) as doors:
+        for method in ("TRACE", "CONNECT"):
+            assert (await doors.forward(method, "/nowhere")).code == "method_not_allowed"
+        assert {event.details["reason"] for event in doors.events if event.details} == {"request line: method refused"}
+
+
 async def test_nginx_names_and_both_sets_where_they_agree(tmp_path: Path) -> None:
     """X-Original-URI alone is enough, and both sets are when they say the same."""
     original = [("X-Original-Method", "GET"), ("X-Original-URI", "/orders")]
