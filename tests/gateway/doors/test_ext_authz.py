@@ -14,7 +14,8 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from gateway.doors.errors import CannotListen
 from gateway.doors.ext_authz import SERVICE, _address
-from tests.gateway.doors.house import House, bearer, house
+from roles.security_context.claims import body_hash
+from tests.gateway.doors.house import House, Told, bearer, house
 
 
 class Caller:
@@ -80,7 +81,8 @@ async def test_decides_on_a_body_that_came_whole(tmp_path: Path) -> None:
         small = await check("POST", "/payments/p-1/refund", *fields, raw_body=b'{"amount":100}', size=14)
         assert small.WhichOneof("http_response") == "ok_response", small
         [token] = [it.header.value for it in small.ok_response.headers if it.header.key == "x-security-context"]
-        assert token.count(".") == 2
+        told = Told(200, {"x-security-context": token}, b"")
+        assert doors.believed(told).htb == body_hash(b'{"amount":100}')
         assert doors.event.input is not None
         assert doors.event.input.context["amount"] == 100
         text = await check("POST", "/payments/p-1/refund", *fields, body='{"amount":100}', size=14)
@@ -128,6 +130,30 @@ async def test_beyond_what_is_taken_on_a_caller_is_told_so(tmp_path: Path) -> No
             assert (await check("POST", "/orders", *bearer("Cashier"))).denied_response.status.code == 503
             held[0].set_result(None)
         assert first.result().WhichOneof("http_response") == "ok_response"
+
+
+async def test_grpc_itself_takes_on_four_times_as_many(tmp_path: Path) -> None:
+    """Should answers not come at all, callers beyond that are told RESOURCE_EXHAUSTED instead of waiting."""
+    async with listening(tmp_path, inflight=1) as (doors, check, _):
+        doors.doors._checks._most = 100
+        held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        began: list[object] = []
+
+        def hold(event: object) -> asyncio.Future[None]:
+            began.append(event)
+            return asyncio.shield(held)
+
+        doors.emitter.emit_durable = hold  # type: ignore[method-assign]
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(check("POST", "/orders", *bearer("Cashier"))) for _ in range(4)]
+            async with asyncio.timeout(5):
+                while len(began) < 4:  # noqa: ASYNC110 - the emitter tells nobody
+                    await asyncio.sleep(0.01)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await check("POST", "/orders", *bearer("Cashier"))
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            held.set_result(None)
+        assert [task.result().WhichOneof("http_response") for task in waiting] == ["ok_response"] * 4
 
 
 async def test_a_deadline_is_kept_and_a_stop_finishes_what_is_in_hand(tmp_path: Path) -> None:
