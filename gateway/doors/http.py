@@ -1,6 +1,7 @@
 """The doors on the operations port: in front of its application, because they are asked once a request of somebody's.
 
-FastAPI's way to an endpoint would cost as much again as the decision, and it decodes paths: a door needs the bytes.
+A door needs the bytes of a path, which FastAPI decodes; and FastAPI's way to an endpoint that does nothing costs 60 % of
+a whole question here.
 """
 
 from collections.abc import Callable
