@@ -2,11 +2,13 @@
 
 from typing import Final, Protocol
 
+import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from gateway.clock import Clock
 from gateway.control import HopsConfig
+from gateway.doors.asked import ENVOY_GRPC
 from gateway.doors.checks import Checks, Ids
 from gateway.doors.http import HttpDoors
 from gateway.doors.metrics import DoorMetrics
@@ -18,6 +20,9 @@ from gateway.settings import GatewaySettings
 
 _GRACE_S: Final = 2.0
 """A question is answered in milliseconds; one that waits longer waits for a disk that does not answer."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class _Listener(Protocol):
@@ -92,7 +97,9 @@ class Doors:
         # Envoy names the other end of its own connection itself: only behind a balancer is more to be read.
         hops = TrustedHops(HopsConfig(networks=self._in_front))
         self._grpc = ExtAuthz(self._checks, hops, self._settings.inflight)
-        return await self._grpc.open(settings.host, settings.port)
+        port = await self._grpc.open(settings.host, settings.port)
+        _log.info("door_open", door=ENVOY_GRPC, address=f"{settings.host}:{port}", peers=list(self._settings.peers))
+        return port
 
     async def close(self) -> None:
         """Take no more questions over gRPC, answer those in hand. The HTTP doors close with the operations port."""

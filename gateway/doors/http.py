@@ -1,7 +1,7 @@
 """The doors on the operations port: in front of its application, because they are asked once a request of somebody's.
 
-A door needs the bytes of a path, which FastAPI decodes; and FastAPI's way to an endpoint that does nothing costs 60 % of
-a whole question here.
+A door needs the bytes of a path, which FastAPI decodes; and FastAPI's way to an endpoint that does nothing costs 60 %
+of a whole question here.
 """
 
 from collections.abc import Callable

@@ -1,16 +1,20 @@
 """One question, whichever door: who may ask, what only the gateway can do, and the record of it."""
 
 import asyncio
+import random
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 
 from gateway.control import HopsConfig
 from gateway.doors.checks import peer_at
 from gateway.serve.hops import TrustedHops
-from tests.builders import tokens
-from tests.gateway.doors.house import bearer, house
+from gateway.snapshot import build_snapshot
+from gateway.wire.target import normal_path
+from tests.builders import plane, tokens
+from tests.gateway.doors.house import ROUTES, bearer, house
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,35 @@ async def test_decisions_are_remembered_and_counted_with_all_others(tmp_path: Pa
         for source in ("evaluated", "memo"):
             labels = {"effect": "allow", "source": source}
             assert doors.registry.get_sample_value("lychgate_decisions_total", labels) == 1
+
+
+async def test_a_new_snapshot_is_in_force_for_the_next_question(tmp_path: Path) -> None:
+    """Nothing that was remembered outlives what it was decided by."""
+    async with house(tmp_path) as doors:
+        assert (await doors.forward()).status == 200
+        without_keys = msgspec.structs.replace(plane.sources(9002, routes=ROUTES), keys=())
+        doors.standing._snapshot = build_snapshot(without_keys)
+        told = await doors.forward()
+        assert (told.status, told.code) == (401, "token_invalid")
+
+
+async def test_whatever_is_told_is_answered_and_recorded_once(tmp_path: Path) -> None:
+    """Odd methods, targets and fields: never a fault, never a pass for a target that is not canonical."""
+    dice = random.Random(7)
+    plain = ["/", "orders", "o-1", "?", "a=b", "http:", "//"]
+    bits = [*plain, "..", ".", "%2e", "%2F", "%41", "#", ";", "\\", "%", "\0", "é", " "]
+    async with house(tmp_path) as doors:
+        for asked in range(400):
+            target = "".join(dice.choice(bits) for _ in range(dice.randint(0, 6)))
+            target = f"/orders/{target}" if dice.random() < 0.5 else f"/{target}" if asked % 2 == 0 else target
+            method = dice.choice(["GET", "POST", "get", "", "GET /", "TRACE", "PURGE", "\t"])
+            role = dice.choice(["Cashier", "Auditor", None])
+            told = await (doors.forward if asked % 2 else doors.envoy)(method, target, role=role)
+            assert told.code != "internal", (method, target)
+            if told.status == 200:
+                assert normal_path(target.encode("latin-1")).target == target.encode("latin-1")
+            assert told.status in ({200, 401, 403} if asked % 2 else {200, 400, 401, 403, 404, 405}), (method, target)
+        assert sum(event.aggregate.count if event.aggregate else 1 for event in doors.events) == 400
 
 
 async def test_strangers_are_let_in_where_the_route_does(tmp_path: Path) -> None:
