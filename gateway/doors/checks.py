@@ -164,6 +164,7 @@ class Checks:
         if route.websocket or head.get(b"upgrade") is not None:
             raise Forbidden("door: tunnels are opened by the gateway only")
         body = self._body(route, asked)
+        case.request_bytes = len(body or b"")
         verdict = judge(case, snapshot, body, self._clock.text(case.received_at))
         self._count(case)
         if isinstance(verdict, Refuse):

@@ -85,6 +85,8 @@ async def test_decides_on_a_body_that_came_whole(tmp_path: Path) -> None:
         assert doors.believed(told).htb == body_hash(b'{"amount":100}')
         assert doors.event.input is not None
         assert doors.event.input.context["amount"] == 100
+        assert doors.event.request is not None
+        assert doors.event.request.size_bytes == 14
         text = await check("POST", "/payments/p-1/refund", *fields, body='{"amount":100}', size=14)
         assert text.denied_response.status.code == 415
         broken = await check("POST", "/payments/p-1/refund", *fields, raw_body=b'{"amount":1,1}', size=14)
