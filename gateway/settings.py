@@ -28,7 +28,7 @@ def _network(text: str) -> str:
     return str(ipaddress.ip_network(text))
 
 
-_Network = Annotated[str, AfterValidator(_network)]
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class Section(BaseModel):
@@ -113,7 +113,7 @@ class TrustedHopsSettings(Section):
         field: The field they write. The other one is never believed: a hop that does not write it lets a client's pass.
     """
 
-    networks: tuple[_Network, ...] = ()
+    networks: tuple[Network, ...] = ()
     count: Annotated[int, Field(ge=0, le=32)] = 0
     field: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
 

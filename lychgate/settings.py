@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.doors.settings import DoorSettings
 from gateway.service_settings import Services, default_services
 from gateway.settings import (
     ContextSettings,
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
 
     gateway: GatewaySettings = Field(GatewaySettings(), description="The public door.")
     ops: OpsSettings = Field(OpsSettings(), description="The operations and decision API.")
+    doors: DoorSettings = Field(DoorSettings(), description="Proxies that ask instead of being asked through.")
     issuers: tuple[IssuerSettings, ...] = Field((), description="Whose tokens are believed, and how far.")
     context: ContextSettings = Field(ContextSettings(), description="How security contexts are signed.")
     tenancy: TenancySettings = Field(TenancySettings(), description="What may cross tenants.")

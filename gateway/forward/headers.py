@@ -53,6 +53,10 @@ _OVERRIDES: Final = (b"x-http-method", b"x-method-override")
 _SINGLE: Final = frozenset({TRACEPARENT, b"forwarded", b"proxy"})
 """`Proxy` becomes `HTTP_PROXY` in a CGI-like service (CVE-2016-5385)."""
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
+_PROXYS_OWN: Final = frozenset(
+    {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"forwarded"}
+)
+"""What a proxy in our place says of the client; as is what begins with `x-envoy-`, which Envoy keeps clean itself."""
 _REMEMBERED: Final = 2048
 
 _dropped: dict[bytes, bool] = {}  # verdicts on field names; bounded, because strangers choose the names
@@ -79,6 +83,23 @@ def _is_dropped(name: bytes) -> bool:
 def is_for_next_hop(name: bytes) -> bool:
     """Whether a field may go on at all: not of this hop, not framing, not identity, origin or an override of ours."""
     return not _is_dropped(name)
+
+
+def proxy_removes(name: bytes, *, pass_authorization: bool) -> bool:
+    """Whether a proxy that forwards on our word must take a field of the client's out.
+
+    What `request_head` drops, less what such a proxy makes anew itself: this hop's fields and framing, and in their own
+    spelling those that it tells of the client.
+
+    Args:
+        name: In lower case.
+        pass_authorization: Whether the route lets the caller's credential through.
+    """
+    if name in _CREDENTIALS:
+        return not (pass_authorization and name == b"authorization")
+    if name in _HOP_BY_HOP or name in _FRAMING or name in _PROXYS_OWN or name.startswith(b"x-envoy-"):
+        return False
+    return _is_dropped(name)
 
 
 def request_head(

@@ -163,7 +163,9 @@ class Door:
         try:
             if error is not None and not is_known(case):
                 self._emitter.emit_folded(
-                    fold_key(case), case.trace_id, lambda stamp: self._event(case, details, stamp.producer)
+                    fold_key(case, details.get("door", "")),
+                    case.trace_id,
+                    lambda stamp: self._event(case, details, stamp.producer),
                 )
             elif error is not None or durable:
                 await self._emitter.emit_durable(self._event(case, details))

@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
+_KEEP_ALIVE_S: Final = 120
+"""Longer than proxies keep an idle connection to a door (nginx 60 s, Go 90 s). Where we close first, one that sends
+just then gets no answer, and denies somebody a request."""
 _DRAIN_S: Final = 2
 """Requests here are short; a scraper that hangs must not hold a stop up."""
 
@@ -18,7 +21,7 @@ class OpsServer(uvicorn.Server):
     The supervisor owns SIGTERM and SIGINT: uvicorn would take them for itself and end before the workers have drained.
     """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,  # structlog is set up already
@@ -27,6 +30,7 @@ class OpsServer(uvicorn.Server):
             server_header=False,
             proxy_headers=False,  # what X-Forwarded-For claims is not the peer
             ws="none",  # whatever is installed besides
+            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_DRAIN_S,
             h11_max_incomplete_event_size=16 * 1024,
         )

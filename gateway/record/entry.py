@@ -151,12 +151,14 @@ def tenant_of(case: Case) -> str:
     return case.claimed_tenant or NO_TENANT
 
 
-def fold_key(case: Case) -> FoldKey:
+def fold_key(case: Case, door: str = "") -> FoldKey:
     """What a stranger's refusal has in common with those it may share a record with.
 
-    The exact reason belongs to it, because the record is the only place that tells it, and the tenant it is booked to.
+    The exact reason belongs to it, because the record is the only place that tells it, the tenant it is booked to, and
+    the door it came to where that is not the public port.
     """
     reason = f"{case.error.code.word} {case.error.reason} {tenant_of(case)}" if case.error else ""
+    reason += f" {door}" if door else ""
     return FoldKey(reason, network(case.peer.ip), case.match.route.template if case.match else "")
 
 

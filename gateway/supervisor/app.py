@@ -1,8 +1,8 @@
 """The gateway's supervisor, put together: `lychgate gateway` calls `run`.
 
 In the order of a start: read and check everything, bind, open the supervisor's own spool, start workers, fetch keys,
-relay what all of them record, open the operations port. A stop goes back: not ready, drain the workers, close the port,
-end the own records, deliver what is left. Nothing survives it.
+relay what all of them record, open the operations port and the doors. A stop goes back: not ready, drain the workers,
+close port and doors, end the own records, deliver what is left. Nothing survives it.
 """
 
 import asyncio
@@ -29,6 +29,9 @@ from audit.redact import KeyNames, WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from gateway.clock import Clock
 from gateway.control import RedactionConfig, WorkerConfig
+from gateway.doors.doors import Doors
+from gateway.doors.errors import CannotListen
+from gateway.doors.settings import DoorSettings
 from gateway.identify.keys import KeyPlace
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.ops.app import create_app
@@ -80,6 +83,7 @@ def run(
     services: Mapping[str, ServiceSettings],
     audit: AuditSettings,
     store: StoreSettings,
+    doors: DoorSettings,
     log_format: str = "json",
     worker_command: Sequence[str] = WORKER,
 ) -> int:
@@ -95,6 +99,7 @@ def run(
         services: Where requests go.
         audit: Spool, redaction, relay.
         store: Where the relay delivers, where no broker is configured.
+        doors: What other proxies may ask.
         log_format: `json` or `console`, for the workers.
         worker_command: What becomes a worker.
 
@@ -118,11 +123,11 @@ def run(
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(read, gateway, ops, issuers, audit, store, log_format, worker_command)
+            parts = _Parts(read, gateway, ops, issuers, audit, store, doors, log_format, worker_command)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
-    except (StartRefused, PortUnavailable, SpoolBusy, SpoolUnavailable) as exc:
+    except (StartRefused, PortUnavailable, CannotListen, SpoolBusy, SpoolUnavailable) as exc:
         sys.stderr.write(f"{exc}\n")
         return REFUSED
 
@@ -138,6 +143,7 @@ class _Parts:
         issuers: Sequence[IssuerSettings],
         audit: AuditSettings,
         store: StoreSettings,
+        doors: DoorSettings,
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
@@ -146,6 +152,7 @@ class _Parts:
         self._ops = ops
         self._places = [_place(issuer) for issuer in issuers]
         self._audit = audit
+        self._doors = doors
         self._log_format = log_format
         self._worker_command = worker_command
         self._clock = Clock()
@@ -217,17 +224,19 @@ class _Parts:
             log_format=self._log_format,
         )
 
-    def _port(self, supervisor: Supervisor) -> tuple[Door, OpsServer]:
+    def _port(self, supervisor: Supervisor) -> tuple[Door, Doors, OpsServer]:
         metrics = GatewayMetrics(self._own, supervisor.snapshot.services)
         door = Door(supervisor, self.emitter, self._clock, metrics)
         shown = CollectorRegistry()
         shown.register(self._totals)
         app = create_app(supervisor, door, shown, self._metrics, metrics_open=self._ops.metrics_open)
-        return door, OpsServer(app)
+        doors = Doors(self._doors, self._gateway, supervisor, door, self.emitter, self._clock, metrics, self._own)
+        return door, doors, OpsServer(doors.before(app))
 
     async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:
         crew = supervisor.crew
-        door, server = self._port(supervisor)
+        door, doors, server = self._port(supervisor)
+        await doors.open()
         reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock)
         stop, hurry = asyncio.Event(), asyncio.Event()
         _on_signals(stop, hurry, crew, reload)
@@ -253,6 +262,7 @@ class _Parts:
             public.close()  # the workers have it still; when they have drained nobody listens
             killed = await crew.drain(self._gateway.drain_s)
             server.stop()
+            await doors.close()
             await serving
             await self.emitter.aclose()
             for task in background:

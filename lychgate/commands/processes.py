@@ -26,6 +26,7 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
             services=settings.services,
             audit=settings.audit,
             store=settings.store,
+            doors=settings.doors,
             log_format=log_format.value,
         )
     )

@@ -99,6 +99,26 @@ ANEW = ["content-length", "expect", "host"]
 CREDENTIALS = ["authorization", "x-api-key", "api-key"]
 
 
+PROXYS = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded"]
+ENVOYS = ["x-envoy-original-path", "x-envoy-external-address"]
+
+
+@pytest.mark.parametrize("name", IDENTITY + ORIGIN + OVERRIDES + HOP + ANEW + CREDENTIALS)
+def test_a_proxy_in_our_place_takes_out_the_same_but_what_it_writes_itself(name: str) -> None:
+    """Its hop, its framing and what it tells of the client are its own; with underscores they are nobody's."""
+    own = name in {*PROXYS, *ENVOYS, *HOP, *ANEW}
+    assert headers.proxy_removes(name.encode(), pass_authorization=False) is not own
+    if "-" in name:
+        assert headers.proxy_removes(name.replace("-", "_").encode(), pass_authorization=True)
+
+
+def test_a_proxy_passes_a_credential_where_the_route_says() -> None:
+    """And what is nobody's business always."""
+    assert not headers.proxy_removes(b"authorization", pass_authorization=True)
+    assert headers.proxy_removes(b"x-api-key", pass_authorization=True)
+    assert not headers.proxy_removes(b"accept", pass_authorization=False)
+
+
 @pytest.mark.parametrize("name", IDENTITY + ORIGIN + OVERRIDES + HOP + ANEW + CREDENTIALS)
 def test_what_a_client_may_not_say_is_gone_in_every_spelling(name: str) -> None:
     """Underscores for hyphens one by one and all together, and often; the reader has made the case one already."""

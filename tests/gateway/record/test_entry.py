@@ -285,7 +285,7 @@ def test_a_user_agent_is_told_in_bounds(sent: tuple[bytes, ...], told: str | Non
 
 
 def test_strangers_refusals_are_folded_only_where_they_are_alike() -> None:
-    """Code, exact reason, network and route: a difference in any keeps them apart."""
+    """Code, exact reason, network, route and door: a difference in any keeps them apart."""
     base: dict[str, Any] = {"identity": None, "status": 401, "error": NotIdentified("expired")}
     same = [
         make_case(**base),
@@ -307,7 +307,7 @@ def test_strangers_refusals_are_folded_only_where_they_are_alike() -> None:
         make_case(**base, claimed_tenant="acme"),
         make_case(**base, claimed_tenant="globex"),
     ]
-    keys = [entry.fold_key(case) for case in different]
+    keys = [entry.fold_key(case) for case in different] + [entry.fold_key(same[0], door) for door in ("a", "b")]
     assert all(one != two for one, two in itertools.combinations(keys, 2))
 
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.doors.settings import DoorSettings
 from gateway.service_settings import ServiceSettings
 from gateway.settings import (
     ContextSettings,
@@ -74,6 +75,7 @@ def sections(folder: Path, store_dsn: str, service_port: int, **changes: Mapping
                 "unknown_kid_interval_s": 0.1,
             }
         ],
+        "doors": {},
         "services": {"order": {"urls": [f"http://127.0.0.1:{service_port}"]}},
     }
     for name, section in changes.items():
@@ -212,6 +214,7 @@ def main() -> int:
         services={name: ServiceSettings(**service) for name, service in given["services"].items()},
         audit=AuditSettings(**given["audit"]),
         store=StoreSettings(**given["store"]),
+        doors=DoorSettings(**given["doors"]),
     )
 
 
