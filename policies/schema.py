@@ -11,7 +11,7 @@ import cedarpy
 from policies.errors import PolicyErrors
 from policies.lexer import Statement, locate
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, read_actions
+from policies.schema_reader import ActionType, EntityType, read_actions, read_entities
 
 
 class Schema:
@@ -22,9 +22,10 @@ class Schema:
         text: As written.
         handle: Cedar's parsed form.
         actions: Every action that applies to something, by uid. Mere groups are not among them.
+        entities: Every entity type with its attributes, by name.
     """
 
-    __slots__ = ("_closures", "actions", "handle", "name", "text")
+    __slots__ = ("_closures", "actions", "entities", "handle", "name", "text")
 
     def __init__(self, name: str, text: str) -> None:
         """Parse a schema.
@@ -38,7 +39,9 @@ class Schema:
             self.handle = cedarpy.Schema.from_str(text)
         except ValueError as exc:
             raise PolicyErrors([locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)]) from exc
-        declared = read_actions(str(self.handle))
+        canonical = str(self.handle)
+        self.entities: Mapping[str, EntityType] = MappingProxyType(read_entities(canonical))
+        declared = read_actions(canonical)
         self.actions: Mapping[EntityUid, ActionType] = MappingProxyType(
             {uid: action for uid, action in declared.items() if action.resource_types}
         )
