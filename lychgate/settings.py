@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.decision_settings import DecisionApiSettings
 from gateway.service_settings import Services, default_services
 from gateway.settings import (
     ContextSettings,
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
 
     gateway: GatewaySettings = Field(GatewaySettings(), description="The public door.")
     ops: OpsSettings = Field(OpsSettings(), description="The operations and decision API.")
+    decision_api: DecisionApiSettings = Field(
+        DecisionApiSettings(), description="How questions of other proxies and services are understood (AuthZEN)."
+    )
     issuers: tuple[IssuerSettings, ...] = Field((), description="Whose tokens are believed, and how far.")
     context: ContextSettings = Field(ContextSettings(), description="How security contexts are signed.")
     tenancy: TenancySettings = Field(TenancySettings(), description="What may cross tenants.")

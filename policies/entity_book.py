@@ -103,41 +103,51 @@ def read_entities(name: str, text: str, schema: Schema) -> EntityBook:
     findings: list[Finding] = []
     probe = _Probe(schema)
     for number, entry in enumerate(document, 1):
-        entity = _entity(entry, schema)
-        refusal = entity if isinstance(entity, str) else probe.refusal([entry])
-        if isinstance(entity, Entity) and refusal is None and entity.uid in entities:
-            refusal = f'{entity.uid.type}::"{entity.uid.id}" a second time'
-        if refusal is not None:
-            findings.append(Finding(name, 0, 0, f"entity {number}: {refusal}"))
-        elif isinstance(entity, Entity):
+        try:
+            entity = _entity(entry, schema)
+            probe.check([entry])
+            if entity.uid in entities:
+                raise _Misfit(f'{entity.uid.type}::"{entity.uid.id}" a second time')
             entities[entity.uid] = entity
-    if not findings and (refusal := probe.refusal(document)) is not None:
-        findings.append(Finding(name, 0, 0, refusal))  # what only the whole shows: a circle of parents
+        except _Misfit as exc:
+            findings.append(Finding(name, 0, 0, f"entity {number}: {exc}"))
+    try:
+        if not findings:
+            probe.check(document)  # what only the whole shows: a circle of parents
+    except _Misfit as exc:
+        findings.append(Finding(name, 0, 0, str(exc)))
     if findings:
         raise PolicyErrors(findings)
     return EntityBook(entities.values(), text)
 
 
-def _entity(entry: Any, schema: Schema) -> Entity | str:
-    """One entry as an entity, or what is wrong with its form."""
+class _Misfit(Exception):
+    """An entry that is no entity of the schema; the message says why."""
+
+
+def _entity(entry: Any, schema: Schema) -> Entity:
+    """One entry as an entity.
+
+    Raises:
+        _Misfit: It does not have the form of one.
+    """
     if not isinstance(entry, dict) or "uid" not in entry:
-        return "not an entity with a uid"
+        raise _Misfit("not an entity with a uid")
     if unknown := sorted(entry.keys() - _KEYS):
-        return f"`{unknown[0]}` is not read here; there are uid, attrs and parents"
+        raise _Misfit(f"`{unknown[0]}` is not read here; there are uid, attrs and parents")
     uid = _uid(entry["uid"])
-    attrs, parents = entry.get("attrs", {}), entry.get("parents", [])
+    attrs, parents = entry.get("attrs"), entry.get("parents")
     if uid is None or not isinstance(attrs, dict) or not isinstance(parents, list):
-        return 'not of the form {"uid": {"type", "id"}, "attrs": {}, "parents": []}'
-    named = [_uid(parent) for parent in parents]
-    above = tuple(parent for parent in named if parent is not None)
-    if len(above) != len(named):
-        return 'a parent is not of the form {"type", "id"}'
+        raise _Misfit('not of the form {"uid": {"type", "id"}, "attrs": {}, "parents": []}')
+    above = [_uid(parent) for parent in parents]
     attributes = schema.entities.get(uid.type)
     if attributes is None:
-        return f"the schema declares no entity type `{uid.type}`"
+        raise _Misfit(f"the schema declares no entity type `{uid.type}`")
     if unknown := sorted(attrs.keys() - attributes.keys()):
-        return f"`{uid.type}` has no attribute `{unknown[0]}`"
-    return Entity(uid, declared(attrs, attributes), above)
+        raise _Misfit(f"`{uid.type}` has no attribute `{unknown[0]}`")
+    if None in above:
+        raise _Misfit('a parent is not of the form {"type", "id"}')
+    return Entity(uid, declared(attrs, attributes), tuple(parent for parent in above if parent is not None))
 
 
 def _uid(value: Any) -> EntityUid | None:
@@ -166,14 +176,17 @@ class _Probe:
                 }
                 break
 
-    def refusal(self, entries: list[Any]) -> str | None:
-        """Why Cedar does not take them, or None."""
+    def check(self, entries: list[Any]) -> None:
+        """Say why Cedar does not take them.
+
+        Raises:
+            _Misfit: It does not.
+        """
         text = json.dumps(entries)
         try:
             cedarpy.Entities.from_json_str(text, self._schema.handle, release_gil=True)
         except ValueError as exc:
-            return self._details(text) or str(exc)
-        return None
+            raise _Misfit(self._details(text) or str(exc)) from None
 
     def _details(self, text: str) -> str | None:
         if self._request is None:

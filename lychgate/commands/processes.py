@@ -26,6 +26,7 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
             services=settings.services,
             audit=settings.audit,
             store=settings.store,
+            decision_api=settings.decision_api,
             log_format=log_format.value,
         )
     )

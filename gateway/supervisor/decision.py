@@ -1,0 +1,104 @@
+"""The decision API's own files: read and checked with the gateway's other sources, in force together with them.
+
+They stay in this process: workers are told nothing but their version, which stands in `Sources`. So whatever swaps the
+sources swaps these, at the same moment, and what is refused leaves both as they were.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gateway.decision_settings import DecisionApiSettings
+from gateway.ops.authzen.sheets import Names, Sheets
+from gateway.ops.door import Judged
+from gateway.snapshot import Snapshot
+from gateway.sources import Sources
+from gateway.supervisor.errors import StartRefused
+from policies.errors import PolicyErrors
+from policies.load import SourceText, read_folder
+
+
+class DecisionSources:
+    """Every set of sheets that sources in hand speak of (`gateway.ops.authzen.endpoints.Deciding`).
+
+    Args:
+        settings: The section `decision_api`.
+        strict: Whether any policy error denies, as in the gateway's own policies.
+
+    Attributes:
+        settings: The same.
+    """
+
+    def __init__(self, settings: DecisionApiSettings, *, strict: bool) -> None:
+        self.settings = settings
+        self._strict = strict
+        self._known: dict[str, Sheets] = {}
+        self._judged: Judged | None = None
+
+    def attach(self, judged: Judged) -> None:
+        """Say whose snapshot is in force."""
+        self._judged = judged
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The one that decides now."""
+        if self._judged is None:
+            raise RuntimeError("nothing is in force yet")
+        return self._judged.snapshot
+
+    def sheets(self, snapshot: Snapshot) -> Sheets:
+        """What belongs to a snapshot."""
+        return self._known[snapshot.decision_api]
+
+    def beside(self, read: Callable[[], Sources]) -> Callable[[], Sources]:
+        """A reader of the sources that reads these files, too.
+
+        Args:
+            read: Reads all other sources.
+
+        Returns:
+            The same, with the version of these files in what it returns. It raises `StartRefused` where they cannot be
+            used.
+        """
+
+        def both() -> Sources:
+            sources = read()
+            sheets = read_sheets(self.settings, sources, strict=self._strict)
+            kept = [sheets.version]
+            if self._judged is not None:
+                kept.append(self._judged.snapshot.decision_api)
+            self._known = {version: self._known[version] for version in kept if version in self._known}
+            self._known.setdefault(sheets.version, sheets)
+            return msgspec.structs.replace(sources, decision_api=sheets.version)
+
+        return both
+
+
+def read_sheets(settings: DecisionApiSettings, sources: Sources, *, strict: bool) -> Sheets:
+    """Read and check the decision API's own files.
+
+    Args:
+        settings: Says which.
+        sources: The gateway's other sources; their schema counts where there is no folder.
+        strict: Whether any policy error denies.
+
+    Raises:
+        StartRefused: One cannot be read, or does not hold; one finding a line.
+    """
+    try:
+        own = read_folder(settings.folder) if settings.folder is not None else None
+        entities = _text(settings.entities) if settings.entities is not None else None
+        live = (sources.schema.name, sources.schema.text)
+        return Sheets.build(Names(settings.types, settings.actions), live, own, entities, strict=strict)
+    except PolicyErrors as exc:
+        raise StartRefused(f"decision_api: {exc}") from exc
+
+
+def _text(path: Path) -> SourceText:
+    try:
+        return path.name, path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise StartRefused(f"decision_api: {path}: not UTF-8") from exc
+    except OSError as exc:
+        raise StartRefused(f"decision_api: {path}: cannot be read: {exc.strerror}") from exc
