@@ -6,7 +6,7 @@ stands in such a file.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -104,10 +104,8 @@ def read_entities(name: str, text: str, schema: Schema) -> EntityBook:
     probe = _Probe(schema)
     for number, entry in enumerate(document, 1):
         try:
-            entity = _entity(entry, schema)
+            entity = _entity(entry, schema, entities)
             probe.check([entry])
-            if entity.uid in entities:
-                raise _Misfit(f'{entity.uid.type}::"{entity.uid.id}" a second time')
             entities[entity.uid] = entity
         except _Misfit as exc:
             findings.append(Finding(name, 0, 0, f"entity {number}: {exc}"))
@@ -125,11 +123,11 @@ class _Misfit(Exception):
     """An entry that is no entity of the schema; the message says why."""
 
 
-def _entity(entry: Any, schema: Schema) -> Entity:
+def _entity(entry: Any, schema: Schema, before: Container[EntityUid]) -> Entity:
     """One entry as an entity.
 
     Raises:
-        _Misfit: It does not have the form of one.
+        _Misfit: It does not have the form of one, or was there before.
     """
     if not isinstance(entry, dict) or "uid" not in entry:
         raise _Misfit("not an entity with a uid")
@@ -145,6 +143,8 @@ def _entity(entry: Any, schema: Schema) -> Entity:
         raise _Misfit(f"the schema declares no entity type `{uid.type}`")
     if unknown := sorted(attrs.keys() - attributes.keys()):
         raise _Misfit(f"`{uid.type}` has no attribute `{unknown[0]}`")
+    if uid in before:
+        raise _Misfit(f'{uid.type}::"{uid.id}" a second time')
     if None in above:
         raise _Misfit('a parent is not of the form {"type", "id"}')
     return Entity(uid, declared(attrs, attributes), tuple(parent for parent in above if parent is not None))

@@ -6,7 +6,6 @@ known have the type it gives them.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -16,7 +15,6 @@ from policies.model import Json
 
 _NAME_CHARS: Final = 256
 _ID_CHARS: Final = 1024
-_NOTHING: Final[Mapping[str, Json]] = MappingProxyType({})
 _PARTS: Final[tuple[str, ...]] = ("subject", "action", "resource", "context")
 
 
@@ -31,14 +29,14 @@ class Party(msgspec.Struct, frozen=True):
 
     type: str
     id: str
-    properties: Mapping[str, Json] = _NOTHING
+    properties: Mapping[str, Json] = {}
 
 
 class Action(msgspec.Struct, frozen=True):
     """What is to be done: its name as the caller has it, and what the caller says of it."""
 
     name: str
-    properties: Mapping[str, Json] = _NOTHING
+    properties: Mapping[str, Json] = {}
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -47,7 +45,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     subject: Party
     action: Action
     resource: Party
-    context: Mapping[str, Json] = _NOTHING
+    context: Mapping[str, Json] = {}
 
 
 class Semantic(StrEnum):
@@ -187,7 +185,7 @@ def _object(value: Json, name: str) -> dict[str, Json]:
 
 def _optional_object(found: Mapping[str, Json], key: str, of: str = "") -> Mapping[str, Json]:
     if key not in found:
-        return _NOTHING
+        return {}
     return _object(found[key], f"{of}.{key}" if of else key)
 
 

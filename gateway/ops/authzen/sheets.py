@@ -5,7 +5,6 @@ Built whole from files that were read together with the gateway's other sources,
 
 import hashlib
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final, Self
 
 import msgspec
@@ -28,8 +27,8 @@ ROLE: Final = "Role"
 class Names(msgspec.Struct, frozen=True):
     """What callers call things, to what the schema calls them."""
 
-    types: Mapping[str, str] = MappingProxyType({})
-    actions: Mapping[str, str] = MappingProxyType({})
+    types: Mapping[str, str] = {}
+    actions: Mapping[str, str] = {}
 
     def type_of(self, name: str) -> str:
         """The schema's name for a type."""
