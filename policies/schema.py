@@ -20,12 +20,13 @@ class Schema:
     Attributes:
         name: The file's name.
         text: As written.
+        canonical: As Cedar prints it, without comments.
         handle: Cedar's parsed form.
         actions: Every action that applies to something, by uid. Mere groups are not among them.
         entities: Every entity type with its attributes, by name.
     """
 
-    __slots__ = ("_closures", "actions", "entities", "handle", "name", "text")
+    __slots__ = ("_closures", "actions", "canonical", "entities", "handle", "name", "text")
 
     def __init__(self, name: str, text: str) -> None:
         """Parse a schema.
@@ -39,9 +40,9 @@ class Schema:
             self.handle = cedarpy.Schema.from_str(text)
         except ValueError as exc:
             raise PolicyErrors([locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)]) from exc
-        canonical = str(self.handle)
-        self.entities: Mapping[str, EntityType] = MappingProxyType(read_entities(canonical))
-        declared = read_actions(canonical)
+        self.canonical = str(self.handle)
+        self.entities: Mapping[str, EntityType] = MappingProxyType(read_entities(self.canonical))
+        declared = read_actions(self.canonical)
         self.actions: Mapping[EntityUid, ActionType] = MappingProxyType(
             {uid: action for uid, action in declared.items() if action.resource_types}
         )

@@ -64,7 +64,8 @@ class DecisionSources:
 
         def both() -> Sources:
             sources = read()
-            sheets = read_sheets(self.settings, sources, strict=self._strict)
+            schema = (sources.schema.name, sources.schema.text)
+            sheets = read_sheets(self.settings, schema, strict=self._strict)
             kept = [sheets.version]
             if self._judged is not None:
                 kept.append(self._judged.snapshot.decision_api)
@@ -75,12 +76,12 @@ class DecisionSources:
         return both
 
 
-def read_sheets(settings: DecisionApiSettings, sources: Sources, *, strict: bool) -> Sheets:
+def read_sheets(settings: DecisionApiSettings, live_schema: SourceText, *, strict: bool) -> Sheets:
     """Read and check the decision API's own files.
 
     Args:
         settings: Says which.
-        sources: The gateway's other sources; their schema counts where there is no folder.
+        live_schema: Of the policies in force; it counts where there is no folder.
         strict: Whether any policy error denies.
 
     Raises:
@@ -89,8 +90,7 @@ def read_sheets(settings: DecisionApiSettings, sources: Sources, *, strict: bool
     try:
         own = read_folder(settings.folder) if settings.folder is not None else None
         entities = _text(settings.entities) if settings.entities is not None else None
-        live = (sources.schema.name, sources.schema.text)
-        return Sheets.build(Names(settings.types, settings.actions), live, own, entities, strict=strict)
+        return Sheets.build(Names(settings.types, settings.actions), live_schema, own, entities, strict=strict)
     except PolicyErrors as exc:
         raise StartRefused(f"decision_api: {exc}") from exc
 

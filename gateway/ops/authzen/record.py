@@ -114,7 +114,8 @@ class Recorder:
             # The record has principal and resource; whoever decides it again must know that there was more.
             given = msgspec.structs.replace(given, truncated=True)
         details = {**(event.details or {}), **_details(item, request_id)}
-        return msgspec.structs.replace(event, crud="x", input=given, details=details)
+        action = event.action if item.asked.action is not None else None
+        return msgspec.structs.replace(event, action=action, crud="x", input=given, details=details)
 
 
 def _details(item: Item, request_id: str | None) -> dict[str, Any]:

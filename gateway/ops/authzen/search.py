@@ -4,9 +4,11 @@ A page ends when it is full or when its time is over; then it has a token, and w
 candidate that was looked at. So the time a request takes does not depend on how many entities there are.
 """
 
+import asyncio
 import hashlib
+import json
 from bisect import bisect_right
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,7 +19,9 @@ from gateway.ops.authzen.page import PageSeal, Place
 from gateway.ops.authzen.turns import Turns
 from policies.model import EntityUid
 
-DEFAULT_ITEMS = 50
+DEFAULT_ITEMS: Final = 50
+_AT_ONCE: Final = 2
+"""Searches that are worked on at a time: each holds the loop for a turn, and others wait for all of them."""
 
 
 class Found(msgspec.Struct):
@@ -53,6 +57,7 @@ class Searcher:
         self._seal = seal
         self._page_items = page_items
         self._within_s = within_s
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def search(self, wanted: Search, asking: Asking, asker: EntityUid) -> tuple[dict[str, Any], Found]:
         """Answer a search.
@@ -70,7 +75,8 @@ class Searcher:
         """
         bound = _binding(wanted, asker)
         place = self._place(wanted, bound)
-        found = await self._page(wanted, asking, place)
+        async with self._turn:
+            found = await self._page(wanted, asking, place)
         body: dict[str, Any] = {}
         if found.more or wanted.token is not None or wanted.limit is not None:
             token = self._seal.seal(Place(found.after, place.limit), bound) if found.more else ""
@@ -117,7 +123,9 @@ class Searcher:
 
 def _binding(wanted: Search, asker: EntityUid) -> bytes:
     """What a token is for: equal for the same search by the same caller, whatever page."""
-    return hashlib.sha256(msgspec.json.encode((wanted.kind, wanted.question, asker), order="sorted")).digest()
+    parts = msgspec.to_builtins((wanted.kind, wanted.question, asker))
+    # Not by msgspec, which cannot write every number that it reads.
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
 
 
 def _about(wanted: Search, name: str) -> Evaluation:
