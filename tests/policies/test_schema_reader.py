@@ -4,7 +4,7 @@ import cedarpy
 import pytest
 
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, ContextAttribute, read_actions
+from policies.schema_reader import ActionType, ContextAttribute, read_actions, read_entities
 
 
 def read(schema: str) -> dict[EntityUid, ActionType]:
@@ -96,4 +96,33 @@ def test_annotations_and_enumerated_entities_are_passed_over() -> None:
         EntityUid("Action", "x"): ActionType(
             ("U",), ("E",), {"a": ContextAttribute("Long"), "b": ContextAttribute("Long", required=False)}
         )
+    }
+
+
+def test_entity_types_have_their_attributes() -> None:
+    """Of every declaration: with parents, tags, an enumeration, annotations, a namespace, odd names."""
+    schema = cedarpy.Schema.from_str(
+        """
+        type Place = { street: String, zip?: Long };
+        @doc("a = b;") entity group in [group];
+        entity user in [group] = { "odd; name"?: ipaddr, home: Place, boss?: user, tags?: Set<String> } tags String;
+        entity colour enum ["red;", "="];
+        entity a, b = { since?: datetime };
+        namespace N { type T = { of: Set<D> }; entity D in [user] = { t: T, next?: D }; }
+        """
+    )
+    found = {name: dict(attributes) for name, attributes in read_entities(str(schema)).items()}
+    since = {"since": ContextAttribute("datetime", required=False)}
+    assert found == {
+        "group": {},
+        "user": {
+            "odd; name": ContextAttribute("ipaddr", required=False),
+            "home": ContextAttribute("Record"),
+            "boss": ContextAttribute("user", required=False),
+            "tags": ContextAttribute("Set", required=False),
+        },
+        "colour": {},
+        "a": since,
+        "b": since,
+        "N::D": {"t": ContextAttribute("Record"), "next": ContextAttribute("N::D", required=False)},
     }
