@@ -20,9 +20,10 @@ from policies.errors import NoDecision
 from policies.model import Answer, Entity, EntityUid, Json, Question
 from policies.schema_reader import ContextAttribute, EntityType
 from policies.typed import declared
-from roles.model import Principal
+from roles.model import Principal, is_tenant
 
 _MICROSECONDS: Final = 1_000_000
+_LONG: Final = range(-(2**63), 2**63)
 
 
 class Unanswerable(Exception):
@@ -99,7 +100,7 @@ class Asking:
         except Unanswerable as exc:
             asked.problem = exc.reason
         except NoDecision as exc:
-            asked.problem = f"the question does not fit the schema: {exc.reason}"
+            asked.problem = _unwritable(asked.question) or f"the question does not fit the schema: {exc.reason}"
         return asked
 
     def candidates(self, evaluation: Evaluation, *, subjects: bool) -> tuple[str, ...]:
@@ -167,7 +168,7 @@ class Asking:
             return nobody
         issuer, tenant, sub = parts
         trusted = self._snapshot.keyring.trust_of(issuer)
-        if trusted is None or not trusted.may_speak_for(tenant) or not is_id(sub):
+        if trusted is None or not is_tenant(tenant) or not trusted.may_speak_for(tenant) or not is_id(sub):
             raise Unanswerable("subject.id: not one that an issuer here may assert")
         grant = granted(roles, tenant, trusted, self._snapshot.catalogue)
         if grant is None:
@@ -209,3 +210,24 @@ class Asking:
     def _overrule(place: str, said: Mapping[str, Json], known: Mapping[str, Json], asked: Asked) -> None:
         differing = [f"{place}.{name}" for name, value in said.items() if name in known and known[name] != value]
         asked.overruled += tuple(sorted(differing))
+
+
+def _unwritable(question: Question | None) -> str | None:
+    """Where a question has a value that Cedar has no type for, in words a caller understands; None without one."""
+    if question is None:
+        return None
+    parties = {entity.uid: entity.attrs for entity in question.entities}
+    places: list[tuple[str, object]] = [
+        ("subject.properties", parties.get(question.principal)),
+        ("resource.properties", parties.get(question.resource)),
+        ("context", question.context),
+    ]
+    while places:
+        place, value = places.pop(0)
+        if isinstance(value, Mapping):
+            places.extend((f"{place}.{name}", inner) for name, inner in value.items())
+        elif isinstance(value, list):
+            places.extend((place, inner) for inner in value)
+        elif value is None or isinstance(value, float) or (isinstance(value, int) and value not in _LONG):
+            return f"{place}: null, a fraction or a number beyond 64 bits, for which Cedar has no type"
+    return None
