@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.ops.app import create_app
 from gateway.ops.authzen.endpoints import DecisionApi
 from gateway.ops.door import Door
 from gateway.settings import OpsSettings
-from gateway.snapshot import build_snapshot
+from gateway.snapshot import Snapshot, build_snapshot
 from gateway.supervisor.decision import DecisionSources
 from tests.builders import plane
 from tests.gateway.ops.port import FullEmitter, Standing, service
@@ -86,12 +87,19 @@ def _action(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+@cache
+def _snapshot(decision_api: str, cross_tenant: bool) -> Snapshot:
+    """What decides; built once for all tests that read the same files."""
+    sources = plane.sources(9002, cross_tenant=cross_tenant)
+    return build_snapshot(msgspec.structs.replace(sources, decision_api=decision_api))
+
+
 @asynccontextmanager
 async def decisions(place: Path, *, cross_tenant: bool = False, **settings: Any) -> AsyncIterator[Decisions]:
     """A decision API; about the policies in force unless `settings` name a folder."""
     chosen = DecisionApiSettings(**settings)
     sources = DecisionSources(chosen, strict=False)
-    standing = Standing(build_snapshot(sources.beside(lambda: plane.sources(9002, cross_tenant=cross_tenant))()))
+    standing = Standing(_snapshot(sources.beside(lambda: plane.sources(9002))().decision_api, cross_tenant))
     sources.attach(standing)
     emitter = FullEmitter(place / "spool")
     own = CollectorRegistry()

@@ -87,18 +87,24 @@ def test_what_a_value_mentions() -> None:
         (GOOD + GOOD[3:], 'entity 5: user::"a" a second time'),
         (
             one(attrs={"role": 1}),
-            'entity 1: entity does not conform to the schema: in attribute `role` on `user::"a"`, type mismatch: value '
-             "was expected to have type string, but it actually has type long: `1`",
+            (
+                'entity 1: entity does not conform to the schema: in attribute `role` on `user::"a"`, type mismatch: '
+                "value was expected to have type string, but it actually has type long: `1`"
+            ),
         ),
         (
             one(attrs={"since": "soon"}),
-            'entity 1: error during entity deserialization: failed to evaluate attribute `since` of `user::"a"`: '
-             "error while evaluating `datetime` extension function: invalid date pattern",
+            (
+                'entity 1: error during entity deserialization: failed to evaluate attribute `since` of `user::"a"`: '
+                "error while evaluating `datetime` extension function: invalid date pattern"
+            ),
         ),
         (
             one(parents=[{"type": "user", "id": "b"}]),
-            'entity 1: entity does not conform to the schema: `user::"a"` is not allowed to have an ancestor of type '
-             "`user` according to the schema",
+            (
+                'entity 1: entity does not conform to the schema: `user::"a"` is not allowed to have an ancestor '
+                "of type `user` according to the schema"
+            ),
         ),
     ],
 )

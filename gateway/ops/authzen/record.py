@@ -17,6 +17,7 @@ from gateway.errors import Code, Unready
 from gateway.model import Match
 from gateway.ops.authzen.asking import Asked
 from gateway.ops.authzen.message import Evaluation
+from gateway.ops.authzen.turns import Turns
 from gateway.record.entry import single
 from policies.bundle import Bundle
 
@@ -96,15 +97,21 @@ class Recorder:
         Raises:
             Unready: They must be on disk and cannot be. Nothing may be answered.
         """
-        events = [self._event(item, bundle, at, latency_us, request_id) for item in items]
-        if not self._durable:
-            return sum(not self._emitter.emit(event) for event in events)
+        turns, waiting, shed = Turns(), list[asyncio.Future[None]](), 0
         try:
-            # Handed over in a row, waited for together: one sync is for all of them.
-            await asyncio.gather(*[self._emitter.emit_durable(event) for event in events])
+            for item in items:
+                event = self._event(item, bundle, at, latency_us, request_id)
+                if self._durable:
+                    waiting.append(self._emitter.emit_durable(event))
+                else:
+                    shed += not self._emitter.emit(event)
+                await turns.pause()
+            # Handed over in a row, waited for together: one sync is for many.
+            await asyncio.gather(*waiting)
         except SpoolUnavailable:
+            await asyncio.gather(*waiting, return_exceptions=True)
             raise Unready("spool", code=Code.AUDIT_UNAVAILABLE) from None
-        return 0
+        return shed
 
     def _event(self, item: Item, bundle: Bundle, at: str, latency_us: int, request_id: str | None) -> AuditEvent:
         producer = self._emitter.producer(item.case.event_id)
