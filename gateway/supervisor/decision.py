@@ -92,7 +92,7 @@ def read_sheets(settings: DecisionApiSettings, live_schema: SourceText, *, stric
         entities = _text(settings.entities) if settings.entities is not None else None
         return Sheets.build(Names(settings.types, settings.actions), live_schema, own, entities, strict=strict)
     except PolicyErrors as exc:
-        raise StartRefused(f"decision_api: {exc}") from exc
+        raise StartRefused("\n".join(f"decision_api: {finding}" for finding in exc.findings)) from exc
 
 
 def _text(path: Path) -> SourceText:
