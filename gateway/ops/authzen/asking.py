@@ -23,6 +23,7 @@ from policies.typed import declared
 from roles.model import Principal, is_tenant
 
 _MICROSECONDS: Final = 1_000_000
+_REASON_CHARS: Final = 256
 _LONG: Final = range(-(2**63), 2**63)
 
 
@@ -35,7 +36,7 @@ class Unanswerable(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = reason[:_REASON_CHARS]
 
 
 class Asked(msgspec.Struct, kw_only=True):
@@ -229,5 +230,5 @@ def _unwritable(question: Question | None) -> str | None:
         elif isinstance(value, list):
             places.extend((place, inner) for inner in value)
         elif value is None or isinstance(value, float) or (isinstance(value, int) and value not in _LONG):
-            return f"{place}: null, a fraction or a number beyond 64 bits, for which Cedar has no type"
+            return f"{place[:_REASON_CHARS]}: null, a fraction or a number beyond 64 bits, for which Cedar has no type"
     return None

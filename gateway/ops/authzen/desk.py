@@ -37,6 +37,7 @@ class Visit:
         request_id: What the caller calls it.
         details: What its own record says besides; filled on the way.
         keep: Whether it leaves a record of its own; not where each of its questions does.
+        decision_id: The id of the one record it leaves; None where there are several.
     """
 
     def __init__(self, case: Case, name: str | None) -> None:
@@ -44,6 +45,7 @@ class Visit:
         self.request_id = name
         self.details: dict[str, Any] = {"door": DOOR} if name is None else {"door": DOOR, "request_id": name}
         self.keep = True
+        self.decision_id: str | None = case.event_id
 
 
 class Desk:
@@ -86,7 +88,10 @@ class Desk:
             error = Internal("failed")
         if error is not None or visit.keep:
             error = await self._door.settle(case, error, visit.details, durable=False)
+            visit.decision_id = case.event_id
         done = answer(body, OK) if error is None else refusal(error)
+        if visit.decision_id is not None:
+            done.headers["x-decision-id"] = visit.decision_id
         if visit.request_id is not None:
             done.headers["x-request-id"] = visit.request_id
         self._metrics.ops_answered(endpoint, done.status_code)

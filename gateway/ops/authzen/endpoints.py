@@ -208,3 +208,4 @@ class DecisionApi:
         if shed:
             self._questions.unrecorded.inc(shed)
         visit.keep = False
+        visit.decision_id = items[0].case.event_id if len(items) == 1 else None

@@ -137,9 +137,11 @@ async def test_a_decision_and_its_record(tmp_path: Path) -> None:
     """One event a question: the asker is the actor, the subject stands in the input; booked to the asker's tenant."""
     async with decisions(tmp_path, **OWN) as api:
         headers = {**service(), "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
-        assert (await api.post("evaluation", GOOD, headers)).json() == {"decision": True}
+        answer = await api.post("evaluation", GOOD, headers)
+        assert answer.json() == {"decision": True}
         assert (await api.post("evaluation", DENIED)).json() == {"decision": False}
         allowed, denied = api.events
+        assert answer.headers["x-decision-id"] == allowed.event_id
         assert allowed.event_type == "authz.decision.evaluated"
         assert (allowed.action, allowed.crud, allowed.status, allowed.tenant_id) == ("read", "x", 200, PLATFORM)
         assert allowed.actor is not None
@@ -241,6 +243,7 @@ async def test_batches(tmp_path: Path, semantic: str | None, answered: list[bool
         assert [event.details and event.details["item"] for event in events] == list(range(len(answered)))
         assert len({event.event_id for event in events}) == len(events)
         assert len({event.trace_id for event in events}) == 1
+        assert ("x-decision-id" in answer.headers) is (len(events) == 1)
 
 
 async def test_a_batch_is_bounded(tmp_path: Path) -> None:
