@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from gateway.ops.server import OpsServer  # noqa: E402 - after the path
+from roles.load import load_catalogue  # noqa: E402
 from tests.builders.decisions import OWN, decisions, question  # noqa: E402
 from tests.gateway.ops.port import service  # noqa: E402
 
@@ -32,9 +33,10 @@ ROUNDS = 3
 CONNECTIONS = 16
 FIELDS = {**service(), "content-type": "application/json"}
 """Made before the server's process is, so that both have the issuer's key."""
-CASHIER = ("User", "dev/acme/u-17", {"roles": ["Cashier"]})
+ROLE = next(role.name for role in load_catalogue((ROOT / "roles" / "roles.toml").read_text(), "").roles if role.offered)
+SELLER = ("User", "dev/acme/u-17", {"roles": [ROLE]})
 ORDER = ("Order", "1", {"tenant": "acme"})
-LIVE = question(CASHIER, "order:read", ORDER)
+LIVE = question(SELLER, "order:read", ORDER)
 FIXTURE = question(("user", "alice"), "read", ("record", "record-1"))
 FIFTY = [{"resource": {"type": "Order", "id": str(number), "properties": {"tenant": "acme"}}} for number in range(50)]
 CASES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
