@@ -14,12 +14,12 @@ SEED = 20261126
 ROUNDS = 400
 ODD: list[Any] = [
     None, True, False, 0, -1, 2**63, -(2**63) - 1, 10**40, 1.5, 1e308, "", " ", "a" * 2000, "\x00", "\u202e", "é", "😀",
-    "`", '"', "\\", "__entity", "__extn", [], {}, [[]], {"": ""}, {"type": "user", "id": "bob"},
-    {"__entity": {"type": "user", "id": "bob"}}, {"__extn": {"fn": "datetime", "arg": "soon"}},
+    "`", '"', "\\", "__entity", "__extn", [], {}, [[]], {"": ""}, {"type": "user", "id": "zed"},
+    {"__entity": {"type": "user", "id": "zed"}}, {"__extn": {"fn": "datetime", "arg": "soon"}},
     {"__extn": {"fn": "unknown", "arg": "x"}}, {"__entity": 1}, {"__expr": 'User::"x"'}, ["a", 1, None],
 ]  # fmt: skip
 GOOD = [
-    ("evaluation", question(("user", "alice", {"role": "x"}), ("delete", {"soft": False}), ("record", "record-1"))),
+    ("evaluation", question(("user", "bob", {"role": "x"}), ("write", {"soft": False}), ("record", "record-1"))),
     (
         "evaluation",
         question(
