@@ -166,7 +166,7 @@ def _check_names(names: Names, schema: Schema) -> None:
     actions = {uid.id for uid in schema.actions}
     actions |= {f"{uid.type.removesuffix('Action')}{uid.id}" for uid in schema.actions}
     findings = [
-        Finding(schema.name, 0, 0, f"decision_api.{table}.{name}: the schema declares no {what} `{meant}`")
+        Finding(f"{table}.{name}", 0, 0, f"the schema declares no {what} `{meant}`")
         for table, what, given, there in (
             ("types", "entity type", names.types, schema.entities.keys()),
             ("actions", "action", names.actions, actions),

@@ -47,9 +47,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     )
     (tmp_path / "odd").write_bytes(b"\xff")
     assert said(entities=tmp_path / "odd") == f"decision_api: {tmp_path}/odd: not UTF-8"
-    assert said(types={"person": "usr"}) == (
-        "decision_api: schema.cedarschema: decision_api.types.person: the schema declares no entity type `usr`"
-    )
+    assert said(types={"person": "usr"}) == ("decision_api: types.person: the schema declares no entity type `usr`")
     where["entities"].write_text('[{"uid": {"type": "usr", "id": "a"}, "attrs": {}, "parents": []}]')
     assert said(**where) == "decision_api: entities.json: entity 1: the schema declares no entity type `usr`"
     (where["folder"] / "record.cedar").write_text("permit (principal, action, resource);")

@@ -34,8 +34,8 @@ def build(**changes: Any) -> Sheets:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"names": Names({"person": "usr"})}, "decision_api.types.person: the schema declares no entity type `usr`"),
-        ({"names": Names({}, {"view": "raed"})}, "decision_api.actions.view: the schema declares no action `raed`"),
+        ({"names": Names({"person": "usr"})}, "types.person: the schema declares no entity type `usr`"),
+        ({"names": Names({}, {"view": "raed"})}, "actions.view: the schema declares no action `raed`"),
         ({"entities": ("e.json", "[")}, "e.json: not JSON: expecting value: line 1 column 2 (char 1)"),
         ({"own": None}, "entities.json: entity 1: the schema declares no entity type `group`"),
         (
