@@ -41,6 +41,8 @@ class DecisionApiSettings(Section):
         batch_items: Questions in one request at most.
         body_bytes: Of a request at most.
         page_items: Results in one page of a search at most.
+        page_key_file: 32 random bytes in base64url, the same at every gateway of a fleet, so that each can go on with a
+            search that another began; where not given, a key of this process alone.
         search_s: How long a search may take before it ends its page and lets the caller go on.
     """
 
@@ -54,6 +56,7 @@ class DecisionApiSettings(Section):
     batch_items: Annotated[int, Field(ge=1, le=1000)] = 100
     body_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 256 * 1024
     page_items: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    page_key_file: Path | None = None
     search_s: PositiveFloat = 1.0
 
     def base_url(self, ops: OpsSettings) -> str:

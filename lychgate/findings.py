@@ -91,11 +91,12 @@ def _certificate_findings(settings: "Settings") -> list[str]:
 
 def _decision_findings(settings: "Settings") -> list[str]:
     """Everything that is wrong with the decision API's own files."""
-    from gateway.supervisor.decision import read_sheets
+    from gateway.supervisor.decision import page_key, read_sheets
     from gateway.supervisor.errors import StartRefused
 
     _, schema = read_folder(settings.policies.folder)
     try:
+        page_key(settings.decision_api)
         read_sheets(settings.decision_api, schema, strict=settings.policies.strict)
     except StartRefused as exc:
         return str(exc).splitlines()

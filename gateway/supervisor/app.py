@@ -237,9 +237,16 @@ class _Parts:
         self._decision.attach(supervisor)
         counted = (metrics, DecisionMetrics(self._own), self._metrics)
         base_url = self._decision.settings.base_url(self._ops)
-        DecisionApi(self._decision, door, self.emitter, self._clock, self._decision.settings, base_url, counted).add_to(
-            app
-        )
+        DecisionApi(
+            self._decision,
+            door,
+            self.emitter,
+            self._clock,
+            self._decision.settings,
+            base_url,
+            counted,
+            self._decision.page_key,
+        ).add_to(app)
         return door, OpsServer(app)
 
     async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:

@@ -4,12 +4,14 @@ They stay in this process: workers are told nothing but their version, which sta
 sources swaps these, at the same moment, and what is refused leaves both as they were.
 """
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from gateway.decision_settings import DecisionApiSettings
+from gateway.ops.authzen.page import KEY_BYTES
 from gateway.ops.authzen.sheets import Names, Sheets
 from gateway.ops.door import Judged
 from gateway.snapshot import Snapshot
@@ -28,10 +30,15 @@ class DecisionSources:
 
     Attributes:
         settings: The same.
+        page_key: Of page tokens; None for one of this process alone.
+
+    Raises:
+        StartRefused: The file of that key cannot be used.
     """
 
     def __init__(self, settings: DecisionApiSettings, *, strict: bool) -> None:
         self.settings = settings
+        self.page_key = page_key(settings)
         self._strict = strict
         self._known: dict[str, Sheets] = {}
         self._judged: Judged | None = None
@@ -93,6 +100,23 @@ def read_sheets(settings: DecisionApiSettings, live_schema: SourceText, *, stric
         return Sheets.build(Names(settings.types, settings.actions), live_schema, own, entities, strict=strict)
     except PolicyErrors as exc:
         raise StartRefused("\n".join(f"decision_api: {finding}" for finding in exc.findings)) from exc
+
+
+def page_key(settings: DecisionApiSettings) -> bytes | None:
+    """The key of page tokens, where a file has it.
+
+    Raises:
+        StartRefused: The file cannot be read, or holds something else. It says which, never what.
+    """
+    if settings.page_key_file is None:
+        return None
+    try:
+        key = base64.b64decode(_text(settings.page_key_file)[1].strip(), altchars=b"-_", validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise StartRefused(f"decision_api: {settings.page_key_file}: not {KEY_BYTES} bytes in base64url")
+    return key
 
 
 def _text(path: Path) -> SourceText:

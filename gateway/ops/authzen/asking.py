@@ -112,8 +112,7 @@ class Asking:
     def actions(self, evaluation: Evaluation) -> tuple[str, ...]:
         """The names of the actions a search goes through, sorted, as callers have them."""
         subject, resource = (self._names.type_of(party.type) for party in (evaluation.subject, evaluation.resource))
-        found = self.court.actions(subject, resource)
-        return tuple(sorted(called for name, _ in found for called in self._names.called(name)))
+        return tuple(self.court.actions(subject, resource, self._names))
 
     def _question(self, evaluation: Evaluation, asked: Asked) -> tuple[EntityUid, Question]:
         action = asked.action = self.court.action(self._names.action_of(evaluation.action.name))

@@ -58,6 +58,7 @@ class DecisionApi:
         settings: The section `decision_api`.
         base_url: Where callers reach it.
         counted: Where decisions are counted, questions, and requests to this port.
+        page_key: Of page tokens, 32 bytes; random where there is none.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class DecisionApi:
         settings: DecisionApiSettings,
         base_url: str,
         counted: tuple[GatewayMetrics, DecisionMetrics, SupervisorMetrics],
+        page_key: bytes | None = None,
     ) -> None:
         self._deciding = deciding
         self._clock = clock
@@ -77,7 +79,7 @@ class DecisionApi:
         self._decisions, self._questions, self._ops = counted
         self._desk = Desk(door, self._ops, settings.body_bytes)
         self._recorder = Recorder(emitter, durable=settings.durable)
-        self._searcher = Searcher(PageSeal(), settings.page_items, settings.search_s)
+        self._searcher = Searcher(PageSeal(page_key), settings.page_items, settings.search_s)
 
     def add_to(self, app: FastAPI) -> None:
         """Put the endpoints on the port."""

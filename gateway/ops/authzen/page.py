@@ -1,8 +1,8 @@
 """The page token of a search: where to go on, sealed, and bound to the search it was made for. Pure.
 
 AES-GCM with the search as associated data: a token cannot be read, changed, or used by another caller or with another
-question. It says nothing of the entities it stands between. The key is this process's own: after a restart, and at
-another gateway, a search is begun again.
+question. It says nothing of the entities it stands between. Where nobody gives a key it is this process's own: after a
+restart, and at another gateway, a search is then begun again.
 """
 
 import base64
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.errors import BadRequest
 
-_KEY_BITS: Final = 256
+KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _TOKEN_CHARS: Final = 8192
 """An id is at most 1,024 characters where a request names it, and as long as the file has it where it does not."""
@@ -30,10 +30,14 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PageSeal:
-    """Makes and opens tokens with a key of its own."""
+    """Makes and opens tokens.
 
-    def __init__(self) -> None:
-        self._cipher = AESGCM(AESGCM.generate_key(_KEY_BITS))
+    Args:
+        key: 32 bytes; random ones where there are none.
+    """
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self._cipher = AESGCM(key or os.urandom(KEY_BYTES))
 
     def __repr__(self) -> str:
         return "PageSeal(key=...)"

@@ -38,11 +38,6 @@ class Names(msgspec.Struct, frozen=True):
         """The schema's name for an action."""
         return self.actions.get(name, name)
 
-    def called(self, action: str) -> tuple[str, ...]:
-        """Every name callers have for an action: those that lead to it, or its own where no other takes it away."""
-        given = tuple(sorted(name for name, meant in self.actions.items() if meant == action))
-        return given or ((action,) if action not in self.actions else ())
-
 
 class Sheets:
     """Names, entities, and policies of their own or none.
@@ -133,13 +128,20 @@ class Court:
         """The action of a name, `read` or `Shop::read`; None where there is none, or more than one."""
         return self._actions.get(name)
 
-    def actions(self, principal_type: str, resource_type: str) -> list[tuple[str, EntityUid]]:
-        """Every action that somebody of a type may be asked about on something of another, by name."""
+    def actions(self, principal_type: str, resource_type: str, names: Names) -> list[str]:
+        """What callers call the actions that somebody of a type may be asked about on something of another, sorted."""
         return sorted(
-            (uid.id if self._actions[uid.id] == uid else f"{uid.type.removesuffix('Action')}{uid.id}", uid)
+            called
             for uid, applies in self.bundle.schema.actions.items()
             if principal_type in applies.principal_types and resource_type in applies.resource_types
+            for called in self.called(uid, names)
         )
+
+    def called(self, action: EntityUid, names: Names) -> list[str]:
+        """Every name callers have for an action: those that lead to it, else its own, if that leads nowhere else."""
+        given = [name for name, meant in names.actions.items() if self.action(meant) == action]
+        own = action.id if self.action(action.id) == action else f"{action.type.removesuffix('Action')}{action.id}"
+        return given or [own][: own not in names.actions]
 
     def around(self, action: EntityUid, roots: list[EntityUid]) -> dict[EntityUid, Entity]:
         """What the book knows around these names, and around those that the action's policies name."""

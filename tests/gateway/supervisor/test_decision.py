@@ -1,5 +1,6 @@
 """The decision API's own files: read with the other sources, in force with them, and refused with a place."""
 
+import base64
 import json
 import shutil
 import signal
@@ -52,6 +53,24 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert said(**where) == "decision_api: entities.json: entity 1: the schema declares no entity type `usr`"
     (where["folder"] / "record.cedar").write_text("permit (principal, action, resource);")
     assert said(folder=where["folder"]) == "decision_api: record.cedar:1: a policy without an `@id`"
+
+
+def test_the_key_of_page_tokens(tmp_path: Path) -> None:
+    """From a file, whole or not at all; nothing of it is told."""
+    file = tmp_path / "page.key"
+    settings = DecisionApiSettings(page_key_file=file)
+    key = bytes(range(224, 256))
+    file.write_text(base64.urlsafe_b64encode(key).decode() + "\n")
+    assert DecisionSources(settings, strict=False).page_key == key
+    assert DecisionSources(DecisionApiSettings(), strict=False).page_key is None
+    for wrong in ("c2VjcmV0", "c2VjcmV", "sécret", ""):
+        file.write_text(wrong)
+        with pytest.raises(StartRefused) as caught:
+            DecisionSources(settings, strict=False)
+        assert str(caught.value) == f"decision_api: {file}: not 32 bytes in base64url"
+    file.unlink()
+    with pytest.raises(StartRefused, match=r"page\.key: cannot be read: No such file or directory"):
+        DecisionSources(settings, strict=False)
 
 
 def test_sheets_belong_to_their_snapshot(tmp_path: Path) -> None:

@@ -40,6 +40,12 @@ def test_what_was_never_sealed(token: str) -> None:
         SEAL.open(token, b"one")
 
 
+def test_a_fleet_shares_a_key() -> None:
+    """What one gateway gave another opens."""
+    one, two = PageSeal(bytes(32)), PageSeal(bytes(32))
+    assert two.open(one.seal(Place("a", 1), b"one"), b"one") == Place("a", 1)
+
+
 def test_a_token_is_for_one_search_of_one_process() -> None:
     """Not for another question or caller, not after a restart, and not with a bit changed."""
     token = SEAL.seal(Place("record-1", 50), b"one")

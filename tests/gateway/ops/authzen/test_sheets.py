@@ -8,6 +8,7 @@ from gateway.ops.authzen.sheets import Names, Sheets, split_id
 from gateway.snapshot import build_snapshot
 from policies.errors import PolicyErrors
 from policies.load import read_folder
+from policies.model import EntityUid
 from tests.builders import plane
 from tests.builders.decisions import FIXTURE
 
@@ -73,15 +74,21 @@ def test_names_may_be_full_names() -> None:
     sheets = build(names=Names({"user": "S::U"}, {"walk": "S::go"}), own=own, entities=None)
     court = sheets.court(build_snapshot(plane.sources(9002)))
     assert court.action("S::go") == court.action("go")
+    assert court.actions("S::U", "S::U", sheets.names) == ["walk"]
 
 
 def test_what_callers_call_an_action() -> None:
     """Every name that leads to it; its own where none does, and where that is not another's."""
     names = Names({}, {"view": "read", "look": "read", "write": "delete"})
-    assert names.called("read") == ("look", "view")
-    assert names.called("open") == ("open",)
-    assert names.called("write") == (), "what is called so is `delete`"
-    assert names.called("delete") == ("write",)
+    court = build(names=names).court(build_snapshot(plane.sources(9002)))
+
+    def called(action: str) -> list[str]:
+        return sorted(court.called(EntityUid("Action", action), names))
+
+    assert called("read") == ["look", "view"]
+    assert called("open") == ["open"]
+    assert called("write") == [], "what is called so is `delete`"
+    assert called("delete") == ["write"]
 
 
 def test_a_version_is_of_everything_in_it() -> None:
