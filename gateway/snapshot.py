@@ -51,6 +51,7 @@ class Snapshot:
         nobody: The identity of callers without a credential.
         tokens: Verified tokens.
         contexts: Contexts for reading that can be used again.
+        decision_api: Version of the files that belong to it and are the supervisor's alone.
         dropped_roles: Role names in tokens verified since this was last read and set to 0.
     """
 
@@ -75,6 +76,7 @@ class Snapshot:
         self.keyring = Keyring.build(sources.issuers, sources.keys)
         self.signer = ContextSigner.from_source(sources.context)
         self.cross_tenant = sources.cross_tenant
+        self.decision_api = sources.decision_api
         self.nobody = anonymous(self.catalogue)
         self.tokens = TokenMemo()
         self.contexts = KeptContexts()

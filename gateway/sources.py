@@ -205,6 +205,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         strict: Whether any policy error denies.
         redacted_fields: `mask` or `remove`: how fields of an answer go that its caller may not see.
         tls: Of the public port; None for plain HTTP.
+        decision_api: Version of the decision API's own files, which the supervisor keeps to itself.
     """
 
     policies: tuple[SourceFile, ...]
@@ -219,6 +220,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     redacted_fields: str = "mask"
     tls: FrontTls | None = None
+    decision_api: str = ""
 
     @property
     def version(self) -> str:
@@ -226,6 +228,6 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         digest = hashlib.sha256()
         for part in (self.policies, self.schema, self.roles, self.routes, self.issuers, self.keys, self.services):
             digest.update(msgspec.json.encode(part))
-        switches = (self.context, self.cross_tenant, self.strict, self.redacted_fields, self.tls)
+        switches = (self.context, self.cross_tenant, self.strict, self.redacted_fields, self.tls, self.decision_api)
         digest.update(msgspec.json.encode(switches))
         return digest.hexdigest()[:16]

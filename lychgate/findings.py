@@ -10,7 +10,7 @@ from lychgate.clock import utc_now
 from lychgate.errors import ConfigurationError
 from policies.check import check_folder
 from policies.errors import Finding
-from policies.load import load_bundle
+from policies.load import load_bundle, read_folder
 from roles.catalogue import Catalogue
 from roles.errors import CatalogueError
 from roles.load import load_catalogue
@@ -67,7 +67,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
     policies = policy_findings(settings.policies.folder, settings.gateway.roles_file)
     if policies:
         return [str(finding) for finding in policies]  # routes are checked against the schema: not before it holds
-    return _route_findings(settings) + _certificate_findings(settings)
+    return _route_findings(settings) + _certificate_findings(settings) + _decision_findings(settings)
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:
@@ -87,6 +87,20 @@ def _certificate_findings(settings: "Settings") -> list[str]:
         except StartRefused as exc:
             findings.append(str(exc))
     return findings
+
+
+def _decision_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the decision API's own files."""
+    from gateway.supervisor.decision import page_key, read_sheets
+    from gateway.supervisor.errors import StartRefused
+
+    _, schema = read_folder(settings.policies.folder)
+    try:
+        page_key(settings.decision_api)
+        read_sheets(settings.decision_api, schema, strict=settings.policies.strict)
+    except StartRefused as exc:
+        return str(exc).splitlines()
+    return []
 
 
 def _route_findings(settings: "Settings") -> list[str]:

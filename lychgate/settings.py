@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.decision_settings import DecisionApiSettings
 from gateway.doors.settings import DoorSettings
 from gateway.service_settings import Services, default_services
 from gateway.settings import (
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = Field(GatewaySettings(), description="The public door.")
     ops: OpsSettings = Field(OpsSettings(), description="The operations and decision API.")
     doors: DoorSettings = Field(DoorSettings(), description="Proxies that ask instead of being asked through.")
+    decision_api: DecisionApiSettings = Field(
+        DecisionApiSettings(), description="How questions of other proxies and services are understood (AuthZEN)."
+    )
     issuers: tuple[IssuerSettings, ...] = Field((), description="Whose tokens are believed, and how far.")
     context: ContextSettings = Field(ContextSettings(), description="How security contexts are signed.")
     tenancy: TenancySettings = Field(TenancySettings(), description="What may cross tenants.")

@@ -89,7 +89,7 @@ class Engine:
         except (ValueError, TypeError, OverflowError) as exc:  # for example a lone surrogate in an id
             raise NoDecision(f"the question cannot be written as JSON ({type(exc).__name__})") from None
         if result.decision is cedarpy.Decision.NoDecision:
-            declared = self.bundle.schema.canonical
+            declared = self.bundle.schema.canonical  # comments may have backticks, and say nothing of the question
             raise NoDecision("; ".join(_without_values(text, declared, question) for text in result.diagnostics.errors))
         errors = tuple(self._error(text, question) for text in result.diagnostics.errors)
         return combine(result.decision is cedarpy.Decision.Allow, result.diagnostics.reasons, errors, self.strict)

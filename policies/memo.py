@@ -17,6 +17,8 @@ from policies.reach import CLOCK, Reach, Read, reach
 
 # At about 600 bytes an entry; a shop with a hundred roles, services and actions each has far fewer.
 _CAPACITY: Final = 50_000
+_KEY_BYTES: Final = 2048
+"""A question with more in it than this is not remembered: whoever asks must not choose how much memory it takes."""
 _LONG: Final = range(-(2**63), 2**63)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -85,8 +87,8 @@ def _key(question: Question, found: Reach) -> bytes | None:
     """What decides, as bytes.
 
     Returns:
-        None where nothing is remembered: a question that cannot be written down, which the engine will refuse, or one
-        in which the same entity is principal and resource, and is read in two ways.
+        None where nothing is remembered: a question that cannot be written down, which the engine will refuse, one
+        in which the same entity is principal and resource, and is read in two ways, or one that is very long.
     """
     if question.principal == question.resource:
         return None
@@ -102,9 +104,10 @@ def _key(question: Question, found: Reach) -> bytes | None:
             parts += ("other", entity)
     parts.append(_values(question.context, found.context, clock=CLOCK))
     try:
-        return _ENCODER.encode(parts)
+        key = _ENCODER.encode(parts)
     except (ValueError, TypeError, OverflowError):
         return None
+    return key if len(key) <= _KEY_BYTES else None
 
 
 def _more(entity: Entity) -> Entity | None:

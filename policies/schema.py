@@ -11,7 +11,7 @@ import cedarpy
 from policies.errors import PolicyErrors
 from policies.lexer import Statement, locate
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, read_actions, read_parent_types
+from policies.schema_reader import ActionType, EntityType, read_actions, read_entities, read_parent_types
 
 
 class Schema:
@@ -24,9 +24,10 @@ class Schema:
         canonical: Cedar's own printing of it, without comments.
         actions: Every action that applies to something, by uid. Mere groups are not among them.
         parent_types: Every entity type that another entity may be in.
+        entities: Every entity type with its attributes, by name.
     """
 
-    __slots__ = ("_closures", "actions", "canonical", "handle", "name", "parent_types", "text")
+    __slots__ = ("_closures", "actions", "canonical", "entities", "handle", "name", "parent_types", "text")
 
     def __init__(self, name: str, text: str) -> None:
         """Parse a schema.
@@ -43,6 +44,7 @@ class Schema:
         self.canonical = str(self.handle)
         declared = read_actions(self.canonical)
         self.parent_types = read_parent_types(self.canonical)
+        self.entities: Mapping[str, EntityType] = MappingProxyType(read_entities(self.canonical))
         self.actions: Mapping[EntityUid, ActionType] = MappingProxyType(
             {uid: action for uid, action in declared.items() if action.resource_types}
         )

@@ -16,7 +16,7 @@ from policies.model import EntityUid
 
 
 class ContextAttribute(msgspec.Struct, frozen=True, gc=False):
-    """One attribute of an action's context.
+    """One attribute of an action's context, or of an entity.
 
     Attributes:
         type: `String`, `Long`, `Boolean`, `Set`, `Record`, an extension (`datetime`, `decimal`, `duration`, `ipaddr`)
@@ -26,6 +26,10 @@ class ContextAttribute(msgspec.Struct, frozen=True, gc=False):
 
     type: str
     required: bool = True
+
+
+EntityType: TypeAlias = Mapping[str, ContextAttribute]
+"""The attributes of an entity type, by name."""
 
 
 class ActionType(msgspec.Struct, frozen=True):
@@ -93,6 +97,17 @@ def read_parent_types(canonical: str) -> frozenset[str]:
     return frozenset(reader.entity(name, namespace) for name, namespace in reader.parents)
 
 
+def read_entities(canonical: str) -> dict[str, EntityType]:
+    """Every entity type a schema declares, with its attributes, by its full name.
+
+    Args:
+        canonical: As for `read_actions`.
+    """
+    reader = _Reader(canonical)
+    reader.read()
+    return {name: MappingProxyType(reader.attributes(name)) for name in reader.entities}
+
+
 class _Reader:
     """Goes through the words once, declaration by declaration."""
 
@@ -100,7 +115,7 @@ class _Reader:
         self._words = [text[token.start : token.end] for token in tokens(text)]
         self._at = 0
         self._namespace = ""
-        self._entities: set[str] = set()
+        self.entities: dict[str, tuple[_Record, str]] = {}
         self._types: dict[str, _Type] = {}
         self.actions: dict[EntityUid, _Action] = {}
         self.parents: list[tuple[str, str]] = []
@@ -124,16 +139,13 @@ class _Reader:
                     self._next()  # ;
                 case "action":
                     self._action()
-                case _:  # an entity type: what it holds is Cedar's business; its strings are words of their own
-                    self._entities.add(self._qualified(self._next()))
-                    if self._drop("in"):
-                        self.parents += ((name, self._namespace) for name in self._names())
-                    self._at = self._words.index(";", self._at) + 1
+                case _:  # an entity type
+                    self._entity()
 
     def entity(self, name: str, namespace: str) -> str:
         """The full name of an entity type: of the namespace it is written in, if there is one of this name."""
         local = f"{namespace}::{name}"
-        return local if local in self._entities else name
+        return local if local in self.entities else name
 
     def group(self, uid: EntityUid, namespace: str) -> EntityUid:
         """The full uid of an action group, likewise."""
@@ -142,12 +154,28 @@ class _Reader:
 
     def context(self, action: _Action) -> dict[str, ContextAttribute]:
         written = self._resolved(action.context, action.namespace)
-        if isinstance(written, str):
-            return {}
+        return {} if isinstance(written, str) else self._attributes(written, action.namespace)
+
+    def attributes(self, entity: str) -> dict[str, ContextAttribute]:
+        """Of an entity type, by its full name."""
+        return self._attributes(*self.entities[entity])
+
+    def _attributes(self, record: _Record, namespace: str) -> dict[str, ContextAttribute]:
         return {
-            name: ContextAttribute(self._plain(kind, action.namespace), required)
-            for name, (kind, required) in written.items()
+            name: ContextAttribute(self._plain(kind, namespace), required) for name, (kind, required) in record.items()
         }
+
+    def _entity(self) -> None:
+        """A declaration behind the word `entity`: the ids of an enumeration and tags are passed over."""
+        name = self._qualified(self._next())
+        record: _Record = {}
+        while (word := self._next()) != ";":
+            if word == "in":
+                self.parents += ((parent, self._namespace) for parent in self._names())
+            elif word == "=":
+                self._next()  # {
+                record = self._record()
+        self.entities[name] = (record, self._namespace)
 
     def _action(self) -> None:
         uid = EntityUid(self._qualified("Action"), unquoted(self._next()))

@@ -12,6 +12,7 @@ import msgspec
 
 from policies.bundle import Bundle
 from policies.model import Entity, EntityUid, Json, Question
+from policies.typed import typed
 from roles.catalogue import Catalogue
 from roles.entities import principal_entities
 from roles.model import NO_TENANT, PLATFORM_TENANT, Principal
@@ -19,7 +20,6 @@ from roles.model import NO_TENANT, PLATFORM_TENANT, Principal
 NOON: Final = "2026-01-15T12:00:00.000Z"
 """The time of a request that does not say when: fixed, so that a table says the same tomorrow."""
 
-_EXTENSIONS: Final = {"datetime": "datetime", "decimal": "decimal", "duration": "duration", "ipaddr": "ip"}
 _ANYTHING: Final = "*"
 _DEFAULT_TENANT: Final = "acme"
 
@@ -112,7 +112,7 @@ def question(scenario: Scenario, bundle: Bundle, catalogue: Catalogue, now: str 
     declared = bundle.context_type(scenario.action)
     given: dict[str, Json] = {"now": now, "cross_tenant": False, **scenario.context}
     context = {
-        name: _typed(value, declared[name].type if name in declared else "")
+        name: typed(value, declared[name].type if name in declared else "")
         for name, value in given.items()
         if name in declared or name in scenario.context
     }
@@ -126,9 +126,3 @@ def _home(roles: tuple[str, ...], catalogue: Catalogue) -> str:
     if any(role.cross_tenant for role in held):
         return PLATFORM_TENANT
     return NO_TENANT if any(role.anonymous for role in held) else _DEFAULT_TENANT
-
-
-def _typed(value: Json, kind: str) -> Json:
-    """A value as Cedar's JSON has it: what people write as text may be a time or an address."""
-    function = _EXTENSIONS.get(kind)
-    return {"__extn": {"fn": function, "arg": value}} if function and isinstance(value, str) else value

@@ -14,7 +14,7 @@ from gateway.model import Identity
 from gateway.sources import IssuerSource
 from policies.model import Json
 from roles.catalogue import Catalogue
-from roles.model import PLATFORM_TENANT, Principal, is_tenant
+from roles.model import PLATFORM_TENANT, Grant, Principal, is_tenant
 
 _ANY = "*"
 _MAX_ID_BYTES = 256
@@ -145,15 +145,27 @@ def _roles(
     names = [name for name in stated if isinstance(name, str)]
     if len(names) != len(stated):
         raise TokenRefused(Reason.CLAIMS, claimed=claimed)
+    grant = granted(names, claimed.tenant_id, trusted, catalogue)
+    if grant is None:
+        raise TokenRefused(Reason.ROLE, claimed=claimed)
+    return grant.roles, grant.dropped
+
+
+def granted(names: Sequence[str], tenant_id: str, trusted: Trust, catalogue: Catalogue) -> Grant | None:
+    """What role names become that an issuer, or somebody in its name, asserts for a subject of a tenant.
+
+    Returns:
+        The grant; None where one of them means a role that the issuer, or anybody of that tenant, may not have.
+    """
     if trusted.roles is not None:
         for name in names:
             asserted = catalogue.resolve((name,)).roles
             if name not in trusted.roles and not trusted.roles.issuperset(asserted):
-                raise TokenRefused(Reason.ROLE, claimed=claimed)
+                return None
     grant = catalogue.resolve(names)
-    if claimed.tenant_id != PLATFORM_TENANT and catalogue.any_cross_tenant(grant.roles):
-        raise TokenRefused(Reason.ROLE, claimed=claimed)
-    return grant.roles, grant.dropped
+    if tenant_id != PLATFORM_TENANT and catalogue.any_cross_tenant(grant.roles):
+        return None
+    return grant
 
 
 def _times(payload: Mapping[str, Json], leeway_s: float, now: float, claimed: Claimed) -> tuple[float, float]:

@@ -127,6 +127,10 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({len(self._by_iss)} issuers, {len(self.key_refs)} keys, waiting for {list(self.waiting_for)})"
 
+    def trust_of(self, name: str) -> Trust | None:
+        """How far the issuer of a configured name is believed; None where there is none."""
+        return next((one.trusted for one in self._by_iss.values() if one.trusted.source.name == name), None)
+
     def issuer_of(self, claims: Mapping[str, Json] | None) -> Issuer:
         """Whose keys a token is to be held against. The claim only chooses; it is believed after the signature.
 

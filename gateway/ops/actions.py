@@ -30,3 +30,14 @@ STATUS: Final = _route("ops.status", "GET", "/internal/status", "ops:status", ch
 METRICS: Final = _route("ops.metrics", "GET", "/internal/metrics", "ops:status", changes=False)
 METRICS_JSON: Final = _route("ops.metrics_json", "GET", "/internal/metrics.json", "ops:status", changes=False)
 EXCHANGE: Final = _route("context.exchange", "POST", "/context/exchange", "context:exchange", changes=True)
+EVALUATION: Final = _route("decision.evaluation", "POST", "/access/v1/evaluation", "decision:ask", changes=False)
+EVALUATIONS: Final = _route("decision.evaluations", "POST", "/access/v1/evaluations", "decision:ask", changes=False)
+SEARCH_SUBJECT: Final = _route(
+    "decision.search_subject", "POST", "/access/v1/search/subject", "decision:ask", changes=False
+)
+SEARCH_RESOURCE: Final = _route(
+    "decision.search_resource", "POST", "/access/v1/search/resource", "decision:ask", changes=False
+)
+SEARCH_ACTION: Final = _route(
+    "decision.search_action", "POST", "/access/v1/search/action", "decision:ask", changes=False
+)

@@ -129,16 +129,17 @@ class Door:
         )
         started = time.perf_counter()
         try:
-            answer = case.answer = snapshot.engine.decide(question)
+            answer, case.memo_hit = snapshot.decisions.decide(question)
         except NoDecision:
             raise Unready("cedar gave no decision") from None
+        case.answer = answer
         took_s = time.perf_counter() - started
         case.decision_us = int(took_s * _MICROSECONDS)
-        self._metrics.decided(answer.effect.value, took_s)
+        self._metrics.decided(answer.effect.value, None if case.memo_hit else took_s)
         for error in answer.errors:
             self._metrics.policy_failed(error.effect.value)
         if not answer.allows:
-            missing = missing_role(question, principal, snapshot.catalogue, snapshot.engine.decide)
+            missing = missing_role(question, principal, snapshot.catalogue, snapshot.decisions.answer)
             raise Forbidden("policy", missing_role=missing)
 
     async def settle(

@@ -29,12 +29,15 @@ from audit.redact import KeyNames, WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from gateway.clock import Clock
 from gateway.control import RedactionConfig, WorkerConfig
+from gateway.decision_metrics import DecisionMetrics
+from gateway.decision_settings import DecisionApiSettings
 from gateway.doors.doors import Doors
 from gateway.doors.errors import CannotListen
 from gateway.doors.settings import DoorSettings
 from gateway.identify.keys import KeyPlace
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.ops.app import create_app
+from gateway.ops.authzen.endpoints import DecisionApi
 from gateway.ops.door import Door
 from gateway.ops.server import OpsServer
 from gateway.service_settings import ServiceSettings
@@ -51,6 +54,7 @@ from gateway.sources import Sources
 from gateway.supervisor.certificates import tls_source, utc
 from gateway.supervisor.child import WORKER
 from gateway.supervisor.crew import Crew
+from gateway.supervisor.decision import DecisionSources
 from gateway.supervisor.delivery import Delivery
 from gateway.supervisor.errors import StartRefused
 from gateway.supervisor.listen import PortUnavailable, public_socket
@@ -84,6 +88,7 @@ def run(
     audit: AuditSettings,
     store: StoreSettings,
     doors: DoorSettings,
+    decision_api: DecisionApiSettings = DecisionApiSettings(),  # noqa: B008 - frozen
     log_format: str = "json",
     worker_command: Sequence[str] = WORKER,
 ) -> int:
@@ -100,6 +105,7 @@ def run(
         audit: Spool, redaction, relay.
         store: Where the relay delivers, where no broker is configured.
         doors: What other proxies may ask.
+        decision_api: How questions of other proxies and services are understood.
         log_format: `json` or `console`, for the workers.
         worker_command: What becomes a worker.
 
@@ -108,14 +114,17 @@ def run(
         standard error.
     """
     try:
-        read = partial(
-            read_sources,
-            gateway=gateway,
-            issuers=issuers,
-            context=context,
-            tenancy=tenancy,
-            policies=policies,
-            services=services,
+        decision = DecisionSources(decision_api, strict=policies.strict)
+        read = decision.beside(
+            partial(
+                read_sources,
+                gateway=gateway,
+                issuers=issuers,
+                context=context,
+                tenancy=tenancy,
+                policies=policies,
+                services=services,
+            )
         )
         tls = tls_source(gateway.tls, utc(Clock().now()))
         sources = msgspec.structs.replace(read(), tls=tls)
@@ -123,7 +132,7 @@ def run(
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(read, gateway, ops, issuers, audit, store, doors, log_format, worker_command)
+            parts = _Parts(read, decision, gateway, ops, issuers, audit, store, doors, log_format, worker_command)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
@@ -138,6 +147,7 @@ class _Parts:
     def __init__(
         self,
         read: Callable[[], Sources],
+        decision: DecisionSources,
         gateway: GatewaySettings,
         ops: OpsSettings,
         issuers: Sequence[IssuerSettings],
@@ -148,6 +158,7 @@ class _Parts:
         worker_command: Sequence[str],
     ) -> None:
         self._read = read
+        self._decision = decision
         self._gateway = gateway
         self._ops = ops
         self._places = [_place(issuer) for issuer in issuers]
@@ -230,6 +241,19 @@ class _Parts:
         shown = CollectorRegistry()
         shown.register(self._totals)
         app = create_app(supervisor, door, shown, self._metrics, metrics_open=self._ops.metrics_open)
+        self._decision.attach(supervisor)
+        counted = (metrics, DecisionMetrics(self._own), self._metrics)
+        base_url = self._decision.settings.base_url(self._ops)
+        DecisionApi(
+            self._decision,
+            door,
+            self.emitter,
+            self._clock,
+            self._decision.settings,
+            base_url,
+            counted,
+            self._decision.page_key,
+        ).add_to(app)
         doors = Doors(self._doors, self._gateway, supervisor, door, self.emitter, self._clock, metrics, self._own)
         return door, doors, OpsServer(doors.before(app))
 

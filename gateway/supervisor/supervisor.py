@@ -152,6 +152,7 @@ class Supervisor:
             "sources_version": self._sources.version,
             "policy_version": bundle.version,
             "schema_version": bundle.schema_version,
+            "decision_api_version": self._snapshot.decision_api,
             "policies": len(bundle.policies),
             "routes": len(self._snapshot.routes.routes),
             "refusing_routes": {route.id: route.problem for route in self._snapshot.routes.routes if route.problem},

@@ -27,6 +27,7 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
             audit=settings.audit,
             store=settings.store,
             doors=settings.doors,
+            decision_api=settings.decision_api,
             log_format=log_format.value,
         )
     )

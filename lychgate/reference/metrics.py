@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
+from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.tally import CounterTally, HistogramTally
@@ -11,7 +12,16 @@ from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
 from query.metrics import QueryMetrics
 
-_HOMES = (GatewayMetrics, SupervisorMetrics, DoorMetrics, EmitMetrics, RelayMetrics, IngestMetrics, QueryMetrics)
+_HOMES = (
+    GatewayMetrics,
+    SupervisorMetrics,
+    DecisionMetrics,
+    DoorMetrics,
+    EmitMetrics,
+    RelayMetrics,
+    IngestMetrics,
+    QueryMetrics,
+)
 
 
 def page() -> str:

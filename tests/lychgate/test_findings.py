@@ -90,3 +90,13 @@ def test_roles_of_a_token_are_ours_or_mapped() -> None:
     require_known_roles(["Cashier", "member_agent"], ROLES)
     with pytest.raises(ConfigurationError, match="`Cashire`; the nearest is `Cashier`"):
         require_known_roles(["Cashire"], ROLES)
+
+
+def test_the_decision_apis_files_are_looked_at(tmp_path: Path) -> None:
+    """One that is not there, and a name that leads nowhere; the section is named."""
+    environment = {"LYCHGATE_DECISION_API__ENTITIES": str(tmp_path / "entities.json")}
+    (finding,) = configuration_findings(load(ROOT / "lychgate.yaml", environment))
+    assert finding == f"decision_api: {tmp_path}/entities.json: cannot be read: No such file or directory"
+    environment = {"LYCHGATE_DECISION_API__TYPES": json.dumps({"person": "Usr"})}
+    (finding,) = configuration_findings(load(ROOT / "lychgate.yaml", environment))
+    assert finding == "decision_api: types.person: the schema declares no entity type `Usr`"

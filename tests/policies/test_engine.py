@@ -255,3 +255,18 @@ def test_the_same_question_has_the_same_answer() -> None:
     first = real_engine().decide(question)
     real_engine().decide(make_question(principal, "payment:refund", context={"amount": 1}))
     assert real_engine().decide(question) == first == Answer(Effect.ALLOW, ("order.sell",))
+
+
+def test_comments_of_a_schema_do_not_hide_what_does_not_fit() -> None:
+    """A backtick in a comment says nothing about the question, so the message is told."""
+    text = """
+    // `User`s only
+    entity U;
+    entity R = { tenant: String };
+    action "go" appliesTo { principal: [U], resource: [R] };
+    """
+    schema = ("s.cedarschema", text)
+    engine = Engine(build_bundle([("p.cedar", '@id("a") @reason("r") permit (principal, action, resource);')], schema))
+    user, thing = EntityUid("U", "u"), EntityUid("R", "r")
+    with pytest.raises(NoDecision, match="to have attribute `tenant`, but it does not"):
+        engine.decide(Question(user, "go", thing, {}, (Entity(user, {}), Entity(thing, {}))))

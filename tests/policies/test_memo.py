@@ -264,3 +264,18 @@ def test_it_is_bounded() -> None:
         memo.decide(question)
     assert [memo.decide(question)[1] for question in (asked[2], asked[1], asked[0])] == [True, True, False]
     assert repr(memo).startswith("Memo(2 of 2, 2 hits, 4 misses")
+
+
+def test_what_is_long_is_not_remembered() -> None:
+    """Whoever asks does not choose how much memory the answers take."""
+    memo = Memo(ENGINE)
+    user, doc = EntityUid("User", "u"), EntityUid("Doc", "d")
+    for length, remembered in ((100, True), (3000, False)):
+        entities = (
+            Entity(user, {"tenant": "a" * length, "name": "n"}),
+            Entity(doc, {"tenant": "a" * length, "owner": {"__entity": {"type": "User", "id": "u"}}}),
+        )
+        question = Question(user, "doc:read", doc, {"now": when("2026-01-01"), "n": 1}, entities)
+        first, second = memo.decide(question), memo.decide(question)
+        assert first[0] == second[0]
+        assert second[1] is remembered

@@ -4,7 +4,7 @@ import cedarpy
 import pytest
 
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, ContextAttribute, read_actions, read_parent_types
+from policies.schema_reader import ActionType, ContextAttribute, read_actions, read_entities, read_parent_types
 
 
 def read(schema: str) -> dict[EntityUid, ActionType]:
@@ -107,3 +107,32 @@ def test_the_types_that_others_may_be_in() -> None:
     entity G in N::A; entity H;
     """
     assert read_parent_types(str(cedarpy.Schema.from_str(schema))) == {"N::B", "M::C", "N::A"}
+
+
+def test_entity_types_have_their_attributes() -> None:
+    """Of every declaration: with parents, tags, an enumeration, annotations, a namespace, odd names."""
+    schema = cedarpy.Schema.from_str(
+        """
+        type Place = { street: String, zip?: Long };
+        @doc("a = b;") entity group in [group];
+        entity user in [group] = { "odd; name"?: ipaddr, home: Place, boss?: user, tags?: Set<String> } tags String;
+        entity colour enum ["red;", "="];
+        entity a, b = { since?: datetime };
+        namespace N { type T = { of: Set<D> }; entity D in [user] = { t: T, next?: D }; }
+        """
+    )
+    found = {name: dict(attributes) for name, attributes in read_entities(str(schema)).items()}
+    since = {"since": ContextAttribute("datetime", required=False)}
+    assert found == {
+        "group": {},
+        "user": {
+            "odd; name": ContextAttribute("ipaddr", required=False),
+            "home": ContextAttribute("Record"),
+            "boss": ContextAttribute("user", required=False),
+            "tags": ContextAttribute("Set", required=False),
+        },
+        "colour": {},
+        "a": since,
+        "b": since,
+        "N::D": {"t": ContextAttribute("Record"), "next": ContextAttribute("N::D", required=False)},
+    }

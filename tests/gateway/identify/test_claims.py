@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code
-from gateway.identify.claims import Trust, identity, is_id, trust
+from gateway.identify.claims import Trust, granted, identity, is_id, trust
 from gateway.identify.refusal import Claimed, Reason, TokenRefused
 from gateway.model import Identity
-from roles.model import is_tenant
+from roles.model import Grant, is_tenant
 from tests.builders.tokens import ISSUER, NOW, catalogue, claims, source
 
 LEEWAY = 30.0
@@ -200,3 +200,12 @@ def test_any_claims_are_somebody_or_refused(changes: dict[str, Any]) -> None:
     assert is_tenant(found.principal.tenant_id)
     assert is_id(found.principal.sub)
     assert found.expires_at > NOW
+
+
+def test_what_somebody_else_says_of_a_subject_is_bounded_alike() -> None:
+    """The same roles, whoever asserts them in the issuer's name."""
+    trusted = trust(source(roles=("Clerk",)), [])
+    assert granted(["shop_agent", "unknown"], "acme", trusted, catalogue()) == Grant(("Clerk",), ("unknown",))
+    assert granted(["Boss"], "acme", trusted, catalogue()) is None
+    assert granted(["Root"], "acme", trust(source(), []), catalogue()) is None
+    assert granted(["Root"], "platform", trust(source(), []), catalogue()) == Grant(("Root",))

@@ -132,3 +132,12 @@ def test_configurations_that_could_forge_a_principal(sources: list[IssuerSource]
 def test_its_repr_counts() -> None:
     """The repr is the debugger's view: numbers and names, no keys."""
     assert repr(keyring()) == "Keyring(1 issuers, 1 keys, waiting for [])"
+
+
+def test_an_issuer_is_found_by_our_name_for_it() -> None:
+    """For those who hear of a subject without a token of it."""
+    ring = keyring()
+    trusted = ring.trust_of(ISSUER)
+    assert trusted is not None
+    assert trusted.source == source()
+    assert ring.trust_of(source().iss) is None

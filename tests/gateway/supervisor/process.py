@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.decision_settings import DecisionApiSettings
 from gateway.doors.settings import DoorSettings
 from gateway.service_settings import ServiceSettings
 from gateway.settings import (
@@ -79,7 +80,7 @@ def sections(folder: Path, store_dsn: str, service_port: int, **changes: Mapping
         "services": {"order": {"urls": [f"http://127.0.0.1:{service_port}"]}},
     }
     for name, section in changes.items():
-        found[name] = {**found[name], **section}
+        found[name] = {**found.get(name, {}), **section}
     return found
 
 
@@ -215,6 +216,7 @@ def main() -> int:
         audit=AuditSettings(**given["audit"]),
         store=StoreSettings(**given["store"]),
         doors=DoorSettings(**given["doors"]),
+        decision_api=DecisionApiSettings(**given.get("decision_api", {})),
     )
 
 
