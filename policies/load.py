@@ -97,6 +97,17 @@ def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
     return Bundle((policy for policy, _ in policies), parsed_schema)
 
 
+def policy_tree(text: str) -> dict[str, Json]:
+    """One policy's text, which Cedar accepts, in Cedar's JSON form.
+
+    Raises:
+        ValueError: It is not the text of exactly one policy.
+    """
+    parsed: dict[str, dict[str, dict[str, Json]]] = json.loads(cedarpy.policies_to_json_str(text))
+    (tree,) = parsed["staticPolicies"].values()
+    return tree
+
+
 def _parsed(statement: Statement) -> Policy | Finding:
     """One statement as a policy, or what is wrong with it by itself."""
     if message := _refusal(statement.text):
@@ -122,6 +133,7 @@ def _parsed(statement: Statement) -> Policy | Finding:
         line=statement.line,
         text=statement.text,
         tree=tree,
+        column=statement.finding("").column,
     )
 
 
