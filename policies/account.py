@@ -92,7 +92,7 @@ class Accountant:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._known: dict[str, tuple[Mapping[str, tuple[Part, ...]], Engine]] = {}
+        self._known: dict[str, tuple[dict[str, tuple[Part, ...]], Engine]] = {}
 
     def account(self, question: Question) -> tuple[Account, ...]:
         """Say what became of each policy whose scope admits the action, sorted by id.
@@ -101,14 +101,15 @@ class Accountant:
             NoDecision: As `Engine.decide`.
         """
         policies = self._bundle.slice(EntityUid("Action", question.action))
-        if question.action not in self._known:
+        known = self._known.get(question.action)
+        if known is None:
             cut = {policy.id: parts(policy) for policy in policies}
-            self._known[question.action] = cut, Engine(Bundle(_probes(policies, cut), self._bundle.schema))
-        cut, engine = self._known[question.action]
+            known = self._known[question.action] = cut, Engine(Bundle(_probes(policies, cut), self._bundle.schema))
+        parts_of, engine = known
         answer = engine.decide(question)
         true = frozenset(answer.reasons)
         failed = {error.policy_id: error.message for error in answer.errors}
-        return tuple(_account(policy, cut[policy.id], true, failed) for policy in policies)
+        return tuple(_account(policy, parts_of[policy.id], true, failed) for policy in policies)
 
 
 def _probes(policies: Iterable[Policy], cut: Mapping[str, tuple[Part, ...]]) -> Iterator[Policy]:
@@ -133,7 +134,8 @@ def _account(policy: Policy, cut: tuple[Part, ...], true: frozenset[str], failed
     numbered = [(part, _probe(policy, number)) for number, part in enumerate(cut)]
     checked: list[Checked] = []
     for _, clause in groupby(numbered, key=lambda each: (each[0].kind, each[0].clause)):
-        checked += _clause(policy, list(clause), true, failed)
+        stopped = any(part.to_blame for part in checked)
+        checked += _clause(policy, list(clause), true, failed, stopped=stopped)
     verdict = Verdict.APPLIED if policy.id in true else Verdict.ERROR if policy.id in failed else Verdict.NOT_APPLIED
     if verdict is not Verdict.NOT_APPLIED:
         checked = [msgspec.structs.replace(part, to_blame=part.truth is Truth.ERROR) for part in checked]
@@ -150,13 +152,26 @@ def _account(policy: Policy, cut: tuple[Part, ...], true: frozenset[str], failed
 
 
 def _clause(
-    policy: Policy, clause: list[tuple[Part, str]], true: frozenset[str], failed: Mapping[str, str]
+    policy: Policy,
+    clause: list[tuple[Part, str]],
+    true: frozenset[str],
+    failed: Mapping[str, str],
+    *,
+    stopped: bool,
 ) -> Iterator[Checked]:
-    """The parts of one condition: Cedar evaluates them from the left, and stops at the first that is false."""
+    """The parts of one condition: Cedar evaluates from the left, and stops where it is known what it comes to.
+
+    Args:
+        policy: Whose they are.
+        clause: The parts, each with its probe.
+        true: The probes that are.
+        failed: Those that could not be evaluated, and why.
+        stopped: Whether an earlier condition was false already.
+    """
     truths: list[Truth] = []
     for _, probe in clause:
         if probe in failed:
-            truths.append(Truth.UNREACHED if Truth.FALSE in truths else Truth.ERROR)
+            truths.append(Truth.UNREACHED if stopped or Truth.FALSE in truths else Truth.ERROR)
         else:
             truths.append(Truth.TRUE if probe in true else Truth.FALSE)
     holds = all(truth is Truth.TRUE for truth in truths)

@@ -101,7 +101,7 @@ def said(condition: Alternatives) -> str:
 
 def _bounds(tree: Json, holds: bool) -> Alternatives | None:
     """A comparison with a number, as ranges; None for anything else."""
-    ((operator, operand),) = tree.items() if isinstance(tree, dict) else ((None, None),)
+    operator, operand = next(iter(tree.items())) if isinstance(tree, dict) else ("", None)
     if operator not in _MIRRORED:
         return None
     match operand:

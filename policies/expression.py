@@ -86,9 +86,10 @@ class _Writer:
                 return f"{self._at(of, _ADD)} has {_named(name)}", _RELATION
             case {"like": {"left": of, "pattern": list(pattern)}}:
                 return f"{self._at(of, _ADD)} like {_pattern(pattern)}", _RELATION
-            case {"is": {"left": of, "entity_type": str(kind), **rest}}:
-                inside = f" in {self._at(rest['in'], _ADD)}" if "in" in rest else ""
-                return f"{self._at(of, _ADD)} is {kind}{inside}", _RELATION
+            case {"is": {"left": of, "entity_type": str(kind), "in": group}}:
+                return f"{self._at(of, _ADD)} is {kind} in {self._at(group, _ADD)}", _RELATION
+            case {"is": {"left": of, "entity_type": str(kind)}}:
+                return f"{self._at(of, _ADD)} is {kind}", _RELATION
             case {"if-then-else": {"if": one, "then": two, "else": three}}:
                 return f"if {self._at(one, _IF)} then {self._at(two, _IF)} else {self._at(three, _IF)}", _IF
             case {"Set": list(members)}:

@@ -1,0 +1,302 @@
+"""Policies and roles in, who may do what out: every role and every action, asked of Cedar. Pure.
+
+What a cell says, it says of every caller who has this role alone, every resource of the action's types in the caller's own
+tenant, and every context: `policies.outlook` leaves the context open. Where the policies single something out by name (a
+tenant, a resource), that is asked about by itself, and stands beside the cell if it differs. Who may touch what is another
+tenant's is asked in the same way, for every role and action, and listed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from policies.bundle import Bundle, Policy
+from policies.engine import Engine
+from policies.expression import entity
+from policies.model import Effect, Entity, EntityUid, Json, Question
+from policies.outlook import Foresight, Outlook
+from roles.catalogue import Catalogue
+from roles.entities import principal_entities
+from roles.model import NO_TENANT, PLATFORM_TENANT, Principal, Role, is_tenant
+
+_ANY_ID: Final = "*"
+_ISSUER: Final = "any"
+_SUB: Final = "anybody"
+
+
+class May(StrEnum):
+    """What a cell says."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    CONDITIONAL = "conditional"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What is decided.
+
+    Attributes:
+        may: Allow, deny, or it depends.
+        condition: What it depends on: the context's attributes by their names; empty unless it depends.
+        policies: The policies that decide, or may.
+    """
+
+    may: May
+    condition: str = ""
+    policies: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """`allow`, `deny` or `if <condition>`."""
+        return f"if {self.condition}" if self.may is May.CONDITIONAL else self.may.value
+
+    def same(self, other: "Outcome") -> bool:
+        """Whether a caller notices a difference."""
+        return (self.may, self.condition) == (other.may, other.condition)
+
+
+class Apart(msgspec.Struct, frozen=True):
+    """Where the cell says something else.
+
+    Attributes:
+        where: `in tenant x`, `of Type::"id"`, or both.
+        outcome: What is decided there.
+    """
+
+    where: str
+    outcome: Outcome
+
+    def __str__(self) -> str:
+        """`in platform: allow`."""
+        return f"{self.where}: {self.outcome}"
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One role and one action.
+
+    Attributes:
+        outcome: For any tenant and resource that no policy names.
+        apart: For those that one does, where it differs.
+    """
+
+    outcome: Outcome
+    apart: tuple[Apart, ...] = ()
+
+    def __str__(self) -> str:
+        """All of it in a line."""
+        return "; ".join(map(str, (self.outcome, *self.apart)))
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One action; types of resource for which any role's cell differs have rows of their own.
+
+    Attributes:
+        action: Its id.
+        resource_types: Whose row it is.
+        cells: One for each role, in the matrix's order.
+    """
+
+    action: str
+    resource_types: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+class Crossing(msgspec.Struct, frozen=True):
+    """Somebody who may touch another tenant's resource.
+
+    Attributes:
+        role: Who.
+        tenant: From which tenant; empty for any.
+        action: What.
+        resource_types: To what.
+        outcome: Allow, or on which condition.
+    """
+
+    role: str
+    tenant: str
+    action: str
+    resource_types: tuple[str, ...]
+    outcome: Outcome
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """Who may do what.
+
+    Attributes:
+        policy_version: Of the policies that were asked.
+        roles: The columns, in catalogue order.
+        rows: By action.
+        crossings: Everyone who crosses tenants; nobody else does.
+        users: Policies that name a single user, whom no cell speaks of.
+        asked: How many questions it took.
+    """
+
+    policy_version: str
+    roles: tuple[str, ...]
+    rows: tuple[Row, ...]
+    crossings: tuple[Crossing, ...]
+    users: tuple[str, ...]
+    asked: int
+
+
+def matrix(
+    engine: Engine, catalogue: Catalogue, *, roles: Iterable[str] = (), actions: Iterable[str] = ()
+) -> Matrix:
+    """Ask everything.
+
+    Args:
+        engine: Whose policies.
+        catalogue: Says which roles there are.
+        roles: Only these; all where none are named.
+        actions: Only these; all where none are named.
+
+    Raises:
+        UnknownAction: The schema does not declare one of them.
+    """
+    wanted = frozenset(roles)
+    columns = [role for role in catalogue.roles if not wanted or role.name in wanted]
+    return _Asker(engine, catalogue, columns).matrix(tuple(actions) or engine.bundle.actions)
+
+
+class _Asker:
+    """Puts the questions."""
+
+    def __init__(self, engine: Engine, catalogue: Catalogue, columns: list[Role]) -> None:
+        self._bundle = engine.bundle
+        self._foresight = Foresight(engine)
+        self._catalogue = catalogue
+        self._columns = columns
+        self._asked = 0
+        self._known: dict[tuple[str, str], _Named] = {}
+
+    def matrix(self, actions: tuple[str, ...]) -> Matrix:
+        found = [row for action in sorted(set(actions)) for row in self._rows(action)]
+        crossings = [each for action in sorted(set(actions)) for each in self._crossings(action)]
+        rank = {role.name: at for at, role in enumerate(self._columns)}
+        return Matrix(
+            policy_version=self._bundle.version,
+            roles=tuple(role.name for role in self._columns),
+            rows=tuple(found),
+            crossings=tuple(sorted(crossings, key=lambda each: (rank[each.role], each.tenant, each.action))),
+            users=tuple(policy.id for policy in self._bundle.policies.values() if _names_users(policy, self._bundle)),
+            asked=self._asked,
+        )
+
+    def _rows(self, action: str) -> Iterator[Row]:
+        """Types with the same cells share a row; the reasons beside them are the first one's."""
+        cells = {
+            kind: tuple(self._cell(role, action, kind) for role in self._columns)
+            for kind in self._bundle.resource_types(action)
+        }
+        ordered = sorted(cells, key=lambda kind: [str(cell) for cell in cells[kind]])
+        for _, kinds in groupby(ordered, key=lambda kind: [str(cell) for cell in cells[kind]]):
+            types = sorted(kinds)
+            yield Row(action, tuple(types), cells[types[0]])
+
+    def _cell(self, role: Role, action: str, kind: str) -> Cell:
+        named = self._named(action, kind)
+        home, *others = _homes(role, named)
+        plain = self._outcome(role, action, home, EntityUid(kind, _ANY_ID), _own(home, named))
+        apart: dict[tuple[str, str], Apart] = {}
+        for tenant in (home, *others):
+            for name in (_ANY_ID, *named.ids):
+                found = self._outcome(role, action, tenant, EntityUid(kind, name), _own(tenant, named))
+                # What a reader takes from what is said already: of this resource, else of this tenant.
+                known = apart.get((home, name)) or apart.get((tenant, _ANY_ID))
+                if not found.same(known.outcome if known else plain):
+                    words = [f"of {entity(kind, name)}"] if name != _ANY_ID else []
+                    words += [f"in {tenant}"] if tenant != home else []
+                    apart[tenant, name] = Apart(" ".join(words), found)
+        return Cell(plain, tuple(apart.values()))
+
+    def _crossings(self, action: str) -> Iterator[Crossing]:
+        found: dict[tuple[str, str, str, str], tuple[Outcome, list[str]]] = {}
+        for kind in self._bundle.resource_types(action):
+            named = self._named(action, kind)
+            for role in self._columns:
+                home, *others = _homes(role, named)
+                for tenant in (home, *others):
+                    outcome = self._outcome(role, action, tenant, EntityUid(kind, _ANY_ID), named.other)
+                    if outcome.may is not May.DENY:
+                        plain = "" if tenant == named.ordinary else tenant
+                        key = (role.name, plain, outcome.may.value, outcome.condition)
+                        found.setdefault(key, (outcome, []))[1].append(kind)
+        for (role_name, tenant, _, _), (outcome, kinds) in found.items():
+            yield Crossing(role_name, tenant, action, tuple(kinds), outcome)
+
+    def _named(self, action: str, kind: str) -> "_Named":
+        key = action, kind
+        if key not in self._known:
+            self._known[key] = _Named(self._bundle, action, kind)
+        return self._known[key]
+
+    def _outcome(self, role: Role, action: str, tenant: str, resource: EntityUid, of: str) -> Outcome:
+        self._asked += 1
+        principal = Principal(_ISSUER, tenant, _SUB, (role.name,))
+        entities = (*principal_entities(principal, self._catalogue), Entity(resource, {"tenant": of}))
+        return _said(self._foresight.look(Question(principal.uid, action, resource, {}, entities)))
+
+
+class _Named:
+    """What the policies of an action single out by name, and names that they do not.
+
+    Attributes:
+        tenants: Tenants that a policy may mean: every text in one that could be a tenant's name.
+        ids: Of the resource's type.
+        ordinary: A tenant that none names.
+        other: Another one.
+    """
+
+    def __init__(self, bundle: Bundle, action: str, kind: str) -> None:
+        nodes = [node for policy in bundle.slice(EntityUid("Action", action)) for node in _nodes(dict(policy.tree))]
+        texts = {value for node in nodes if isinstance(node, dict) and isinstance(value := node.get("Value"), str)}
+        self.tenants = tuple(sorted(filter(is_tenant, texts)))
+        self.ids = tuple(sorted({name for of, name in _entities(nodes) if of == kind}))
+        self.ordinary, self.other = _unnamed(texts, "acme"), _unnamed(texts, "globex")
+
+
+def _homes(role: Role, named: _Named) -> list[str]:
+    """The tenants that somebody with this role can be of, the one that stands for all others first."""
+    if role.anonymous:
+        return [NO_TENANT]
+    return [PLATFORM_TENANT] if role.cross_tenant else [named.ordinary, *named.tenants]
+
+
+def _own(home: str, named: _Named) -> str:
+    """Whose a resource is that is asked about from home. Who has no tenant asks about somebody's."""
+    return named.ordinary if home == NO_TENANT else home
+
+
+def _said(outlook: Outlook) -> Outcome:
+    if outlook.effect is None:
+        return Outcome(May.CONDITIONAL, outlook.condition, outlook.reasons)
+    return Outcome(May.ALLOW if outlook.effect is Effect.ALLOW else May.DENY, "", outlook.reasons)
+
+
+def _unnamed(texts: Iterable[str], wanted: str) -> str:
+    taken, name, number = set(texts), wanted, 0
+    while name in taken:
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def _names_users(policy: Policy, bundle: Bundle) -> bool:
+    """Whether a policy names an entity of a type that only callers have."""
+    callers = {kind for action in bundle.schema.actions.values() for kind in action.principal_types}
+    return any(of in callers for of, _ in _entities(_nodes(dict(policy.tree))))
+
+
+def _entities(nodes: Iterable[Json]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        if isinstance(node, dict) and node.keys() == {"type", "id"}:
+            yield str(node["type"]), str(node["id"])
+
+
+def _nodes(value: Json) -> Iterator[Json]:
+    yield value
+    children: Mapping[str, Json] | list[Json] = value if isinstance(value, dict | list) else []
+    for inner in children.values() if isinstance(children, Mapping) else children:
+        yield from _nodes(inner)
