@@ -51,7 +51,7 @@ class Changes(msgspec.Struct, frozen=True):
     complete: bool
 
 
-class _Exhausted(Exception):  # noqa: N818 - the bound, not a fault
+class _Exhausted(Exception):
     """No more questions."""
 
 

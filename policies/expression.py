@@ -75,35 +75,52 @@ class _Writer:
     def write(self, tree: Json) -> tuple[str, int]:
         if is_context(tree):
             return "context", _MEMBER
+        if not isinstance(tree, dict) or len(tree) != 1:
+            raise ValueError("not an expression")
+        found = self._primary(tree) or self._test(tree)
+        if found is None:
+            ((operator, operand),) = tree.items()
+            found = self._operation(operator, operand)
+        return found
+
+    def _primary(self, tree: dict[str, Json]) -> tuple[str, int] | None:
+        """What binds as tightly as can be."""
+        text: str | None = None
         match tree:
             case {"Value": value}:
                 return _literal(value)
             case {"Var": str(name)}:
-                return name, _MEMBER
+                text = name
             case {".": {"left": of, "attr": str(name)}}:
-                return self._attribute(of, name), _MEMBER
-            case {"has": {"left": of, "attr": str(name)}}:
-                return f"{self._at(of, _ADD)} has {_named(name)}", _RELATION
-            case {"like": {"left": of, "pattern": list(pattern)}}:
-                return f"{self._at(of, _ADD)} like {_pattern(pattern)}", _RELATION
-            case {"is": {"left": of, "entity_type": str(kind), "in": group}}:
-                return f"{self._at(of, _ADD)} is {kind} in {self._at(group, _ADD)}", _RELATION
-            case {"is": {"left": of, "entity_type": str(kind)}}:
-                return f"{self._at(of, _ADD)} is {kind}", _RELATION
-            case {"if-then-else": {"if": one, "then": two, "else": three}}:
-                return f"if {self._at(one, _IF)} then {self._at(two, _IF)} else {self._at(three, _IF)}", _IF
+                text = self._attribute(of, name)
             case {"Set": list(members)}:
-                return f"[{', '.join(self._at(member, _IF) for member in members)}]", _MEMBER
+                text = f"[{', '.join(self._at(member, _IF) for member in members)}]"
             case {"Record": dict(fields)}:
                 inner = ", ".join(f"{_named(name)}: {self._at(value, _IF)}" for name, value in fields.items())
-                return f"{{{inner}}}", _MEMBER
+                text = f"{{{inner}}}"
             case {"isEmpty": {"arg": of}}:
-                return f"{self._at(of, _MEMBER)}.isEmpty()", _MEMBER
-            case dict() if len(tree) == 1:
-                ((operator, operand),) = tree.items()
-                return self._operation(operator, operand)
+                text = f"{self._at(of, _MEMBER)}.isEmpty()"
             case _:
-                raise ValueError("not an expression")
+                pass
+        return None if text is None else (text, _MEMBER)
+
+    def _test(self, tree: dict[str, Json]) -> tuple[str, int] | None:
+        """What is asked of one operand, and the choice between two."""
+        text: str | None = None
+        match tree:
+            case {"has": {"left": of, "attr": str(name)}}:
+                text = f"{self._at(of, _ADD)} has {_named(name)}"
+            case {"like": {"left": of, "pattern": list(pattern)}}:
+                text = f"{self._at(of, _ADD)} like {_pattern(pattern)}"
+            case {"is": {"left": of, "entity_type": str(kind), "in": group}}:
+                text = f"{self._at(of, _ADD)} is {kind} in {self._at(group, _ADD)}"
+            case {"is": {"left": of, "entity_type": str(kind)}}:
+                text = f"{self._at(of, _ADD)} is {kind}"
+            case {"if-then-else": {"if": one, "then": two, "else": three}}:
+                return f"if {self._at(one, _IF)} then {self._at(two, _IF)} else {self._at(three, _IF)}", _IF
+            case _:
+                pass
+        return None if text is None else (text, _RELATION)
 
     def _operation(self, operator: str, operand: Json) -> tuple[str, int]:
         match operand:
@@ -140,23 +157,25 @@ class _Writer:
 
 
 def _literal(value: Json) -> tuple[str, int]:
+    text: str
     match value:
         case bool():
-            return str(value).lower(), _MEMBER
+            text = str(value).lower()
         case int():
             return str(value), _MEMBER if value >= 0 else _UNARY
         case str():
-            return quoted(value), _MEMBER
+            text = quoted(value)
         case {"__entity": {"type": str(kind), "id": str(name)}}:
-            return entity(kind, name), _MEMBER
+            text = entity(kind, name)
         case {"__extn": {"fn": str(function), "arg": argument}}:
-            return f"{function}({_literal(argument)[0]})", _MEMBER
+            text = f"{function}({_literal(argument)[0]})"
         case list():
-            return f"[{', '.join(_literal(member)[0] for member in value)}]", _MEMBER
+            text = f"[{', '.join(_literal(member)[0] for member in value)}]"
         case dict():
-            return f"{{{', '.join(f'{_named(name)}: {_literal(inner)[0]}' for name, inner in value.items())}}}", _MEMBER
+            text = f"{{{', '.join(f'{_named(name)}: {_literal(inner)[0]}' for name, inner in value.items())}}}"
         case _:
             raise ValueError("not a value of Cedar's")
+    return text, _MEMBER
 
 
 def _named(name: str) -> str:

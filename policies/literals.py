@@ -6,6 +6,7 @@ whatever the caller or the resource has. That is more than needed and never wron
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, TypeAlias
 
 import msgspec
@@ -22,6 +23,9 @@ EXTENSIONS: Final[Mapping[str, str]] = {
     "ipaddr": "ip",
 }
 """Each extension type of the schema, and the function that makes its values."""
+
+MOST_VALUES: Final = 200
+"""Values worth trying for one attribute at most; the nearest come first."""
 
 _LONG: Final = range(-(2**63), 2**63)
 
@@ -62,7 +66,7 @@ def candidates(question: Question, bundle: Bundle, fixed: frozenset[str]) -> dic
 def _values(now: Candidate, kind: ContextAttribute, found: Iterable[Json]) -> Iterator[Candidate]:
     """Other values of one attribute, each once."""
     seen = [now]
-    for value in _of_type(now, kind, list(found)):
+    for value in islice(_of_type(now, kind, list(found)), MOST_VALUES):
         if not any(_same(value, other) for other in seen):
             seen.append(value)
             yield value
@@ -71,25 +75,28 @@ def _values(now: Candidate, kind: ContextAttribute, found: Iterable[Json]) -> It
 
 
 def _of_type(now: Candidate, kind: ContextAttribute, found: list[Json]) -> Iterable[Json]:
+    """Values of a type; of a record none: what is in it is not looked into."""
+    values: Iterable[Json] = ()
     match kind.type:
-        case "Boolean":
-            return (True, False)
-        case "Long":
-            return _numbers(now, found)
-        case "String":
-            return [value for value in found if isinstance(value, str)]
-        case "Set":
-            return _sets(now, found)
         case "Record":
-            return ()
+            pass
+        case "Boolean":
+            values = (True, False)
+        case "Long":
+            values = _numbers(now, found)
+        case "String":
+            values = [value for value in found if isinstance(value, str)]
+        case "Set":
+            values = _sets(now, found)
         case "datetime":
-            return times(None if isinstance(now, Absent) else now, found)
+            values = times(None if isinstance(now, Absent) else now, found)
         case "decimal":
-            return decimals(found)
-        case kind_name if kind_name in EXTENSIONS:
-            return [value for value in found if argument(value, EXTENSIONS[kind_name]) is not None]
+            values = decimals(found)
+        case name if name in EXTENSIONS:
+            values = [value for value in found if argument(value, EXTENSIONS[name]) is not None]
         case entity_type:
-            return [value for value in found if _is_entity(value, entity_type)]
+            values = [value for value in found if _is_entity(value, entity_type)]
+    return values
 
 
 def _numbers(now: Candidate, found: Iterable[Json]) -> list[Json]:
@@ -106,7 +113,7 @@ def _numbers(now: Candidate, found: Iterable[Json]) -> list[Json]:
 def _sets(now: Candidate, found: Iterable[Json]) -> Iterator[Json]:
     """One member less, one more of the kind that is in it, or none at all."""
     members = now if isinstance(now, list) else []
-    for member in members:
+    for member in members[:MOST_VALUES]:
         yield [other for other in members if other is not member]
     kinds = {type(member) for member in members} or {str}
     yield from ([*members, value] for value in found if type(value) in kinds and value not in members)

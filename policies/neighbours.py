@@ -46,7 +46,9 @@ def times(now: Json, found: Iterable[Json]) -> list[Json]:
         if at is not None:
             near |= {at - _TICK, at, at + _TICK}
     ordered = sorted(near, key=lambda at: (abs(at - here) if here else timedelta(0), at))
-    return [extension("datetime", f"{at.strftime('%Y-%m-%dT%H:%M:%S')}.{at.microsecond // 1000:03d}Z") for at in ordered]
+    return [
+        extension("datetime", f"{at.strftime('%Y-%m-%dT%H:%M:%S')}.{at.microsecond // 1000:03d}Z") for at in ordered
+    ]
 
 
 def decimals(found: Iterable[Json]) -> Iterator[Json]:

@@ -1,12 +1,13 @@
 """A policy's text in, the parts that must all hold for it to apply out, each with its place. Pure.
 
 A policy applies when principal, action and resource are in its scope, every `when` is true and no `unless` is. A
-condition that is a conjunction is cut at its `&&`, so that what is false can be named by itself. The text is as Cedar has
-accepted it: nothing is checked twice.
+condition that is a conjunction is cut at its `&&`, so that what is false can be named by itself. The text is as Cedar
+has accepted it: nothing is checked twice.
 """
 
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -104,7 +105,7 @@ class _Reader:
         """The stretches between separators that stand outside all brackets."""
         at = [place for place in self._outside(first, last) if self._words[place] == separator]
         edges = [first - 1, *at, last]
-        return [(one + 1, two) for one, two in zip(edges, edges[1:], strict=False) if one + 1 < two]
+        return [(one + 1, two) for one, two in pairwise(edges) if one + 1 < two]
 
     def _outside(self, first: int, last: int) -> Iterator[int]:
         """The places of the words that stand outside all brackets."""

@@ -8,16 +8,20 @@ from typing import Any, Final
 import msgspec
 
 from policies.account import Account, Accountant, Verdict
-from policies.changes import Changes, smallest_changes
+from policies.changes import MOST_ASKED, Changes, smallest_changes
 from policies.engine import Engine
 from policies.model import Effect, PolicyError, Question
 from roles.catalogue import Catalogue
 from roles.enough import Enough, enough_roles
 from roles.model import Principal
+from roles.recorded import Recorded
 
 FIXED: Final = frozenset({"cross_tenant"})
 """What stands in the context and is a setting of ours: nobody who asks can change it, and the wall between tenants is not
 something a request should be told to climb."""
+
+_USUAL_BYTES: Final = 4096
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +92,46 @@ class Explainer:
         return msgspec.structs.replace(
             told,
             roles=enough_roles(question, principal, self._catalogue, decide),
-            changes=smallest_changes(question, self._engine.bundle, decide, FIXED),
+            changes=smallest_changes(question, self._engine.bundle, decide, FIXED, _budget(question)),
         )
+
+
+def _budget(question: Question) -> int:
+    """How many questions like this one may be put: fewer of a large one, so that no question costs more than another."""
+    return min(MOST_ASKED, MOST_ASKED * _USUAL_BYTES // len(_ENCODER.encode(question)))
+
+
+def as_json(explanation: Explanation, recorded: Recorded | None = None) -> dict[str, Any]:
+    """An explanation as plain values: what `--json` prints and `POST /explain` answers.
+
+    Args:
+        explanation: Made with the policies in force.
+        recorded: The decision it is about, where it was read from a record; what was decided then stands beside what
+            would be decided now.
+    """
+    told: dict[str, Any] = {
+        "policy_version": explanation.policy_version,
+        "question": explanation.question,
+        "decision": {
+            "effect": explanation.effect.value,
+            "reasons": list(explanation.reasons),
+            "errors": msgspec.to_builtins(explanation.errors),
+        },
+        "in_the_way": list(explanation.in_the_way),
+        "policies": msgspec.to_builtins(explanation.policies),
+        "roles_enough": msgspec.to_builtins(explanation.roles),
+        "changes_enough": msgspec.to_builtins(explanation.changes),
+    }
+    if recorded is not None:
+        told["recorded"] = {
+            "event_id": recorded.event_id,
+            "effect": recorded.effect,
+            "reasons": list(recorded.reasons),
+            "policy_version": recorded.policy_version,
+            "same_policies": recorded.policy_version == explanation.policy_version,
+            "same_effect": recorded.effect == explanation.effect.value,
+        }
+    return told
 
 
 def _told(question: Question, principal: Principal) -> dict[str, Any]:

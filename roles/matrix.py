@@ -141,9 +141,7 @@ class Matrix(msgspec.Struct, frozen=True):
     asked: int
 
 
-def matrix(
-    engine: Engine, catalogue: Catalogue, *, roles: Iterable[str] = (), actions: Iterable[str] = ()
-) -> Matrix:
+def matrix(engine: Engine, catalogue: Catalogue, *, roles: Iterable[str] = (), actions: Iterable[str] = ()) -> Matrix:
     """Ask everything.
 
     Args:

@@ -4,7 +4,6 @@ The record has what Cedar was given (`input`), unless it was too large, or the r
 nothing is guessed.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -82,7 +81,7 @@ class _Event(msgspec.Struct, frozen=True):
     redacted: tuple[_Hidden, ...] = ()
 
 
-def recorded(event: Mapping[str, Json]) -> Recorded:
+def recorded(event: Json) -> Recorded:
     """Read a record.
 
     Args:

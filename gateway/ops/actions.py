@@ -30,3 +30,4 @@ STATUS: Final = _route("ops.status", "GET", "/internal/status", "ops:status", ch
 METRICS: Final = _route("ops.metrics", "GET", "/internal/metrics", "ops:status", changes=False)
 METRICS_JSON: Final = _route("ops.metrics_json", "GET", "/internal/metrics.json", "ops:status", changes=False)
 EXCHANGE: Final = _route("context.exchange", "POST", "/context/exchange", "context:exchange", changes=True)
+EXPLAIN: Final = _route("ops.explain", "POST", "/explain", "ops:explain", changes=False)

@@ -2,8 +2,8 @@
 
 import typer
 
-from lychgate.commands.policy import check, matrix
+from lychgate.commands.policy import check, explain, matrix
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
-for verb in (check, matrix):
+for verb in (check, explain, matrix):
     verb.add_to(app)

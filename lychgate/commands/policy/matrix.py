@@ -39,8 +39,9 @@ def matrix(
     A cell holds for any tenant and its own resources, whatever the request's context; `if` says on what of the context
     it depends. With --diff or --against only the cells that change are printed, the older answer first.
     """
-    from lychgate.findings import catalogue_of
-    from lychgate.matrix.layout import Format, as_json as whole, changes, changes_json
+    from lychgate.findings import catalogue_of, policies_of
+    from lychgate.matrix.layout import Format, changes, changes_json
+    from lychgate.matrix.layout import as_json as whole
     from lychgate.settings import load
     from roles.matrix_diff import differences
 
@@ -52,7 +53,7 @@ def matrix(
     settings = load(config)
     place = folder or settings.policies.folder
     catalogue = catalogue_of(settings.gateway.roles_file)
-    bundle = _bundle(place)
+    bundle = policies_of(place)
     strict = settings.policies.strict
     before = None
     if diff is not None:
@@ -60,7 +61,7 @@ def matrix(
 
         before = at_revision(diff, place, settings.gateway.roles_file)
     elif against is not None:
-        before = (_bundle(against), catalogue)
+        before = (policies_of(against), catalogue)
     known = [bundle, *([before[0]] if before is not None else [])]
     wanted = _Wanted(role or [], action or [], [catalogue, *([before[1]] if before is not None else [])], known)
     now = wanted.asked(bundle, catalogue, strict)
@@ -102,18 +103,6 @@ class _Wanted:
 
         actions = [name for name in bundle.actions if not self._actions or name in self._actions]
         return ask(Engine(bundle, strict=strict), catalogue, roles=self._roles, actions=actions)
-
-
-def _bundle(folder: Path) -> Any:
-    from policies.errors import PolicyErrors
-    from policies.load import load_bundle
-
-    if not folder.is_dir():
-        raise ConfigurationError(f"{folder}: there is no such folder")
-    try:
-        return load_bundle(folder)
-    except PolicyErrors as exc:
-        raise ConfigurationError(str(exc)) from exc
 
 
 def _print(asked: "Matrix", form: str) -> None:
