@@ -1,7 +1,7 @@
 """A question in, an account of every policy that had a say out: did it apply, and which parts of it were false.
 
-Nothing is worked out here: each part of a policy is put to Cedar as a policy of its own, with the very question, so that
-what is called false is false for Cedar too. All parts of an action's policies are asked at once.
+Nothing is worked out here: each part of a policy is put to Cedar as a policy of its own, with the very question, so
+that what is called false is false for Cedar too. All parts of an action's policies are asked at once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

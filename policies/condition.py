@@ -1,9 +1,9 @@
 """What is left of policies in, the same said as shortly as can be out. Pure.
 
-A question without its context leaves conditions (`policies.outlook`): `0 <= context.percent && context.percent <= 10` of
-one permit, `!(context.percent < 0)` of a forbid. Together they mean `0 <= percent <= 10`, and that is what people want to
-read. So conditions are written out as alternatives, in each alternative the bounds on one number are put together, and
-alternatives that overlap or touch become one. Numbers are Cedar's Longs: between 10 and 11 there is nothing.
+A question without its context leaves conditions (`policies.outlook`): of one permit `0 <= context.percent` and
+`context.percent <= 10`, of a forbid `!(context.percent < 0)`. Together they mean `0 <= percent <= 10`, and that is what
+people want to read. So conditions are written out as alternatives, in each alternative the bounds on one number are put
+together, and alternatives that overlap or touch become one. Numbers are Cedar's Longs: between 10 and 11 is nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Times and decimals that a policy names in, those just before and after out: where a comparison changes its mind. Pure.
+"""Times and decimals that a policy names in, those just beside them out: there a comparison changes its mind. Pure.
 
 Cedar's datetimes and durations have milliseconds, its decimals four digits (docs: policies/syntax-datatypes).
 """
@@ -46,9 +46,7 @@ def times(now: Json, found: Iterable[Json]) -> list[Json]:
         if at is not None:
             near |= {at - _TICK, at, at + _TICK}
     ordered = sorted(near, key=lambda at: (abs(at - here) if here else timedelta(0), at))
-    return [
-        extension("datetime", f"{at.strftime('%Y-%m-%dT%H:%M:%S')}.{at.microsecond // 1000:03d}Z") for at in ordered
-    ]
+    return [extension("datetime", at.isoformat(timespec="milliseconds").replace("+00:00", "Z")) for at in ordered]
 
 
 def decimals(found: Iterable[Json]) -> Iterator[Json]:

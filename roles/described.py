@@ -1,6 +1,6 @@
 """A described request as JSON in, the question and whose it is out. Pure.
 
-The form is `roles.scenario.Scenario` with nothing else in it: what people write to `policy explain` and `POST /explain`.
+The form is `roles.scenario.Scenario` with nothing else in it: what people give `policy explain` and `POST /explain`.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from roles.scenario import Scenario, ScenarioError, caller, question
 class _Described(Scenario, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Exactly the fields of `Scenario`."""
 
-    context: dict[str, Any] = {}
+    context: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
 
 
 def described(

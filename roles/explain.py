@@ -1,6 +1,6 @@
-"""A question in, why it has the answer it has out: policies, conditions, roles and context that would have done. Pure.
+"""A question in, why it has the answer it has out: policies, conditions, roles and context that would have done.
 
-Behind `lychgate policy explain` and `POST /explain`. Everything said here was asked of Cedar, with the policies in force.
+Pure. Behind `lychgate policy explain` and `POST /explain`; everything said here was asked of Cedar.
 """
 
 from typing import Any, Final
@@ -17,8 +17,8 @@ from roles.model import Principal
 from roles.recorded import Recorded
 
 FIXED: Final = frozenset({"cross_tenant"})
-"""What stands in the context and is a setting of ours: nobody who asks can change it, and the wall between tenants is not
-something a request should be told to climb."""
+"""What stands in the context and is a setting of ours: nobody who asks can change it, and a request is not told how to
+climb the wall between tenants."""
 
 _USUAL_BYTES: Final = 4096
 _ENCODER: Final = msgspec.json.Encoder()
@@ -97,7 +97,7 @@ class Explainer:
 
 
 def _budget(question: Question) -> int:
-    """How many questions like this one may be put: fewer of a large one, so that no question costs more than another."""
+    """How many questions like this one may be put: fewer of a large one, so that no explanation costs much more."""
     return min(MOST_ASKED, MOST_ASKED * _USUAL_BYTES // len(_ENCODER.encode(question)))
 
 

@@ -1,9 +1,9 @@
 """Policies and roles in, who may do what out: every role and every action, asked of Cedar. Pure.
 
-What a cell says, it says of every caller who has this role alone, every resource of the action's types in the caller's own
-tenant, and every context: `policies.outlook` leaves the context open. Where the policies single something out by name (a
-tenant, a resource), that is asked about by itself, and stands beside the cell if it differs. Who may touch what is another
-tenant's is asked in the same way, for every role and action, and listed.
+What a cell says, it says of every caller who has this role alone, every resource of the action's types in the caller's
+own tenant, and every context: `policies.outlook` leaves the context open. Where the policies single something out by
+name (a tenant, a resource), that is asked about by itself, and stands beside the cell if it differs. Who may touch what
+is another tenant's is asked in the same way, for every role and action, and listed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

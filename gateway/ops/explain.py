@@ -1,8 +1,8 @@
-"""`POST /explain`: why a request is, or would be, allowed or denied (issue: policies as a product, point 4).
+"""`POST /explain`: why a request is, or would be, allowed or denied.
 
-For principals whom Cedar allows `ops:explain`. What is explained comes in the request: a described request, or a recorded
-decision as the audit shows it to whoever asks. A decision's id alone is not looked up here: the audit is read through the
-query API, where the reader's view is decided and the reading recorded (ADR 0123).
+For principals whom Cedar allows `ops:explain`. What is explained comes in the request: a described request, or a
+recorded decision as the audit shows it to whoever asks. A decision's id alone is not looked up here: the audit is read
+through the query API, where the reader's view is decided and the reading recorded (ADR 0123).
 """
 
 import asyncio

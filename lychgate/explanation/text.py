@@ -82,7 +82,7 @@ def _then(told: Explanation, recorded: Recorded) -> Iterator[str]:
 
 
 def _nearness(account: Account) -> tuple[int, int, str]:
-    """What had a say first, then the permits that came nearest to it, then the forbids that did not stand in the way."""
+    """What had a say first, then the permits that came nearest to it, then the forbids that did not apply."""
     order = {Verdict.APPLIED: 0, Verdict.ERROR: 1, Verdict.NOT_APPLIED: 2 if account.effect is Effect.ALLOW else 3}
     return order[account.verdict], len(account.blame), account.policy
 

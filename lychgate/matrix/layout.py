@@ -33,7 +33,7 @@ class Grid(NamedTuple):
         return table(self.columns, self.rows)
 
     def csv(self) -> str:
-        """As RFC 4180 has it, with `\\n`."""
+        """As RFC 4180 has it, but for the ends of lines, which are those of this system's tools."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)

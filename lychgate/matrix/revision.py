@@ -38,9 +38,7 @@ def at_revision(revision: str, policies: Path, roles_file: Path) -> tuple[Bundle
     names = _git(policies, "ls-tree", "-z", "--name-only", "--full-tree", f"{commit}:{prefix}" if prefix else commit)
     listed = [name for name in (names or "").split("\0") if name.endswith(".cedar") or name == SCHEMA_FILE]
     if SCHEMA_FILE not in listed:
-        raise ConfigurationError(
-            f"{revision}: has no `{SCHEMA_FILE}` in `{prefix or '.'}`; were the policies elsewhere?"
-        )
+        raise ConfigurationError(f"{revision}: has no `{SCHEMA_FILE}` in `{prefix or '.'}`")
     texts = {name: _text(policies, revision, commit, f"{prefix}{name}") for name in listed}
     schema = texts.pop(SCHEMA_FILE)
     try:

@@ -36,13 +36,13 @@ def explain(
     ] = None,
     request: Annotated[
         Path | None,
-        typer.Option(help="A described request as JSON instead: action, roles, principal, resource, context."),
+        typer.Option(help="A request as JSON: action, roles, principal, resource, context."),
     ] = None,
     event: Annotated[Path | None, typer.Option(help="A recorded decision as JSON; `-` for standard input.")] = None,
     decision: Annotated[str | None, typer.Option(metavar="ID", help="A decision's id, looked up in the audit.")] = None,
     url: Annotated[
         str | None,
-        typer.Option(help="Of the gateway, for --decision.", show_default="the configured port, on loopback"),
+        typer.Option(help="Of the gateway, for --decision.", show_default="on this machine"),
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="Holds the token to read the audit with.")] = None,
     every: Annotated[bool, typer.Option("--every-part", help="Show every part of every policy.")] = False,
