@@ -6,7 +6,8 @@ name (a tenant, a resource), that is asked about by itself, and stands beside th
 is another tenant's is asked in the same way, for every role and action, and listed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import groupby
 from typing import Final
@@ -23,6 +24,7 @@ from roles.entities import principal_entities
 from roles.model import NO_TENANT, PLATFORM_TENANT, Principal, Role, is_tenant
 
 _ANY_ID: Final = "*"
+_TENANT: Final = "tenant"
 _ISSUER: Final = "any"
 _SUB: Final = "anybody"
 
@@ -111,13 +113,15 @@ class Crossing(msgspec.Struct, frozen=True):
         tenant: From which tenant; empty for any.
         action: What.
         resource_types: To what.
-        outcome: Allow, or on which condition.
+        where: Empty for any other tenant's resources; else which, `of Type::"id"`, `into x`, or both.
+        outcome: Allow, or on which condition; a deny where it is an exception from another.
     """
 
     role: str
     tenant: str
     action: str
     resource_types: tuple[str, ...]
+    where: str
     outcome: Outcome
 
 
@@ -129,7 +133,8 @@ class Matrix(msgspec.Struct, frozen=True):
         roles: The columns, in catalogue order.
         rows: By action.
         crossings: Everyone who crosses tenants; nobody else does.
-        users: Policies that name a single user, whom no cell speaks of.
+        unshown: Policies that look at more of a caller than roles and tenant, or at part of a tenant's name: a cell says
+            what they do for a caller whom they do not mean.
         asked: How many questions it took.
     """
 
@@ -137,7 +142,7 @@ class Matrix(msgspec.Struct, frozen=True):
     roles: tuple[str, ...]
     rows: tuple[Row, ...]
     crossings: tuple[Crossing, ...]
-    users: tuple[str, ...]
+    unshown: tuple[str, ...]
     asked: int
 
 
@@ -178,7 +183,7 @@ class _Asker:
             roles=tuple(role.name for role in self._columns),
             rows=tuple(found),
             crossings=tuple(sorted(crossings, key=lambda each: (rank[each.role], each.tenant, each.action))),
-            users=tuple(policy.id for policy in self._bundle.policies.values() if _names_users(policy, self._bundle)),
+            unshown=tuple(each.id for each in self._bundle.policies.values() if _looks_further(each, self._bundle)),
             asked=self._asked,
         )
 
@@ -195,34 +200,35 @@ class _Asker:
 
     def _cell(self, role: Role, action: str, kind: str) -> Cell:
         named = self._named(action, kind)
-        home, *others = _homes(role, named)
-        plain = self._outcome(role, action, home, EntityUid(kind, _ANY_ID), _own(home, named))
-        apart: dict[tuple[str, str], Apart] = {}
-        for tenant in (home, *others):
-            for name in (_ANY_ID, *named.ids):
-                found = self._outcome(role, action, tenant, EntityUid(kind, name), _own(tenant, named))
-                # What a reader takes from what is said already: of this resource, else of this tenant.
-                known = apart.get((home, name)) or apart.get((tenant, _ANY_ID))
-                if not found.same(known.outcome if known else plain):
-                    words = [f"of {entity(kind, name)}"] if name != _ANY_ID else []
-                    words += [f"in {tenant}"] if tenant != home else []
-                    apart[tenant, name] = Apart(" ".join(words), found)
-        return Cell(plain, tuple(apart.values()))
+
+        def ask(tenant: str, name: str) -> Outcome:
+            return self._outcome(role, action, tenant, EntityUid(kind, name), _own(tenant, named))
+
+        return _spread(_homes(role, named), named, "in", ask)
 
     def _crossings(self, action: str) -> Iterator[Crossing]:
-        found: dict[tuple[str, str, str, str], tuple[Outcome, list[str]]] = {}
+        found: defaultdict[tuple[str, str, str, Outcome], list[str]] = defaultdict(list)
         for kind in self._bundle.resource_types(action):
             named = self._named(action, kind)
             for role in self._columns:
-                home, *others = _homes(role, named)
-                for tenant in (home, *others):
-                    outcome = self._outcome(role, action, tenant, EntityUid(kind, _ANY_ID), named.other)
-                    if outcome.may is not May.DENY:
-                        plain = "" if tenant == named.ordinary else tenant
-                        key = (role.name, plain, outcome.may.value, outcome.condition)
-                        found.setdefault(key, (outcome, []))[1].append(kind)
-        for (role_name, tenant, _, _), (outcome, kinds) in found.items():
-            yield Crossing(role_name, tenant, action, tuple(kinds), outcome)
+                for tenant in _homes(role, named):
+                    cell = self._crossing(role, action, kind, tenant)
+                    home = "" if tenant == named.ordinary else tenant
+                    if cell.outcome.may is not May.DENY:
+                        found[role.name, home, "", cell.outcome].append(kind)
+                    for apart in cell.apart:
+                        found[role.name, home, apart.where, apart.outcome].append(kind)
+        for (role_name, home, where, outcome), kinds in found.items():
+            yield Crossing(role_name, home, action, tuple(kinds), where, outcome)
+
+    def _crossing(self, role: Role, action: str, kind: str, tenant: str) -> Cell:
+        """What somebody of a tenant may do to what is another's."""
+        named = self._named(action, kind)
+
+        def ask(of: str, name: str) -> Outcome:
+            return self._outcome(role, action, tenant, EntityUid(kind, name), of)
+
+        return _spread([named.other, *(other for other in named.owners if other != tenant)], named, "into", ask)
 
     def _named(self, action: str, kind: str) -> "_Named":
         key = action, kind
@@ -233,7 +239,7 @@ class _Asker:
     def _outcome(self, role: Role, action: str, tenant: str, resource: EntityUid, of: str) -> Outcome:
         self._asked += 1
         principal = Principal(_ISSUER, tenant, _SUB, (role.name,))
-        entities = (*principal_entities(principal, self._catalogue), Entity(resource, {"tenant": of}))
+        entities = (*principal_entities(principal, self._catalogue), Entity(resource, {_TENANT: of}))
         return _said(self._foresight.look(Question(principal.uid, action, resource, {}, entities)))
 
 
@@ -241,7 +247,9 @@ class _Named:
     """What the policies of an action single out by name, and names that they do not.
 
     Attributes:
+        kind: The resource's type.
         tenants: Tenants that a policy may mean: every text in one that could be a tenant's name.
+        owners: Those, and what stands for no tenant where a policy means that.
         ids: Of the resource's type.
         ordinary: A tenant that none names.
         other: Another one.
@@ -250,9 +258,34 @@ class _Named:
     def __init__(self, bundle: Bundle, action: str, kind: str) -> None:
         nodes = [node for policy in bundle.slice(EntityUid("Action", action)) for node in _nodes(dict(policy.tree))]
         texts = {value for node in nodes if isinstance(node, dict) and isinstance(value := node.get("Value"), str)}
+        self.kind = kind
         self.tenants = tuple(sorted(filter(is_tenant, texts)))
+        self.owners = (*self.tenants, *({NO_TENANT} & texts))
         self.ids = tuple(sorted({name for of, name in _entities(nodes) if of == kind}))
         self.ordinary, self.other = _unnamed(texts, "acme"), _unnamed(texts, "globex")
+
+
+def _spread(tenants: list[str], named: _Named, word: str, ask: Callable[[str, str], Outcome]) -> Cell:
+    """The answer for what no policy names, and those for what one does where a reader would not expect them.
+
+    Args:
+        tenants: The one that stands for all others first.
+        named: Which resources are named.
+        word: Before a tenant's name.
+        ask: About a tenant and a resource's id.
+    """
+    plain = ask(tenants[0], _ANY_ID)
+    apart: dict[tuple[str, str], Apart] = {}
+    for tenant in tenants:
+        for name in (_ANY_ID, *named.ids):
+            found = ask(tenant, name)
+            # What a reader takes from what is said already: of this resource, else of this tenant.
+            known = apart.get((tenants[0], name)) or apart.get((tenant, _ANY_ID))
+            if not found.same(known.outcome if known else plain):
+                words = [f"of {entity(named.kind, name)}"] if name != _ANY_ID else []
+                words += [f"{word} {tenant}"] if tenant != tenants[0] else []
+                apart[tenant, name] = Apart(" ".join(words), found)
+    return Cell(plain, tuple(apart.values()))
 
 
 def _homes(role: Role, named: _Named) -> list[str]:
@@ -281,10 +314,21 @@ def _unnamed(texts: Iterable[str], wanted: str) -> str:
     return name
 
 
-def _names_users(policy: Policy, bundle: Bundle) -> bool:
-    """Whether a policy names an entity of a type that only callers have."""
+def _looks_further(policy: Policy, bundle: Bundle) -> bool:
+    """Whether a policy looks at more of a caller than roles and tenant, or at a tenant's name otherwise than by `==`."""
     callers = {kind for action in bundle.schema.actions.values() for kind in action.principal_types}
-    return any(of in callers for of, _ in _entities(_nodes(dict(policy.tree))))
+    nodes = list(_nodes(dict(policy.tree)))
+    if any(of in callers for of, _ in _entities(nodes)):
+        return True
+    for node in nodes:
+        match node:
+            case {"left": {"Var": "principal"}, "attr": str(name)} if name != _TENANT:
+                return True
+            case {"like": {"left": {".": {"attr": "tenant"}}}}:
+                return True
+            case _:
+                pass
+    return False
 
 
 def _entities(nodes: Iterable[Json]) -> Iterator[tuple[str, str]]:

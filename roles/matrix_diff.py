@@ -61,7 +61,8 @@ def _flat(matrix: Matrix) -> dict[tuple[str, str, str, str], str]:
     }
     crossing: defaultdict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     for each in matrix.crossings:
-        words = f"from {each.tenant}: {each.outcome}" if each.tenant else str(each.outcome)
+        place = " ".join(filter(None, (each.where, each.tenant and f"from {each.tenant}")))
+        words = f"{place}: {each.outcome}" if place else str(each.outcome)
         for kind in each.resource_types:
             crossing["other", each.action, each.role, kind].append(words)
     return said | {key: "; ".join(sorted(words)) for key, words in crossing.items()}

@@ -61,14 +61,20 @@ def crossings(matrix: Matrix, *, code: bool = False) -> Grid:
     grouped: defaultdict[tuple[str, str, str], list[Crossing]] = defaultdict(list)
     crossed: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for each in matrix.crossings:
-        grouped[each.role, each.tenant, _outcome(each.outcome, code)].append(each)
-        crossed[each.role] |= {(each.action, kind) for kind in each.resource_types}
+        where = f"{_code(each.where, code)}: " if each.where else ""
+        grouped[each.role, each.tenant, where + _outcome(each.outcome, code)].append(each)
+        if not each.where:
+            crossed[each.role] |= {(each.action, kind) for kind in each.resource_types}
     asked = {(row.action, kind) for row in matrix.rows for kind in row.resource_types}
     rows = []
     for (role, tenant, outcome), found in grouped.items():
         names = sorted({each.action for each in found})
         listed = ", ".join(_code(name, code) for name in names)
-        if crossed[role] == asked and len(names) * 2 > len({action for action, _ in asked}) > 1:
+        if (
+            not any(each.where for each in found)
+            and crossed[role] == asked
+            and len(names) * 2 > len({action for action, _ in asked}) > 1
+        ):
             listed = "every action" if len(names) == len({action for action, _ in asked}) else "every other action"
         rows.append((role, tenant or "any", listed, outcome))
     return Grid(("role", "from tenant", "actions", "in other tenants"), tuple(rows))
@@ -113,11 +119,12 @@ def as_json(matrix: Matrix) -> dict[str, Any]:
                 "from_tenant": each.tenant or None,
                 "action": each.action,
                 "resource_types": list(each.resource_types),
+                "where": each.where or None,
                 **_said(each.outcome),
             }
             for each in matrix.crossings
         ],
-        "policies_naming_users": list(matrix.users),
+        "policies_not_shown": list(matrix.unshown),
     }
 
 

@@ -33,8 +33,8 @@ def show(matrix: Matrix) -> None:
         table("who may touch what is another tenant's", across)
     else:
         typer.echo("nobody may touch what is another tenant's")
-    if matrix.users:
-        typer.echo(f"not shown: what {', '.join(matrix.users)} say about single users")
+    if matrix.unshown:
+        typer.echo(f"not shown: whom {', '.join(matrix.unshown)} may mean besides by role and tenant")
 
 
 def compact(matrix: Matrix) -> tuple[Grid, list[str]]:

@@ -31,8 +31,8 @@ callers without a credential live in none and ask about somebody's. What fields 
         f"""
 ## Across tenants
 
-Every role was asked about every action on another tenant's resources, from every tenant that a policy names and from
-one that none does. These may; all else is denied, whatever the context. `cross_tenant` is the setting
+Every role was asked about every action on another tenant's resources, from and into every tenant that a policy names
+and one that none does. These may; all else is denied, whatever the context. `cross_tenant` is the setting
 `tenancy.cross_tenant`.
 
 {crossings(asked, code=True).markdown()}
