@@ -8,11 +8,8 @@ is another tenant's is asked in the same way, for every role and action, and lis
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import StrEnum
 from itertools import groupby
 from typing import Final
-
-import msgspec
 
 from policies.bundle import Bundle, Policy
 from policies.engine import Engine
@@ -21,129 +18,13 @@ from policies.model import Effect, Entity, EntityUid, Json, Question
 from policies.outlook import Foresight, Outlook
 from roles.catalogue import Catalogue
 from roles.entities import principal_entities
+from roles.matrix_model import Apart, Cell, Crossing, Matrix, May, Outcome, Row
 from roles.model import NO_TENANT, PLATFORM_TENANT, Principal, Role, is_tenant
 
 _ANY_ID: Final = "*"
 _TENANT: Final = "tenant"
 _ISSUER: Final = "any"
 _SUB: Final = "anybody"
-
-
-class May(StrEnum):
-    """What a cell says."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-    CONDITIONAL = "conditional"
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What is decided.
-
-    Attributes:
-        may: Allow, deny, or it depends.
-        condition: What it depends on: the context's attributes by their names; empty unless it depends.
-        policies: The policies that decide, or may.
-    """
-
-    may: May
-    condition: str = ""
-    policies: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """`allow`, `deny` or `if <condition>`."""
-        return f"if {self.condition}" if self.may is May.CONDITIONAL else self.may.value
-
-    def same(self, other: "Outcome") -> bool:
-        """Whether a caller notices a difference."""
-        return (self.may, self.condition) == (other.may, other.condition)
-
-
-class Apart(msgspec.Struct, frozen=True):
-    """Where the cell says something else.
-
-    Attributes:
-        where: `in tenant x`, `of Type::"id"`, or both.
-        outcome: What is decided there.
-    """
-
-    where: str
-    outcome: Outcome
-
-    def __str__(self) -> str:
-        """`in platform: allow`."""
-        return f"{self.where}: {self.outcome}"
-
-
-class Cell(msgspec.Struct, frozen=True):
-    """One role and one action.
-
-    Attributes:
-        outcome: For any tenant and resource that no policy names.
-        apart: For those that one does, where it differs.
-    """
-
-    outcome: Outcome
-    apart: tuple[Apart, ...] = ()
-
-    def __str__(self) -> str:
-        """All of it in a line."""
-        return "; ".join(map(str, (self.outcome, *self.apart)))
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One action; types of resource for which any role's cell differs have rows of their own.
-
-    Attributes:
-        action: Its id.
-        resource_types: Whose row it is.
-        cells: One for each role, in the matrix's order.
-    """
-
-    action: str
-    resource_types: tuple[str, ...]
-    cells: tuple[Cell, ...]
-
-
-class Crossing(msgspec.Struct, frozen=True):
-    """Somebody who may touch another tenant's resource.
-
-    Attributes:
-        role: Who.
-        tenant: From which tenant; empty for any.
-        action: What.
-        resource_types: To what.
-        where: Empty for any other tenant's resources; else which, `of Type::"id"`, `into x`, or both.
-        outcome: Allow, or on which condition; a deny where it is an exception from another.
-    """
-
-    role: str
-    tenant: str
-    action: str
-    resource_types: tuple[str, ...]
-    where: str
-    outcome: Outcome
-
-
-class Matrix(msgspec.Struct, frozen=True):
-    """Who may do what.
-
-    Attributes:
-        policy_version: Of the policies that were asked.
-        roles: The columns, in catalogue order.
-        rows: By action.
-        crossings: Everyone who crosses tenants; nobody else does.
-        unshown: Policies that look at more of a caller than roles and tenant, or at part of a tenant's name: a cell says
-            what they do for a caller whom they do not mean.
-        asked: How many questions it took.
-    """
-
-    policy_version: str
-    roles: tuple[str, ...]
-    rows: tuple[Row, ...]
-    crossings: tuple[Crossing, ...]
-    unshown: tuple[str, ...]
-    asked: int
 
 
 def matrix(engine: Engine, catalogue: Catalogue, *, roles: Iterable[str] = (), actions: Iterable[str] = ()) -> Matrix:
@@ -183,7 +64,7 @@ class _Asker:
             roles=tuple(role.name for role in self._columns),
             rows=tuple(found),
             crossings=tuple(sorted(crossings, key=lambda each: (rank[each.role], each.tenant, each.action))),
-            unshown=tuple(each.id for each in self._bundle.policies.values() if _looks_further(each, self._bundle)),
+            unshown=tuple(name for name, each in self._bundle.policies.items() if _looks_further(each, self._bundle)),
             asked=self._asked,
         )
 
@@ -315,7 +196,7 @@ def _unnamed(texts: Iterable[str], wanted: str) -> str:
 
 
 def _looks_further(policy: Policy, bundle: Bundle) -> bool:
-    """Whether a policy looks at more of a caller than roles and tenant, or at a tenant's name otherwise than by `==`."""
+    """Whether a policy looks at more of a caller than roles and tenant, or at a part of a tenant's name."""
     callers = {kind for action in bundle.schema.actions.values() for kind in action.principal_types}
     nodes = list(_nodes(dict(policy.tree)))
     if any(of in callers for of, _ in _entities(nodes)):

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from roles.matrix import Matrix
+from roles.matrix_model import Matrix
 
 ABSENT: Final = "absent"
 """What a side says of a role, an action or a type of resource that it does not have."""

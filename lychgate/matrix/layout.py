@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from roles.matrix import Cell, Crossing, Matrix, Outcome
 from roles.matrix_diff import Difference
+from roles.matrix_model import Cell, Crossing, Matrix, Outcome
 
 
 class Format(StrEnum):

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lychgate.matrix.layout import Grid, crossings
-from roles.matrix import Cell, Matrix, May, Row
+from roles.matrix_model import Cell, Matrix, May, Row
 
 _STYLES = {"allow": "green", "deny": "dim"}
 

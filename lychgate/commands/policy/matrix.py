@@ -10,7 +10,7 @@ from lychgate.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lychgate.matrix.layout import Grid
-    from roles.matrix import Matrix
+    from roles.matrix_model import Matrix
 
 
 def matrix(
