@@ -88,7 +88,8 @@ def alternatives(tree: Json, holds: bool = True) -> Alternatives:
             yes = both(alternatives(one), alternatives(two, holds))
             return either((*yes, *both(alternatives(one, holds=False), alternatives(three, holds))))
         case _:
-            return _bounds(tree, holds) or (Alternative(others={written(tree, bare_context=True): holds}),)
+            bounds = _bounds(tree, holds)
+            return (Alternative(others={written(tree, bare_context=True): holds}),) if bounds is None else bounds
 
 
 def said(condition: Alternatives) -> str:

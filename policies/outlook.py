@@ -125,6 +125,12 @@ def _weighed(left: Mapping[str, Json], effects: Mapping[str, Effect], strict: bo
 def _whole(body: Json, *, holds: bool) -> Alternatives:
     """What is left of a condition; as one piece where its evaluation may fail, so that nothing of it is lost."""
     if any(_may_fail(node) for node in _nodes(body)):
+        while True:  # Cedar leaves the scope's parts in front, each as `true`
+            match body:
+                case {"&&": {"left": {"Value": True}, "right": right}}:
+                    body = right
+                case _:
+                    break
         return (Alternative(others={written(body, bare_context=True): holds}),)
     return alternatives(body, holds)
 

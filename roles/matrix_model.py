@@ -109,8 +109,8 @@ class Matrix(msgspec.Struct, frozen=True):
         roles: The columns, in catalogue order.
         rows: By action.
         crossings: Everyone who crosses tenants; nobody else does.
-        unshown: Policies that look at more of a caller than roles and tenant, or at part of a tenant's name: a cell says
-            what they do for a caller whom they do not mean.
+        unshown: Policies that look at more of a caller than roles and tenant, or at part of a tenant's name: a
+            cell says what they do for a caller whom they do not mean.
         asked: How many questions it took.
     """
 
