@@ -113,25 +113,26 @@ def as_json(explanation: Explanation, recorded: Recorded | None = None) -> dict[
         "policy_version": explanation.policy_version,
         "question": explanation.question,
         "decision": {
-            "effect": explanation.effect.value,
-            "reasons": list(explanation.reasons),
-            "errors": msgspec.to_builtins(explanation.errors),
+            "effect": explanation.effect,
+            "reasons": explanation.reasons,
+            "errors": explanation.errors,
         },
-        "in_the_way": list(explanation.in_the_way),
-        "policies": msgspec.to_builtins(explanation.policies),
-        "roles_enough": msgspec.to_builtins(explanation.roles),
-        "changes_enough": msgspec.to_builtins(explanation.changes),
+        "in_the_way": explanation.in_the_way,
+        "policies": explanation.policies,
+        "roles_enough": explanation.roles,
+        "changes_enough": explanation.changes,
     }
     if recorded is not None:
         told["recorded"] = {
             "event_id": recorded.event_id,
             "effect": recorded.effect,
-            "reasons": list(recorded.reasons),
+            "reasons": recorded.reasons,
             "policy_version": recorded.policy_version,
             "same_policies": recorded.policy_version == explanation.policy_version,
             "same_effect": recorded.effect == explanation.effect.value,
         }
-    return told
+    plain: dict[str, Any] = msgspec.json.decode(_ENCODER.encode(told))
+    return plain
 
 
 def _told(question: Question, principal: Principal) -> dict[str, Any]:

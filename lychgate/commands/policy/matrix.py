@@ -128,7 +128,7 @@ def _print_changes(found: "Grid", form: str) -> None:
     elif form == Format.MARKDOWN:
         typer.echo(found.markdown())
     else:
-        table(f"{len(found.rows)} changes", found)
+        table(f"changes: {len(found.rows)}", found)
 
 
 def add_to(app: typer.Typer) -> None:
