@@ -73,9 +73,7 @@ def _head(told: Explanation) -> Iterator[str]:
 def _then(told: Explanation, recorded: Recorded) -> Iterator[str]:
     by = f" ({', '.join(recorded.reasons)})" if recorded.reasons else ""
     same = recorded.policy_version == told.policy_version
-    policies = (
-        "the same policies" if same else f"policies {recorded.policy_version or 'unknown'}, not by those in force"
-    )
+    policies = "the same policies" if same else f"policies {recorded.policy_version or 'unknown'}, not by these"
     yield f"  decision {recorded.event_id}: {recorded.effect}{by}, by {policies}"
     if recorded.effect != told.effect.value:
         yield f"  what was {recorded.effect} then is {told.effect.value} now"

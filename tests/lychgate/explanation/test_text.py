@@ -75,7 +75,7 @@ def test_what_was_decided_then_stands_beside_it() -> None:
     principal = make_principal(["Cashier"])
     question = make_question(principal, "order:discount")
     old = list(lines(told, Recorded("e-1", question, principal, "allow", ("order.old",), "v0")))
-    assert "  decision e-1: allow (order.old), by other policies: v0" in old
+    assert "  decision e-1: allow (order.old), by policies v0, not by these" in old
     assert "  what was allow then is deny now" in old
     same = list(lines(told, Recorded("e-1", question, principal, "deny", (), told.policy_version)))
     assert "  decision e-1: deny, by the same policies" in same
