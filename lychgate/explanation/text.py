@@ -29,7 +29,14 @@ def lines(told: Explanation, recorded: Recorded | None = None, *, every: bool = 
         told: What to say.
         recorded: The decision it is about, where it was read from a record.
         every: Also say of parts that were as the policy wants them.
+
+    Yields:
+        Lines that a terminal shows as they are: what a record holds may come from anybody, control characters too.
     """
+    return map(_printable, _lines(told, recorded, every=every))
+
+
+def _lines(told: Explanation, recorded: Recorded | None, *, every: bool) -> Iterator[str]:
     yield from _head(told)
     if recorded is not None:
         yield from _then(told, recorded)
@@ -50,6 +57,10 @@ def value(of: Json) -> str:
             return written({"Value": of})
         case _:
             return json.dumps(of, ensure_ascii=False)
+
+
+def _printable(line: str) -> str:
+    return "".join(each if each.isprintable() else f"\\u{{{ord(each):x}}}" for each in line)
 
 
 def _head(told: Explanation) -> Iterator[str]:

@@ -69,6 +69,10 @@ def explain(
     sources = [each for each in (action, request, event, decision) if each is not None]
     if len(sources) != 1:
         raise ConfigurationError("what is to be explained? one of --action, --request, --event and --decision")
+    if action is None and any((role, tenant, user, resource, resource_tenant, context)):
+        raise ConfigurationError(
+            "--role, --tenant, --user, --resource, --resource-tenant and --context go with --action"
+        )
     recorded = None
     if event is not None or decision is not None:
         recorded = _recorded(_event(event, decision, url, token_file, settings))

@@ -99,3 +99,14 @@ def test_nobody_has_no_role() -> None:
 def test_values_are_written_as_people_write_them(of: Json, said: str) -> None:
     """Times, entities, the rest as JSON."""
     assert value(of) == said
+
+
+def test_what_a_record_holds_cannot_steer_a_terminal() -> None:
+    """Control characters and those that turn the direction of writing are shown, not sent."""
+    told = explained("Cashier", "order:discount", percent=60)
+    principal = make_principal(["Cashier"])
+    question = make_question(principal, "order:discount")
+    hostile = Recorded("\x1b[2Je\u202e\x9b", question, principal, "deny", ("\n\r",), "\x07")
+    said = "".join(lines(told, hostile))
+    assert said.isprintable()
+    assert r"decision \u{1b}[2Je\u{202e}\u{9b}: deny (\u{a}\u{d}), by policies \u{7}, not by these" in said

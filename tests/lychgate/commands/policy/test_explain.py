@@ -94,6 +94,7 @@ def test_a_recorded_decision_from_standard_input() -> None:
     [
         ((), "what is to be explained"),
         (("--action", "order:read", "--event", "-"), r"one of --action, --request, --event and --decision"),
+        (("--event", "-", "--role", "Cashier"), "--role, --tenant, --user, .* go with --action"),
         (("--action", "order:fly"), "the schema declares no action `order:fly`"),
         (("--action", "order:discount", "--role", "Cashier"), "`order:discount` needs `percent`"),
         ((*DISCOUNT, "percent=much"), "the request does not fit the schema: "),
