@@ -71,6 +71,16 @@ def test_an_unless_is_to_blame_when_all_of_it_is_true() -> None:
     assert _said(applied) == [("context.x > 4", "true", False), ("context.flag", "false", False)]
 
 
+def test_half_an_unless_is_nobody_s_fault() -> None:
+    """Another condition is false, and only that one is named."""
+    policy = "permit (principal, action, resource) when { context.flag } unless { context.x > 4 && context.y > 9 };"
+    assert _said(_account(policy)) == [
+        ("context.flag", "false", True),
+        ("context.x > 4", "true", False),
+        ("context.y > 9", "false", False),
+    ]
+
+
 def test_what_a_guard_keeps_from_being_evaluated_is_not_an_error() -> None:
     """Alone it would be one."""
     account = _account("permit (principal, action, resource) when { context has extra && context.extra > 1 };")
