@@ -80,6 +80,11 @@ def test_a_number_is_found_between_literals() -> None:
     assert _found("context.x * 3 < 31", x=100) == [{"x": 10}]
 
 
+def test_what_halving_comes_upon_may_be_enough_by_itself() -> None:
+    """Then the other attribute is not asked for."""
+    assert _found("context.flag && context.x >= 100 || context.x + context.x == 100") == [{"x": 50}]
+
+
 def test_an_optional_value_that_has_to_come_or_go() -> None:
     """It was not there, or it would have had to be away."""
     assert _found("context has extra && context.extra == 5") == [{"extra": 5}]
