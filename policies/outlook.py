@@ -57,7 +57,7 @@ class Foresight:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._sets: dict[str, cedarpy.PolicySet] = {}
+        self._known: dict[str, tuple[cedarpy.PolicySet, dict[str, Effect]]] = {}
 
     def look(self, question: Question) -> Outlook:
         """Say what the answer hangs on.
@@ -69,32 +69,35 @@ class Foresight:
             UnknownAction: The schema does not declare the action.
             NoDecision: The question does not fit the schema.
         """
-        bundle = self._engine.bundle
-        uid = EntityUid("Action", question.action)
-        if uid not in bundle.schema.actions:
-            raise UnknownAction(question.action)
-        policies = bundle.slice(uid)
-        if question.action not in self._sets:
-            self._sets[question.action] = policy_set(policies)
+        policies, effects = self._policies(question.action)
         result = cedarpy.is_authorized_partial(
             {
                 "principal": entity(question.principal.type, question.principal.id),
                 "action": entity("Action", question.action),
                 "resource": entity(question.resource.type, question.resource.id),
             },
-            self._sets[question.action],
+            policies,
             _ENCODER.encode(question.entities).decode(),
-            bundle.schema.handle,
+            self._engine.bundle.schema.handle,
         )
         if result.decision is cedarpy.Decision.NoDecision and not result.residuals:
             raise NoDecision("the question does not fit the schema")
-        effects = {policy.id: policy.effect for policy in policies}
         failed = {found[1] if (found := _FAILED.search(text)) else "" for text in result.diagnostics.errors}
         denying = {name for name in failed if self._engine.strict or effects.get(name) is not Effect.ALLOW}
         if denying:
             return Outlook(Effect.DENY, reasons=tuple(sorted(denying)))
         left = {name: body for name, body in _bodies(result.residuals) if name not in failed}
         return _weighed(left, effects, self._engine.strict)
+
+    def _policies(self, action: str) -> tuple[cedarpy.PolicySet, dict[str, Effect]]:
+        """Those with a say in an action: parsed, and what each says."""
+        if action not in self._known:
+            uid = EntityUid("Action", action)
+            if uid not in self._engine.bundle.schema.actions:
+                raise UnknownAction(action)
+            policies = self._engine.bundle.slice(uid)
+            self._known[action] = policy_set(policies), {policy.id: policy.effect for policy in policies}
+        return self._known[action]
 
 
 def _weighed(left: Mapping[str, Json], effects: Mapping[str, Effect], strict: bool) -> Outlook:
