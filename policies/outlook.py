@@ -2,7 +2,8 @@
 
 Cedar evaluates the policies as far as they go without a context and says what is left of each; what that amounts to is
 worked out here. Nothing is decided by it: a decision is `policies.engine`'s, with everything known. An evaluation that
-can fail (arithmetic may overflow) is kept as a condition, because a `forbid` that fails denies.
+can fail (arithmetic may overflow) is kept as a condition in one piece: a `forbid` that fails denies, and a permit that
+fails does not allow even where one side of its `||` is true.
 """
 
 import re
@@ -106,10 +107,12 @@ def _weighed(left: Mapping[str, Json], effects: Mapping[str, Effect], strict: bo
     forbids: dict[str, Alternatives] = {}  # each with what keeps it from applying
     try:
         for name, body in left.items():
-            if effects[name] is Effect.ALLOW:
-                permits[name] = _whole(body, holds=True) if strict else alternatives(body)
-            else:
+            if effects[name] is Effect.DENY:
                 forbids[name] = _whole(body, holds=False)
+                continue
+            permits[name] = _whole(body, holds=True)
+            if strict and _fallible(body):  # besides what it allows: where it fails, nothing is
+                forbids[name] = (Alternative(others={f"{name} can be evaluated": True}),)
         allowed = either(way for ways in permits.values() for way in ways)
         for free in forbids.values():
             allowed = both(allowed, free)
@@ -122,12 +125,12 @@ def _weighed(left: Mapping[str, Json], effects: Mapping[str, Effect], strict: bo
         return Outlook(Effect.DENY, reasons=tuple(certain or (standing if granting else ())))
     if allowed == ALWAYS:
         return Outlook(Effect.ALLOW, reasons=tuple(granting))
-    return Outlook(None, said(allowed), tuple(sorted((*granting, *standing))))
+    return Outlook(None, said(allowed), tuple(sorted({*granting, *standing})))
 
 
 def _whole(body: Json, *, holds: bool) -> Alternatives:
     """What is left of a condition; as one piece where its evaluation may fail, so that nothing of it is lost."""
-    if any(_may_fail(node) for node in _nodes(body)):
+    if _fallible(body):
         while True:  # Cedar leaves the scope's parts in front, each as `true`
             match body:
                 case {"&&": {"left": {"Value": True}, "right": right}}:
@@ -136,6 +139,11 @@ def _whole(body: Json, *, holds: bool) -> Alternatives:
                     break
         return (Alternative(others={written(body, bare_context=True): holds}),)
     return alternatives(body, holds)
+
+
+def _fallible(body: Json) -> bool:
+    """Whether a condition's evaluation may fail, whatever it comes to."""
+    return any(_may_fail(node) for node in _nodes(body))
 
 
 def _may_fail(node: Json) -> bool:

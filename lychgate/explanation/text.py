@@ -132,7 +132,7 @@ def _enough(told: Explanation) -> Iterator[str]:
     for found in changes.sets:
         yield f"enough would have been {' and '.join(map(_change, found))}"
     if not changes.sets:
-        yield f"no change of up to {MOST_TOGETHER} values of the context would have been enough"
+        yield f"no change of up to {MOST_TOGETHER} values of the context was found that would have been enough"
     if not changes.complete:
         yield f"not every change was tried: {MOST_ASKED} questions are the bound"
 

@@ -47,7 +47,7 @@ def test_a_forbid_shows_the_ways_around_it() -> None:
     assert said[-3:] == [
         "no role that can be asked for would have been enough",
         "in the way: tenancy.wall",
-        "no change of up to 3 values of the context would have been enough",
+        "no change of up to 3 values of the context was found that would have been enough",
     ]
 
 
