@@ -57,6 +57,7 @@ OPS_ENDPOINTS: Final = (
     "metrics",
     "metrics_json",
     "status",
+    "explain",
     "context_exchange",
     "authzen_evaluation",
     "authzen_evaluations",

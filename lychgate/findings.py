@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from gateway.route.load import RoutesError, load_routes
 from lychgate.clock import utc_now
 from lychgate.errors import ConfigurationError
+from policies.bundle import Bundle
 from policies.check import check_folder
-from policies.errors import Finding
+from policies.errors import Finding, PolicyErrors
 from policies.load import load_bundle, read_folder
 from roles.catalogue import Catalogue
 from roles.errors import CatalogueError
@@ -30,6 +31,20 @@ def catalogue_of(file: Path) -> Catalogue:
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{file}: cannot be read: {exc}") from exc
     except CatalogueError as exc:
+        raise ConfigurationError(str(exc)) from exc
+
+
+def policies_of(folder: Path) -> Bundle:
+    """The policies of a folder.
+
+    Raises:
+        ConfigurationError: There is no such folder, or it is refused; every finding a line.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: there is no such folder")
+    try:
+        return load_bundle(folder)
+    except PolicyErrors as exc:
         raise ConfigurationError(str(exc)) from exc
 
 

@@ -42,7 +42,7 @@ class Engine:
             policies = bundle.slice(uid)
             key = tuple(policy.id for policy in policies)
             if key not in parsed:  # actions of one kind mostly share their policies
-                parsed[key] = _policy_set(policies)
+                parsed[key] = policy_set(policies)
             self._slices[uid] = parsed[key]
 
     def decide(self, question: Question) -> Answer:
@@ -123,7 +123,7 @@ def combine(allowed: bool, reasons: Iterable[str], errors: tuple[PolicyError, ..
     return Answer(Effect.DENY, tuple(sorted({*forbids, *denying})), errors)
 
 
-def _policy_set(policies: Iterable[Policy]) -> cedarpy.PolicySet:
+def policy_set(policies: Iterable[Policy]) -> cedarpy.PolicySet:
     """Parse policies under their own ids: Cedar would number them."""
     trees = {policy.id: policy.tree for policy in policies}
     document = {"staticPolicies": trees, "templates": {}, "templateLinks": []}

@@ -97,6 +97,17 @@ def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
     return Bundle((policy for policy, _ in policies), parsed_schema)
 
 
+def policy_tree(text: str) -> dict[str, Json]:
+    """One policy's text, which Cedar accepts, in Cedar's JSON form.
+
+    Raises:
+        ValueError: It is not the text of exactly one policy.
+    """
+    parsed: dict[str, dict[str, dict[str, Json]]] = json.loads(cedarpy.policies_to_json_str(text))
+    (tree,) = parsed["staticPolicies"].values()
+    return tree
+
+
 def parse(statement: Statement) -> dict[str, Json] | Finding:
     """One statement in Cedar's JSON form of a policy, or why it is none."""
     if message := _refusal(statement.text):
@@ -130,6 +141,7 @@ def _parsed(statement: Statement) -> Policy | Finding:
         line=statement.line,
         text=statement.text,
         tree=tree,
+        column=statement.finding("").column,
     )
 
 

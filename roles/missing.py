@@ -32,12 +32,14 @@ def missing_role(
     """
     if catalogue.anonymous in principal.roles:
         return None
-    others = tuple(entity for entity in question.entities if entity.uid != question.principal)
     for name in catalogue.offered:
-        if name in principal.roles:
-            continue
-        promoted = msgspec.structs.replace(principal, roles=(*principal.roles, name))
-        entities = principal_entities(promoted, catalogue) + others
-        if decide(msgspec.structs.replace(question, entities=entities)).allows:
+        if name not in principal.roles and decide(with_roles(question, principal, catalogue, (name,))).allows:
             return name
     return None
+
+
+def with_roles(question: Question, principal: Principal, catalogue: Catalogue, names: tuple[str, ...]) -> Question:
+    """The same question by somebody who has these roles as well."""
+    others = tuple(entity for entity in question.entities if entity.uid != question.principal)
+    promoted = msgspec.structs.replace(principal, roles=(*principal.roles, *names))
+    return msgspec.structs.replace(question, entities=principal_entities(promoted, catalogue) + others)

@@ -41,3 +41,4 @@ SEARCH_RESOURCE: Final = _route(
 SEARCH_ACTION: Final = _route(
     "decision.search_action", "POST", "/access/v1/search/action", "decision:ask", changes=False
 )
+EXPLAIN: Final = _route("ops.explain", "POST", "/explain", "ops:explain", changes=False)

@@ -19,6 +19,7 @@ from gateway.ops import actions
 from gateway.ops.answers import Traced, add_refusals, answer
 from gateway.ops.door import Door, Judged
 from gateway.ops.exchange import Asked, exchange
+from gateway.ops.explain import MAX_BODY_BYTES, Explanations
 from gateway.ops.guard import Guard, read_json
 from gateway.route.extract import parse_json
 
@@ -61,6 +62,7 @@ def create_app(
     app.add_api_route("/internal/metrics", port.metrics if metrics_open else port.guarded_metrics, methods=["GET"])
     app.add_api_route("/internal/metrics.json", port.metrics_json, methods=["GET"])
     app.add_api_route("/internal/status", port.status, methods=["GET"])
+    app.add_api_route("/explain", port.explain, methods=["POST"])
     app.add_api_route("/context/exchange", port.exchange, methods=["POST"])
     return app
 
@@ -74,6 +76,7 @@ class _Port:
         self._shown = shown
         self._metrics = metrics
         self._guard = Guard(door, metrics)
+        self._explanations = Explanations()
 
     # --- open
 
@@ -126,6 +129,19 @@ class _Port:
             return await self._exchange(asked, case, caller)
 
         return await self._guard(request, actions.EXCHANGE, "context_exchange", work, details)
+
+    async def explain(self, request: Request) -> Response:
+        details: dict[str, Any] = {}
+
+        async def work(asked: Request, case: Case, _: Identity) -> Response:
+            raw = await read_json(asked, MAX_BODY_BYTES)
+            case.request_bytes = len(raw)
+            now = self._door.text(case.received_at)
+            told, about = await self._explanations.explain(raw, self._operated.snapshot, now)
+            details.update(about)
+            return answer(told)
+
+        return await self._guard(request, actions.EXPLAIN, "explain", work, details)
 
     # --- inside
 

@@ -77,6 +77,10 @@ class Door:
             match=Match(route, {}),
         )
 
+    def text(self, at: float) -> str:
+        """A time as records and policies write it."""
+        return self._clock.text(at)
+
     def admit(self, case: Case) -> Identity:
         """Identify the caller and ask whether they may do what this port is asked for.
 

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lychgate.reference import commands, errors, events, http, metrics, routes, settings
+from lychgate.reference import commands, errors, events, http, matrix, metrics, routes, settings
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
@@ -14,6 +14,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "errors.md": errors.page,
         "events.md": events.page,
         "http.md": http.page,
+        "matrix.md": matrix.page,
         "metrics.md": metrics.page,
         "routes.md": routes.page,
         "settings.md": settings.page,

@@ -2,8 +2,8 @@
 
 import typer
 
-from lychgate.commands.policy import check, decide
+from lychgate.commands.policy import check, decide, explain, matrix
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
-for verb in (check, decide):
+for verb in (check, explain, matrix, decide):
     verb.add_to(app)

@@ -10,7 +10,12 @@ from tests.builders import tokens
 from tests.gateway.ops.port import PLATFORM, TRACE, Port, bearer, port
 
 OPEN = ["/healthz", "/readyz", "/.well-known/jwks.json", "/internal/metrics"]
-GUARDED = [("GET", "/internal/status"), ("GET", "/internal/metrics.json"), ("POST", "/context/exchange")]
+GUARDED = [
+    ("POST", "/explain"),
+    ("GET", "/internal/status"),
+    ("GET", "/internal/metrics.json"),
+    ("POST", "/context/exchange"),
+]
 
 
 def _refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What `lychgate policy explain` reads and prints."""
