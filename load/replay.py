@@ -129,7 +129,8 @@ def main() -> None:
         figures[kind] = {"seconds": round(seconds, 2), "us": round(seconds / count * 1e6, 1)}
         if "--json" not in sys.argv:
             verdict = "within" if seconds * 100_000 / count < GOAL_S else "beyond"
-            print(f"{kind:9} {count} decisions in {seconds:6.2f} s, {seconds / count * 1e6:6.1f} us each: {verdict} the goal")
+            each = seconds / count * 1e6
+            print(f"{kind:9} {count} decisions in {seconds:6.2f} s, {each:6.1f} us each: {verdict} the goal")
     if "--json" in sys.argv:
         print(json.dumps({"count": count, "goal_s": GOAL_S, "figures": figures}))
 

@@ -43,7 +43,7 @@ def event(
         tenant_id=principal.tenant_id,
         occurred_at="2026-11-23T15:00:00.000000Z",
         producer=Producer("test-w0", 1, number + 1),
-        actor=Actor(type="user", id=principal.sub, roles=principal.roles, auth_method="bearer", issuer=principal.issuer),
+        actor=Actor(type="user", id=principal.sub, roles=principal.roles, auth_method="jwt", issuer=principal.issuer),
         action=question.action,
         resource=Resource(question.resource.type, question.resource.id),
         decision=Decision(
