@@ -8,9 +8,10 @@ from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.tally import CounterTally, HistogramTally
 from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
+from lychgate.replay.metrics import ReplayMetrics
 from query.metrics import QueryMetrics
 
-_HOMES = (GatewayMetrics, SupervisorMetrics, EmitMetrics, RelayMetrics, IngestMetrics, QueryMetrics)
+_HOMES = (GatewayMetrics, SupervisorMetrics, EmitMetrics, RelayMetrics, IngestMetrics, QueryMetrics, ReplayMetrics)
 
 
 def page() -> str:
@@ -29,7 +30,7 @@ def page() -> str:
         "Metrics",
         """
 Prometheus text on `/internal/metrics`: of the gateway and its workers, summed, on the operations port; of the query
-API on its own. Labels come from closed sets, never a tenant, a user or a path; a value outside its set becomes `other`.
+API on its own; of `lychgate policy replay` in a textfile. Labels come from closed sets, never a tenant, a user or a path; a value outside its set becomes `other`.
 """,
         *parts,
     )

@@ -83,6 +83,10 @@ class Replay:
         actions = [uid.id for uid in self._bundle.schema.actions if uid.type == "Action"]
         self._needs: Mapping[str, Needs] = {name: needs(self._bundle, EntityUid("Action", name)) for name in actions}
         self._declared = {name: frozenset(self._bundle.context_type(name)) for name in actions}
+        self._required = {
+            name: tuple(sorted(key for key, kind in self._bundle.context_type(name).items() if kind.required))
+            for name in actions
+        }
 
     def decide(self, recorded: Recorded) -> Outcome:
         """Make a decision again."""
@@ -110,6 +114,9 @@ class Replay:
         same = schema_version in self._same
         if same and wanted.near:
             return None
+        for name in self._required[question.action]:
+            if name not in question.context:
+                return f"context.{name} was not recorded"
         absent = _NOTHING
         before = self._known.get(schema_version)
         if before is not None and not same:
