@@ -43,6 +43,7 @@ from gateway.settings import (
     PolicySettings,
     TenancySettings,
 )
+from gateway.shadow_settings import ShadowSettings
 from gateway.snapshot import Snapshot
 from gateway.sources import Sources
 from gateway.supervisor.certificates import tls_source, utc
@@ -52,6 +53,7 @@ from gateway.supervisor.delivery import Delivery
 from gateway.supervisor.errors import StartRefused
 from gateway.supervisor.listen import PortUnavailable, public_socket
 from gateway.supervisor.reload import Reload
+from gateway.supervisor.shadow import start_shadow
 from gateway.supervisor.sources import checked, read_sources
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.totals import Totals
@@ -80,6 +82,7 @@ def run(
     services: Mapping[str, ServiceSettings],
     audit: AuditSettings,
     store: StoreSettings,
+    shadow: ShadowSettings | None = None,
     log_format: str = "json",
     worker_command: Sequence[str] = WORKER,
 ) -> int:
@@ -95,6 +98,7 @@ def run(
         services: Where requests go.
         audit: Spool, redaction, relay.
         store: Where the relay delivers, where no broker is configured.
+        shadow: Policies that are tried beside those in force; None for none.
         log_format: `json` or `console`, for the workers.
         worker_command: What becomes a worker.
 
@@ -118,7 +122,8 @@ def run(
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(read, gateway, ops, issuers, audit, store, log_format, worker_command)
+            beside = shadow or ShadowSettings()
+            parts = _Parts(read, gateway, ops, issuers, audit, store, beside, log_format, worker_command)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
@@ -138,6 +143,7 @@ class _Parts:
         issuers: Sequence[IssuerSettings],
         audit: AuditSettings,
         store: StoreSettings,
+        shadow: ShadowSettings,
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
@@ -153,6 +159,7 @@ class _Parts:
         self._totals = Totals(self._own)
         self._metrics = SupervisorMetrics(self._own)
         self._metrics.info.info({"version": _version()})
+        self._shadow = shadow
         self._delivery = Delivery(audit, store, self._own)
         producer_id = f"{gateway.node}-supervisor"
         self.emitter = Emitter(
@@ -230,12 +237,14 @@ class _Parts:
         door, server = self._port(supervisor)
         reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock)
         stop, hurry = asyncio.Event(), asyncio.Event()
-        _on_signals(stop, hurry, crew, reload)
         async with asyncio.TaskGroup() as tasks:
+            shadow = start_shadow(self._shadow, supervisor, self._delivery, self.emitter, self._clock, self._own, tasks)
+            _on_signals(stop, hurry, crew, (reload.ask, shadow[0]))
             serving = tasks.create_task(server.serve_on(ops))
             background = [
                 tasks.create_task(supervisor.fetcher.run()),
                 tasks.create_task(self._delivery.run()),
+                *shadow[1],
                 tasks.create_task(_every(_METRICS_POLL_S, partial(crew.ask_metrics, _METRICS_POLL_S))),
                 tasks.create_task(_every(WINDOW_S, door.tick)),
             ]
@@ -254,6 +263,8 @@ class _Parts:
             killed = await crew.drain(self._gateway.drain_s)
             server.stop()
             await serving
+            for task in shadow[1]:  # it records, so it ends before what it records with
+                task.cancel()
             await self.emitter.aclose()
             for task in background:
                 task.cancel()
@@ -262,7 +273,7 @@ class _Parts:
         _log.info("gateway_stopped", killed=killed, delivered=delivered)
 
 
-def _on_signals(stop: asyncio.Event, hurry: asyncio.Event, crew: Crew, reload: Reload) -> None:
+def _on_signals(stop: asyncio.Event, hurry: asyncio.Event, crew: Crew, reloads: Sequence[Callable[[], None]]) -> None:
     """The first SIGTERM or SIGINT asks for a stop; the second is somebody who does not want to wait. SIGHUP: reload."""
 
     def told() -> None:
@@ -274,7 +285,7 @@ def _on_signals(stop: asyncio.Event, hurry: asyncio.Event, crew: Crew, reload: R
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
-    loop.add_signal_handler(signal.SIGHUP, reload.ask)
+    loop.add_signal_handler(signal.SIGHUP, lambda: [ask() for ask in reloads])
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None] | None]) -> None:

@@ -30,7 +30,8 @@ def page() -> str:
         "Metrics",
         """
 Prometheus text on `/internal/metrics`: of the gateway and its workers, summed, on the operations port; of the query
-API on its own; of `lychgate policy replay` in a textfile. Labels come from closed sets, never a tenant, a user or a path; a value outside its set becomes `other`.
+API on its own; of `lychgate policy replay` in a textfile. Labels come from closed sets, never a tenant, a user or a
+path; a value outside its set becomes `other`.
 """,
         *parts,
     )

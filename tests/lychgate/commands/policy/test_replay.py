@@ -96,7 +96,8 @@ def test_the_policies_in_force_flip_nothing(tmp_path: Path, recorded: Path, cand
         done = run(tmp_path, *words)
         assert done.exit_code == 0
         assert re.match(
-            r"6 decisions by the candidate [0-9a-f]{16}: 5 the same, 0 otherwise, 0 otherwise as expected, 1 undecidable",
+            r"6 decisions by the candidate [0-9a-f]{16}: "
+            r"5 the same, 0 otherwise, 0 otherwise as expected, 1 undecidable\n",
             done.stdout,
         )
         assert f"  1 x order:list: truncated\n      {event_id(5)}" in done.stdout
