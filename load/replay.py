@@ -3,7 +3,8 @@
 Three kinds of traffic, each decided by the shipped policies and read back from NDJSON in memory: `shop` (1,000 users of
 20 tenants, 5,000 resources, the actions of a till), `distinct` (a context nobody had before in every decision, which no
 memo helps with), and `clock` (the same with a policy that reads the time, so that nothing is remembered). ADR 0124
-quotes it. With `--count N` other than 100,000, with `--json` the figures as JSON.
+quotes it. The goal is about processor time, because a neighbour takes of the other. With `--count N` other than that,
+with `--json` the figures as JSON.
 """
 
 import json
@@ -102,9 +103,9 @@ def load_version() -> str:
 _VERSION = load_bundle(ROOT / "policies").schema_version
 
 
-def replay(recorded: list[bytes], *, clock: bool) -> tuple[float, Tally]:
-    """Decide them again as the command does; the seconds it took, loading the policies included."""
-    started = time.perf_counter()
+def replay(recorded: list[bytes], *, clock: bool) -> tuple[float, float, Tally]:
+    """Decide them again as the command does; the seconds of processor and clock it took, loading included."""
+    started, began = time.process_time(), time.perf_counter()
     files, schema = read_folder(ROOT / "policies")
     if clock:
         files.append(("clock.cedar", _CLOCK))
@@ -115,7 +116,7 @@ def replay(recorded: list[bytes], *, clock: bool) -> tuple[float, Tally]:
             tally.left_out(found, number)
         elif tally.first_sight(found):
             tally.count(found, deciding.decide(found))
-    return time.perf_counter() - started, tally
+    return time.process_time() - started, time.perf_counter() - began, tally
 
 
 def main() -> None:
@@ -124,13 +125,14 @@ def main() -> None:
     figures = {}
     for kind in ("shop", "distinct", "clock"):
         recorded = list(lines("shop" if kind == "clock" else kind, count))
-        seconds, tally = replay(recorded, clock=kind == "clock")
+        seconds, passed, tally = replay(recorded, clock=kind == "clock")
         assert tally.same == count, (tally.same, tally.undecided()[:1])
-        figures[kind] = {"seconds": round(seconds, 2), "us": round(seconds / count * 1e6, 1)}
+        figures[kind] = {"cpu_s": round(seconds, 2), "wall_s": round(passed, 2), "us": round(seconds / count * 1e6, 1)}
         if "--json" not in sys.argv:
             verdict = "within" if seconds * 100_000 / count < GOAL_S else "beyond"
             each = seconds / count * 1e6
-            print(f"{kind:9} {count} decisions in {seconds:6.2f} s, {each:6.1f} us each: {verdict} the goal")
+            took = f"{seconds:6.2f} s of processor ({passed:.2f} s passed), {each:6.1f} us each"
+            print(f"{kind:9} {count} decisions in {took}: {verdict} the goal")
     if "--json" in sys.argv:
         print(json.dumps({"count": count, "goal_s": GOAL_S, "figures": figures}))
 
