@@ -1,7 +1,7 @@
 """What a shadow set costs, and whom: run `python load/shadow.py`, alone on the machine. ADR 0126 quotes it.
 
-Processor time for each request. The worker's part is what it would pay if it sent the sampled questions itself, which is
-what was rejected; as built it pays nothing, because the shadow is fed from what the relay has delivered.
+Processor time for each request. The worker's part is what it would pay if it sent the sampled questions itself, which
+was rejected; as built it pays nothing, because the shadow is fed from what the relay has delivered.
 """
 
 import socket

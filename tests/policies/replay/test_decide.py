@@ -1,6 +1,8 @@
 """Making decisions again: by the same policies nothing changes, by others only what they change."""
 
 import random
+import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -144,3 +146,29 @@ def test_a_memo_makes_no_difference() -> None:
         )
         assert found.question is not None
         assert one.decide(found).answer == engine.decide(found.question)
+
+
+def test_a_remembered_decision_costs_less_than_asking_cedar() -> None:
+    """Reading its record included: that is what makes 100,000 a matter of seconds. By processor time, the best."""
+    lines = [encode(decided("Cashier", "order:list", number, sub=f"u-{number % 5}")) for number in range(400)]
+    questions = [found.question for line in lines if isinstance(found := read(line), Recorded) and found.question]
+    engine = Engine(real_bundle())
+    deciding = replay(real_bundle())
+
+    def again() -> None:
+        for line in lines:
+            found = read(line)
+            assert isinstance(found, Recorded)
+            assert deciding.decide(found).verdict is Verdict.SAME
+
+    def anew() -> None:
+        for question in questions:
+            engine.decide(question)
+
+    assert 1.5 * min(map(_seconds, [again] * 3)) < min(map(_seconds, [anew] * 3))
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
