@@ -5,13 +5,23 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
+from gateway.shadow.metrics import ShadowMetrics
 from gateway.tally import CounterTally, HistogramTally
 from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
 from lychgate.replay.metrics import ReplayMetrics
 from query.metrics import QueryMetrics
 
-_HOMES = (GatewayMetrics, SupervisorMetrics, EmitMetrics, RelayMetrics, IngestMetrics, QueryMetrics, ReplayMetrics)
+_HOMES = (
+    GatewayMetrics,
+    SupervisorMetrics,
+    ShadowMetrics,
+    EmitMetrics,
+    RelayMetrics,
+    IngestMetrics,
+    QueryMetrics,
+    ReplayMetrics,
+)
 
 
 def page() -> str:

@@ -1,13 +1,17 @@
 """Expectations as people write them."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from gateway.shadow_settings import ShadowSettings
 from lychgate.errors import ConfigurationError
 from lychgate.replay.expected import read_expected
 from policies.model import Effect
 from policies.replay.tally import Expectation
+from tests.builders.questions import ROOT
 
 GOOD = """
 expected:
@@ -61,3 +65,12 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_bytes(b"\xff")
     with pytest.raises(ConfigurationError, match=r"e.yaml: not UTF-8"):
         read_expected(tmp_path / "e.yaml")
+
+
+def test_what_the_documentation_shows_is_taken(tmp_path: Path) -> None:
+    """Its list of expectations, and its shadow section."""
+    text = (ROOT / "docs/replay-and-shadow.md").read_text(encoding="utf-8")
+    expected, shadow = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "e.yaml").write_text(expected)
+    assert [each.role for each in read_expected(tmp_path / "e.yaml")] == ["Cashier", "Support"]
+    assert ShadowSettings(**yaml.safe_load(shadow)["shadow"]).sample == 0.1
