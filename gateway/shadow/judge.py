@@ -26,13 +26,17 @@ class ShadowJudge:
         """Take other policies; when they cannot be used there are none, so that nobody takes the old for the new."""
         self._replay = None
         try:
-            files = [(file.name, file.text) for file in order.policies]
-            bundle = build_bundle(files, (order.schema.name, order.schema.text))
-            live = Bundle((), Schema(order.live_schema.name, order.live_schema.text))
-            findings = check_roles(bundle, order.roles)
+            return self._load(order)
         except PolicyErrors as exc:
             return Loaded("", problem=str(exc))
-        if findings:
+        except RecursionError:
+            return Loaded("", problem="a policy is nested too deeply")
+
+    def _load(self, order: Load) -> Loaded:
+        files = [(file.name, file.text) for file in order.policies]
+        bundle = build_bundle(files, (order.schema.name, order.schema.text))
+        live = Bundle((), Schema(order.live_schema.name, order.live_schema.text))
+        if findings := check_roles(bundle, order.roles):
             return Loaded("", problem="\n".join(map(str, findings)))
         self._replay = Replay(Memo(Engine(bundle, strict=order.strict)), (live,), same_reasons=True)
         return Loaded(bundle.version, bundle.actions)

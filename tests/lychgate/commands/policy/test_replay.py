@@ -204,6 +204,12 @@ def test_wrong_usage_is_refused(tmp_path: Path, recorded: Path, candidate: Path)
     edit(candidate, "order.cedar", 'Role::"Support"', 'Role::"Suport"')
     with pytest.raises(ConfigurationError, match=r"would be refused:\norder.cedar:6: `Suport` is not a role"):
         run(tmp_path, "--policies", candidate, recorded)
+    endless = " && ".join(["true"] * 5_000)
+    (candidate / "order.cedar").write_text(
+        f'@id("x") @reason("r") permit (principal, action, resource) when {{ {endless} }};'
+    )
+    with pytest.raises(ConfigurationError, match=r"would be refused:\na policy is nested too deeply"):
+        run(tmp_path, "--policies", candidate, recorded)
     with pytest.raises(
         ConfigurationError, match="the configuration does not list the tenants: name each with --tenant"
     ):
