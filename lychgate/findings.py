@@ -82,7 +82,20 @@ def configuration_findings(settings: "Settings") -> list[str]:
     policies = policy_findings(settings.policies.folder, settings.gateway.roles_file)
     if policies:
         return [str(finding) for finding in policies]  # routes are checked against the schema: not before it holds
-    return _route_findings(settings) + _certificate_findings(settings) + _decision_findings(settings)
+    return (
+        _route_findings(settings)
+        + _certificate_findings(settings)
+        + _decision_findings(settings)
+        + _shadow_findings(settings)
+    )
+
+
+def _shadow_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the shadow set; it would stop no gateway, and decide nothing."""
+    folder = settings.shadow.folder
+    if folder is None:
+        return []
+    return [f"shadow: {finding}" for finding in policy_findings(folder, settings.gateway.roles_file)]
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:

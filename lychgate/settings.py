@@ -32,6 +32,7 @@ from gateway.settings import (
     PolicySettings,
     TenancySettings,
 )
+from gateway.shadow_settings import ShadowSettings
 from lychgate.complaints import complaint, unknown_variables
 from lychgate.environment import CONFIG_VARIABLE, PREFIX, SEPARATOR, ours
 from lychgate.errors import ConfigurationError
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     context: ContextSettings = Field(ContextSettings(), description="How security contexts are signed.")
     tenancy: TenancySettings = Field(TenancySettings(), description="What may cross tenants.")
     policies: PolicySettings = Field(PolicySettings(), description="Where the Cedar policies are.")
+    shadow: ShadowSettings = Field(ShadowSettings(), description="Policies that are tried beside those in force.")
     services: Services = Field(
         default_factory=default_services,
         description="Name to its url, `http://host:port`, or to what stands below.",

@@ -158,7 +158,7 @@ class _Found:
                 self._identity.update(self._between)
         match operand:
             case {"left": {"Var": str(variable)}, "right": right} | {"left": {"Var": str(variable)}, "in": right}:
-                types = _literal_types(right)
+                types = literal_types(right)
                 if types is None:
                     self._identity.add(variable)
                     self.expression(right)
@@ -180,13 +180,13 @@ def _is_variable(node: Json) -> bool:
     return isinstance(node, dict) and node.keys() == {"Var"}
 
 
-def _literal_types(node: Json) -> frozenset[str] | None:
+def literal_types(node: Json) -> frozenset[str] | None:
     """The types of the entities that a node names, if it is nothing but the name of one or a set of names."""
     match node:
         case {"Value": {"__entity": {"type": str(kind)}}}:
             return frozenset({kind})
         case {"Set": list(members)}:
-            types = [_literal_types(member) for member in members]
+            types = [literal_types(member) for member in members]
             known = [each for each in types if each is not None]
             return frozenset().union(*known) if len(known) == len(types) else None
         case _:

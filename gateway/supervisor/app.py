@@ -49,6 +49,7 @@ from gateway.settings import (
     PolicySettings,
     TenancySettings,
 )
+from gateway.shadow_settings import ShadowSettings
 from gateway.snapshot import Snapshot
 from gateway.sources import Sources
 from gateway.supervisor.certificates import tls_source, utc
@@ -59,6 +60,7 @@ from gateway.supervisor.delivery import Delivery
 from gateway.supervisor.errors import StartRefused
 from gateway.supervisor.listen import PortUnavailable, public_socket
 from gateway.supervisor.reload import Reload
+from gateway.supervisor.shadow import start_shadow
 from gateway.supervisor.sources import checked, read_sources
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.totals import Totals
@@ -89,6 +91,7 @@ def run(
     store: StoreSettings,
     doors: DoorSettings,
     decision_api: DecisionApiSettings = DecisionApiSettings(),  # noqa: B008 - frozen
+    shadow: ShadowSettings | None = None,
     log_format: str = "json",
     worker_command: Sequence[str] = WORKER,
 ) -> int:
@@ -106,6 +109,7 @@ def run(
         store: Where the relay delivers, where no broker is configured.
         doors: What other proxies may ask.
         decision_api: How questions of other proxies and services are understood.
+        shadow: Policies that are tried beside those in force; None for none.
         log_format: `json` or `console`, for the workers.
         worker_command: What becomes a worker.
 
@@ -132,7 +136,10 @@ def run(
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(read, decision, gateway, ops, issuers, audit, store, doors, log_format, worker_command)
+            beside = shadow or ShadowSettings()
+            parts = _Parts(
+                read, decision, gateway, ops, issuers, audit, store, doors, beside, log_format, worker_command
+            )
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
@@ -154,6 +161,7 @@ class _Parts:
         audit: AuditSettings,
         store: StoreSettings,
         doors: DoorSettings,
+        shadow: ShadowSettings,
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
@@ -171,6 +179,7 @@ class _Parts:
         self._totals = Totals(self._own)
         self._metrics = SupervisorMetrics(self._own)
         self._metrics.info.info({"version": _version()})
+        self._shadow = shadow
         self._delivery = Delivery(audit, store, self._own)
         producer_id = f"{gateway.node}-supervisor"
         self.emitter = Emitter(
@@ -263,12 +272,14 @@ class _Parts:
         await doors.open()
         reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock)
         stop, hurry = asyncio.Event(), asyncio.Event()
-        _on_signals(stop, hurry, crew, reload)
         async with asyncio.TaskGroup() as tasks:
+            shadow = start_shadow(self._shadow, supervisor, self._delivery, self.emitter, self._clock, self._own, tasks)
+            _on_signals(stop, hurry, crew, (reload.ask, shadow[0]))
             serving = tasks.create_task(server.serve_on(ops))
             background = [
                 tasks.create_task(supervisor.fetcher.run()),
                 tasks.create_task(self._delivery.run()),
+                *shadow[1],
                 tasks.create_task(_every(_METRICS_POLL_S, partial(crew.ask_metrics, _METRICS_POLL_S))),
                 tasks.create_task(_every(WINDOW_S, door.tick)),
             ]
@@ -288,6 +299,8 @@ class _Parts:
             server.stop()
             await doors.close()
             await serving
+            for task in shadow[1]:  # it records, so it ends before what it records with
+                task.cancel()
             await self.emitter.aclose()
             for task in background:
                 task.cancel()
@@ -296,7 +309,7 @@ class _Parts:
         _log.info("gateway_stopped", killed=killed, delivered=delivered)
 
 
-def _on_signals(stop: asyncio.Event, hurry: asyncio.Event, crew: Crew, reload: Reload) -> None:
+def _on_signals(stop: asyncio.Event, hurry: asyncio.Event, crew: Crew, reloads: Sequence[Callable[[], None]]) -> None:
     """The first SIGTERM or SIGINT asks for a stop; the second is somebody who does not want to wait. SIGHUP: reload."""
 
     def told() -> None:
@@ -308,7 +321,7 @@ def _on_signals(stop: asyncio.Event, hurry: asyncio.Event, crew: Crew, reload: R
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
-    loop.add_signal_handler(signal.SIGHUP, reload.ask)
+    loop.add_signal_handler(signal.SIGHUP, lambda: [ask() for ask in reloads])
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None] | None]) -> None:

@@ -4,6 +4,7 @@ The store directly where no broker is configured (DESIGN section 5), so that one
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -14,6 +15,7 @@ from audit.errors import SinkUnavailable
 from audit.metrics import IngestMetrics, RelayMetrics
 from audit.relay import Relay
 from audit.settings import AuditSettings, StoreSettings
+from audit.sinks import TappedSink
 
 FLUSH_S: Final = 5.0
 """How long a stop waits for the sink. What is left then is on disk, and the next start delivers it."""
@@ -36,7 +38,7 @@ class Delivery:
 
     def __init__(self, audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> None:
         self.reached = False
-        self._sink = make_sink(audit, store, IngestMetrics(registry))
+        self._sink = TappedSink(make_sink(audit, store, IngestMetrics(registry)))
         settings = audit.relay
         self._relay = Relay(
             audit.spool.folder,
@@ -72,6 +74,10 @@ class Delivery:
             else:
                 self.reached = True
                 return
+
+    def tap(self, delivered: Callable[[Sequence[bytes]], None]) -> None:
+        """Have somebody told of records that the sink has taken; it must return at once."""
+        self._sink.taps.append(delivered)
 
     async def flush(self) -> bool:
         """Deliver what the spool holds; returns whether all of it went in time."""

@@ -33,6 +33,7 @@ class Supervisor:
         crew: The workers.
         fetcher: Keeps the issuers' keys.
         draining: Whether a stop was asked for.
+        shown: What else the status shows, by name.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Supervisor:
         self._changed = asyncio.Event()
         self.fetcher = KeyFetcher(key_places, self._keys_changed, clock.now)
         self.draining = False
+        self.shown: dict[str, Callable[[], object]] = {}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -168,4 +170,5 @@ class Supervisor:
                 for keys in self.fetcher.status
             ],
             "audit": self._delivery.status(),
+            **{name: show() for name, show in self.shown.items()},
         }

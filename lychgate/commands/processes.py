@@ -23,6 +23,7 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
             context=settings.context,
             tenancy=settings.tenancy,
             policies=settings.policies,
+            shadow=settings.shadow,
             services=settings.services,
             audit=settings.audit,
             store=settings.store,

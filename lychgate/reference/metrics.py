@@ -7,9 +7,11 @@ from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
+from gateway.shadow.metrics import ShadowMetrics
 from gateway.tally import CounterTally, HistogramTally
 from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
+from lychgate.replay.metrics import ReplayMetrics
 from query.metrics import QueryMetrics
 
 _HOMES = (
@@ -17,10 +19,12 @@ _HOMES = (
     SupervisorMetrics,
     DecisionMetrics,
     DoorMetrics,
+    ShadowMetrics,
     EmitMetrics,
     RelayMetrics,
     IngestMetrics,
     QueryMetrics,
+    ReplayMetrics,
 )
 
 
@@ -40,7 +44,8 @@ def page() -> str:
         "Metrics",
         """
 Prometheus text on `/internal/metrics`: of the gateway and its workers, summed, on the operations port; of the query
-API on its own. Labels come from closed sets, never a tenant, a user or a path; a value outside its set becomes `other`.
+API on its own; of `lychgate policy replay` in a textfile. Labels come from closed sets, never a tenant, a user or a
+path; a value outside its set becomes `other`.
 """,
         *parts,
     )

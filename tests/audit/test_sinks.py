@@ -4,21 +4,23 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+import structlog
 
 from audit.codec import encode
 from audit.errors import SinkUnavailable
 from audit.ids import EventIds
-from audit.sinks import DIRECT_LANE, Sink, StoreSink, Watermark
+from audit.sinks import DIRECT_LANE, Sink, StoreSink, TappedSink, Watermark
 from audit.store import Store
 from tests.audit.test_relay import ListSink
 from tests.builders.audit import make_event
 from tests.servers.postgres import Logins
 
 
-@pytest.fixture(params=["store", "list"])
+@pytest.fixture(params=["store", "list", "tapped"])
 async def sink(request: pytest.FixtureRequest, migrated_database: Logins) -> AsyncIterator[Sink]:
     """Each sink in turn."""
     made: Sink = StoreSink(Store(migrated_database.writer)) if request.param == "store" else ListSink()
+    made = TappedSink(made) if request.param == "tapped" else made
     yield made
     await made.close()
 
@@ -55,3 +57,23 @@ async def test_a_store_that_is_away_is_said_to_be(migrated_database: Logins) -> 
         with pytest.raises(SinkUnavailable) as raised:
             await call
         assert raised.value.retriable
+
+
+async def test_a_tap_is_told_of_what_was_taken_and_can_stop_nothing() -> None:
+    """After the delivery, of all of it; one that fails is told of in the log, and the others are told all the same."""
+    sink, told = TappedSink(ListSink()), []
+
+    def fails(_: object) -> None:
+        raise RuntimeError("a tap")
+
+    sink.taps += [fails, told.append]
+    payload = encode(make_event(event_id=EventIds().next()))
+    with structlog.testing.capture_logs() as logs:
+        await sink.deliver([payload])
+    assert told == [[payload]]
+    assert [entry["event"] for entry in logs] == ["audit_tap_failed"]
+    refusing = TappedSink(StoreSink(Store("postgresql://nobody:x@127.0.0.1:1/none")))
+    refusing.taps.append(told.append)
+    with pytest.raises(SinkUnavailable):
+        await refusing.deliver([payload])
+    assert len(told) == 1, "what was not taken is not told of"

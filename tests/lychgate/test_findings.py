@@ -74,6 +74,21 @@ def test_a_certificate_that_cannot_serve_is_named(tmp_path: Path) -> None:
     assert finding.startswith(f"{cert}: holds from ")
 
 
+def test_a_shadow_set_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """With file and line, as the live one; and a folder that is not there."""
+    for file in (ROOT / "policies").glob("*.cedar*"):
+        (tmp_path / file.name).write_text(file.read_text())
+    config = tmp_path / "lychgate.yaml"
+    config.write_text((ROOT / "lychgate.yaml").read_text() + f"\nshadow: {{folder: {tmp_path}}}\n")
+    assert configuration_findings(load(config, {})) == []
+    (tmp_path / "data.cedar").write_text("permit (nonsense);\n")
+    (found,) = configuration_findings(load(config, {}))
+    assert found.startswith("shadow: data.cedar:1: ")
+    config.write_text((ROOT / "lychgate.yaml").read_text() + f"\nshadow: {{folder: {tmp_path}/gone}}\n")
+    with pytest.raises(ConfigurationError, match=r"/gone: there is no such folder"):
+        configuration_findings(load(config, {}))
+
+
 def test_a_missing_policy_folder_and_catalogue_are_named(tmp_path: Path) -> None:
     """Neither is silently empty."""
     with pytest.raises(ConfigurationError, match="there is no such folder"):

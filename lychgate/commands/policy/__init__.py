@@ -2,8 +2,8 @@
 
 import typer
 
-from lychgate.commands.policy import check, decide, explain, matrix
+from lychgate.commands.policy import check, decide, explain, matrix, replay
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
-for verb in (check, explain, matrix, decide):
+for verb in (check, explain, matrix, decide, replay):
     verb.add_to(app)

@@ -30,6 +30,7 @@ from gateway.settings import (
     PolicySettings,
     TenancySettings,
 )
+from gateway.shadow_settings import ShadowSettings
 from gateway.supervisor.app import run
 from tests.builders import plane, tokens
 from tests.gateway.supervisor.crews import alive
@@ -56,6 +57,7 @@ def sections(folder: Path, store_dsn: str, service_port: int, **changes: Mapping
         "context": {"key_file": str(folder / "keys" / "context.jwk")},
         "tenancy": {},
         "policies": {"folder": str(plane.ROOT / "policies")},
+        "shadow": {},
         "audit": {"spool": {"folder": str(folder / "spool")}},
         "store": {
             "host": login.hostname,
@@ -213,6 +215,7 @@ def main() -> int:
         tenancy=TenancySettings(**given["tenancy"]),
         policies=PolicySettings(**given["policies"]),
         services={name: ServiceSettings(**service) for name, service in given["services"].items()},
+        shadow=ShadowSettings(**given["shadow"]),
         audit=AuditSettings(**given["audit"]),
         store=StoreSettings(**given["store"]),
         doors=DoorSettings(**given["doors"]),

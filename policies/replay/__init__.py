@@ -1,0 +1,1 @@
+"""Recorded decisions made again by another set of policies, and what became of them; pure."""
