@@ -13,7 +13,7 @@ from typing import Final
 import cedarpy
 import msgspec
 
-from policies.bundle import Bundle, Policy
+from policies.bundle import Bundle
 from policies.errors import NoDecision
 from policies.model import Answer, Effect, EntityUid, PolicyError, Question
 
@@ -37,13 +37,18 @@ class Engine:
         self.bundle = bundle
         self.strict = strict
         parsed: dict[tuple[str, ...], cedarpy.PolicySet] = {}
+        written = {policy.id: f"{json.dumps(policy.id)}:{json.dumps(policy.tree)}" for policy in bundle.policies.values()}
         self._slices: dict[EntityUid, cedarpy.PolicySet] = {}
         for uid in bundle.schema.actions:
             policies = bundle.slice(uid)
             key = tuple(policy.id for policy in policies)
             if key not in parsed:  # actions of one kind mostly share their policies
-                parsed[key] = _policy_set(policies)
+                parsed[key] = _policy_set(written[policy.id] for policy in policies)
             self._slices[uid] = parsed[key]
+
+    def parts(self) -> tuple[cedarpy.PolicySet, ...]:
+        """What was parsed, for whoever frees it piece by piece."""
+        return tuple({id(parsed): parsed for parsed in self._slices.values()}.values())
 
     def decide(self, question: Question) -> Answer:
         """Answer a question.
@@ -117,11 +122,13 @@ def combine(allowed: bool, reasons: Iterable[str], errors: tuple[PolicyError, ..
     return Answer(Effect.DENY, tuple(sorted({*forbids, *denying})), errors)
 
 
-def _policy_set(policies: Iterable[Policy]) -> cedarpy.PolicySet:
-    """Parse policies under their own ids: Cedar would number them."""
-    trees = {policy.id: policy.tree for policy in policies}
-    document = {"staticPolicies": trees, "templates": {}, "templateLinks": []}
-    return cedarpy.PolicySet.from_json_str(json.dumps(document), release_gil=True)
+def _policy_set(policies: Iterable[str]) -> cedarpy.PolicySet:
+    """Parse policies, each `"<id>":<tree>` in JSON, under their own ids: Cedar would number them.
+
+    Each is written once, for itself: one call that writes a thousand of them holds the loop of whoever is serving.
+    """
+    document = f'{{"staticPolicies":{{{",".join(policies)}}},"templates":{{}},"templateLinks":[]}}'
+    return cedarpy.PolicySet.from_json_str(document, release_gil=True)
 
 
 def _without_values(message: str, known: str, question: Question) -> str:
