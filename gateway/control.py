@@ -152,7 +152,7 @@ class Installed(msgspec.Struct, frozen=True, tag="installed"):
 
     Attributes:
         seq: Of the `Install` it answers.
-        version: Of the snapshot that decides now: the new one, or the one before when there was a problem or it is held.
+        version: Of the snapshot that decides now: the new one, unless it is held or there was a problem.
         problem: Why the new one could not be built; None when it was.
     """
 

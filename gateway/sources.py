@@ -205,6 +205,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         strict: Whether any policy error denies.
         redacted_fields: `mask` or `remove`: how fields of an answer go that its caller may not see.
         tls: Of the public port; None for plain HTTP.
+        bundle_serial: Of the signed bundle the policies came in; None where they came from a folder.
     """
 
     policies: tuple[SourceFile, ...]
@@ -219,6 +220,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     redacted_fields: str = "mask"
     tls: FrontTls | None = None
+    bundle_serial: int | None = None
 
     @property
     def version(self) -> str:

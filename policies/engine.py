@@ -37,7 +37,7 @@ class Engine:
         self.bundle = bundle
         self.strict = strict
         parsed: dict[tuple[str, ...], cedarpy.PolicySet] = {}
-        written = {policy.id: f"{json.dumps(policy.id)}:{json.dumps(policy.tree)}" for policy in bundle.policies.values()}
+        written = {name: f"{json.dumps(name)}:{json.dumps(policy.tree)}" for name, policy in bundle.policies.items()}
         self._slices: dict[EntityUid, cedarpy.PolicySet] = {}
         for uid in bundle.schema.actions:
             policies = bundle.slice(uid)

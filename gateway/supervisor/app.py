@@ -29,6 +29,7 @@ from audit.redact import KeyNames, WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from gateway.clock import Clock
 from gateway.control import RedactionConfig, WorkerConfig
+from gateway.freshness_metrics import FreshnessMetrics
 from gateway.identify.keys import KeyPlace
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.ops.app import create_app
@@ -50,9 +51,11 @@ from gateway.supervisor.child import WORKER
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.delivery import Delivery
 from gateway.supervisor.errors import StartRefused
+from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.listen import PortUnavailable, public_socket
+from gateway.supervisor.live import Live
 from gateway.supervisor.reload import Reload
-from gateway.supervisor.sources import checked, read_sources
+from gateway.supervisor.sources import checked, read_rules, read_sources, watched
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.totals import Totals
 
@@ -118,7 +121,7 @@ def run(
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(read, gateway, ops, issuers, audit, store, log_format, worker_command)
+            parts = _Parts(read, gateway, ops, issuers, policies, audit, store, log_format, worker_command)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
@@ -136,6 +139,7 @@ class _Parts:
         gateway: GatewaySettings,
         ops: OpsSettings,
         issuers: Sequence[IssuerSettings],
+        policies: PolicySettings,
         audit: AuditSettings,
         store: StoreSettings,
         log_format: str,
@@ -145,6 +149,7 @@ class _Parts:
         self._gateway = gateway
         self._ops = ops
         self._places = [_place(issuer) for issuer in issuers]
+        self._policies = policies
         self._audit = audit
         self._log_format = log_format
         self._worker_command = worker_command
@@ -153,6 +158,7 @@ class _Parts:
         self._totals = Totals(self._own)
         self._metrics = SupervisorMetrics(self._own)
         self._metrics.info.info({"version": _version()})
+        self._freshness = Freshness(FreshnessMetrics(self._own), self._metrics, self._clock, policies.stale_after_s)
         self._delivery = Delivery(audit, store, self._own)
         producer_id = f"{gateway.node}-supervisor"
         self.emitter = Emitter(
@@ -174,6 +180,7 @@ class _Parts:
             self._places,
             self._clock,
             _version(),
+            self._freshness,
         )
         code = SUCCESS
         try:
@@ -225,10 +232,20 @@ class _Parts:
         app = create_app(supervisor, door, shown, self._metrics, metrics_open=self._ops.metrics_open)
         return door, OpsServer(app)
 
+    def _live_rules(self, supervisor: Supervisor) -> Live:
+        return Live(
+            supervisor,
+            partial(read_rules, self._gateway, self._policies),
+            watched(self._gateway, self._policies),
+            self._freshness,
+            settle_s=self._policies.settle_s,
+            poll_s=self._policies.poll_s,
+        )
+
     async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:
         crew = supervisor.crew
         door, server = self._port(supervisor)
-        reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock)
+        reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness)
         stop, hurry = asyncio.Event(), asyncio.Event()
         _on_signals(stop, hurry, crew, reload)
         async with asyncio.TaskGroup() as tasks:
@@ -243,6 +260,8 @@ class _Parts:
             tasks.create_task(crew.run(supervisor.sources))
             # Not before: what workers begin with must be on its way to them before anything newer can be.
             background += [tasks.create_task(reload.run()), tasks.create_task(reload.watch())]
+            if self._policies.watch:
+                background.append(tasks.create_task(self._live_rules(supervisor).run()))
             _log.info("gateway_started", pid=os.getpid(), public=_address(public), ops=_address(ops))
             await stop.wait()
             _log.info("gateway_stopping", within_s=self._gateway.drain_s)

@@ -174,9 +174,11 @@ class Crew:
                     await self._refilled(within_s=self._install_s)
                     prepared, problems = await self._prepare(sources)
                 if problems:
+                    self._metrics.installs.labels("failed").inc(len(problems))
                     return InstallResult(sources.version, (), problems)
             self._take(sources)
             for slot in problems:
+                self._metrics.installs.labels("failed").inc()
                 if (child := self._children.get(slot)) is not None:
                     child.kill()
             children = [child for child in self._children.values() if child.slot not in problems]

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from gateway.control import (
     AskMetrics,
     Channel,
+    Commit,
     Configure,
     Drain,
     Drained,
@@ -38,14 +39,18 @@ class Standin:
         self.channel = channel
         self.version = ""
         self.mood = ""
+        self.held: dict[int, str] = {}
 
     async def run(self) -> None:
         """Answer every frame until told to leave, or until the supervisor is gone."""
         self.channel.send(Hello(os.getpid()))
         async for message in self.channel:
             match message:
-                case Install(seq=seq, sources=sources):
-                    self.install(seq, sources)
+                case Install(seq=seq, sources=sources, hold=hold):
+                    self.install(seq, sources, hold=hold)
+                case Commit(seq=seq, prepared=prepared):
+                    self.version = self.held.pop(prepared)
+                    self.channel.send(Installed(seq, self.version))
                 case AskMetrics(seq=seq):
                     self.metrics.answered("order", b"GET", 200, 0.001)
                     self.metrics.connections.set(2)
@@ -57,7 +62,7 @@ class Standin:
                 case Configure() | Drain():
                     pass
 
-    def install(self, seq: int, sources: Sources) -> None:
+    def install(self, seq: int, sources: Sources, *, hold: bool) -> None:
         """Acknowledge, or do wrong as the mood says."""
         self.mood = sources.routes.name
         match self.mood:
@@ -72,7 +77,10 @@ class Standin:
                 self.channel._writer.write(b"\xff\xff\xff\xff")
             case "unknown-kid":
                 self.channel.send(KidUnknown("dev", "k2"))
-        self.version = sources.version
+        if hold:
+            self.held[seq] = sources.version
+        else:
+            self.version = sources.version
         self.channel.send(Installed(seq, self.version))
 
 

@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry
 from gateway.clock import Clock
 from gateway.control import WorkerConfig
 from gateway.identify.keys import KeyPlace
+from gateway.freshness_metrics import FreshnessMetrics
 from gateway.metrics import SupervisorMetrics
 from gateway.snapshot import build_snapshot
 from gateway.supervisor.crew import Crew
+from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.listen import public_socket
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.totals import Totals
@@ -33,7 +35,9 @@ class Delivered:
 
 
 @asynccontextmanager
-async def _standing(folder: Path) -> AsyncIterator[tuple[Supervisor, Delivered, CollectorRegistry]]:
+async def _standing(
+    folder: Path, *, slots: int = 1, stale_after_s: float = 0
+) -> AsyncIterator[tuple[Supervisor, Delivered, CollectorRegistry]]:
     """A supervisor whose issuer has published nothing yet."""
     sources = msgspec.structs.replace(plane.sources(1), keys=())
     registry = CollectorRegistry()
@@ -44,7 +48,7 @@ async def _standing(folder: Path) -> AsyncIterator[tuple[Supervisor, Delivered, 
 
         def crew(on_kid_unknown: Callable[[str, str], None]) -> Crew:
             return Crew(
-                slots=1,
+                slots=slots,
                 configure=lambda slot: WorkerConfig(
                     slot=slot, listen_fd=sock.fileno(), producer_id="w", spool_folder="spool"
                 ),
@@ -59,11 +63,12 @@ async def _standing(folder: Path) -> AsyncIterator[tuple[Supervisor, Delivered, 
             sources,
             build_snapshot(sources),
             crew,
-            delivered,
+            delivered,  # type: ignore[arg-type]
             metrics,
             places,
             Clock(),
-            "1.0",  # type: ignore[arg-type]
+            "1.0",
+            Freshness(FreshnessMetrics(registry), metrics, Clock(), stale_after_s),
         )
         async with supervisor.fetcher, asyncio.TaskGroup() as tasks:
             fetching = tasks.create_task(supervisor.fetcher.run())
