@@ -117,6 +117,7 @@ class Worker:
             self._answer(message.seq, str(exc) or type(exc).__name__)
             return
         if message.hold:
+            self._let_go()
             self._held = message.seq, prepared
         else:
             await self._swap(prepared)
@@ -124,12 +125,20 @@ class Worker:
 
     async def commit(self, message: Commit) -> None:
         """Swap in what is held."""
-        held, self._held = self._held, None
+        held = self._held
         if held is None or held[0] != message.prepared:
+            self._let_go()
             self._answer(message.seq, "nothing is held under this number")
             return
+        self._held = None
         await self._swap(held[1])
         self._answer(message.seq)
+
+    def _let_go(self) -> None:
+        """Of what another worker could not build, so that nobody took it."""
+        if self._held is not None:
+            self._server.leavings.add(self._held[1].snapshot)
+        self._held = None
 
     def _build(self, sources: Sources) -> _Prepared:
         snapshot = build_snapshot(sources)

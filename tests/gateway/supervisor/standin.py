@@ -1,7 +1,7 @@
 """A worker that obeys and does nothing else: `python -m tests.gateway.supervisor.standin FD`.
 
 What it should do wrong is told by the name of the routes file it is sent:
-`refuse` cannot build, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
+`refuse` cannot build (`refuse-slot-1`: only in slot 1), `slow` takes half a second, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ class Standin:
         self.channel = channel
         self.version = ""
         self.mood = ""
+        self.slot = -1
         self.held: dict[int, str] = {}
 
     async def run(self) -> None:
@@ -47,6 +48,8 @@ class Standin:
         async for message in self.channel:
             match message:
                 case Install(seq=seq, sources=sources, hold=hold):
+                    if sources.routes.name == "slow":
+                        await asyncio.sleep(0.5)
                     self.install(seq, sources, hold=hold)
                 case Commit(seq=seq, prepared=prepared):
                     self.version = self.held.pop(prepared)
@@ -59,7 +62,9 @@ class Standin:
                     self.channel.send(Drained())
                     await self.channel.close()
                     return
-                case Configure() | Drain():
+                case Configure(config):
+                    self.slot = config.slot
+                case Drain():
                     pass
 
     def install(self, seq: int, sources: Sources, *, hold: bool) -> None:
@@ -69,6 +74,9 @@ class Standin:
             case "die":
                 sys.exit(3)
             case "refuse":
+                self.channel.send(Installed(seq, self.version, "cannot build"))
+                return
+            case "refuse-slot-1" if self.slot == 1:
                 self.channel.send(Installed(seq, self.version, "cannot build"))
                 return
             case "silent":

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from gateway.clock import Clock
 from gateway.control import WorkerConfig
-from gateway.identify.keys import KeyPlace
 from gateway.freshness_metrics import FreshnessMetrics
+from gateway.identify.keys import KeyPlace
 from gateway.metrics import SupervisorMetrics
 from gateway.snapshot import build_snapshot
 from gateway.supervisor.crew import Crew
