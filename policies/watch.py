@@ -138,7 +138,7 @@ async def _stirs(watched: frozenset[str], poll_s: float) -> AsyncGenerator[None,
         async with aclosing(told):
             async for _ in told:
                 yield
-    except OSError:  # a folder went before it was watched, or the kernel has no more watches to give
+    except (OSError, RuntimeError):  # a folder went before it was watched, or the kernel has no more watches to give
         await asyncio.sleep(poll_s)
         yield
 

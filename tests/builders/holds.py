@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 Runner = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -16,11 +15,12 @@ class Queued:
     """How long a thread of this process has waited for a processor: Linux' `schedstat`, second number, nanoseconds."""
 
     def __init__(self, stack: ExitStack, thread: int) -> None:
-        self._file = stack.enter_context(Path(f"/proc/self/task/{thread}/schedstat").open("rb", buffering=0))
+        self._file = os.open(f"/proc/self/task/{thread}/schedstat", os.O_RDONLY)
+        stack.callback(os.close, self._file)
 
     def s(self) -> float:
         """Seconds so far."""
-        return int(os.pread(self._file.fileno(), 100, 0).split()[1]) / 1e9
+        return int(os.pread(self._file, 100, 0).split()[1]) / 1e9
 
 
 async def worst_turn_s(work: Callable[[], Any], run: Runner) -> float:
@@ -49,7 +49,7 @@ async def worst_turn_s(work: Callable[[], Any], run: Runner) -> float:
                 end.set()
 
         task = asyncio.ensure_future(run(watched))
-        while not begin.is_set():
+        while not begin.is_set():  # noqa: ASYNC110 - the loop must never sleep
             await asyncio.sleep(0)
         worst = 0.0
         before, queued = time.perf_counter(), sum(queue.s() for queue in queues)

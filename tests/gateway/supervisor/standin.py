@@ -1,7 +1,8 @@
 """A worker that obeys and does nothing else: `python -m tests.gateway.supervisor.standin FD`.
 
 What it should do wrong is told by the name of the routes file it is sent:
-`refuse` cannot build (`refuse-slot-1`: only in slot 1), `slow` takes half a second, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
+`refuse` cannot build (`refuse-slot-1`: only in slot 1), `slow` takes half a second, `silent` never answers,
+`die` exits, `garbage` breaks the protocol, `deaf` does not drain.
 """
 
 import asyncio

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,7 +170,7 @@ async def test_a_bad_set_is_said_once_and_makes_the_gateway_stale(tmp_path: Path
 
 
 async def test_a_bundle_is_followed_and_never_goes_back(tmp_path: Path, store: str) -> None:
-    """Renamed into place it is in force; altered, of a stranger or older it is refused, and the last good one decides."""
+    """Renamed into place it is in force; altered, of a stranger or older it is refused, and the last good decides."""
     key, stranger = tmp_path / "key.pem", tmp_path / "stranger.pem"
     public = make_key(key)
     make_key(stranger)
@@ -226,7 +225,7 @@ def _replace(file: Path, content: str | bytes) -> None:
     """As production does: written under another name and renamed."""
     draft = file.with_name(f".{file.name}.draft")
     draft.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(draft, file)
+    draft.replace(file)
 
 
 def _claims(token: str) -> dict[str, Any]:
