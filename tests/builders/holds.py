@@ -1,33 +1,22 @@
-"""For how long work in a thread holds a loop, less what the machine has to do with it."""
+"""For how long work in a thread holds a loop, told from what the machine does to both."""
 
 import asyncio
-import os
-import threading
+import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from types import FrameType
 from typing import Any
 
 Runner = Callable[[Callable[[], Any]], Awaitable[Any]]
 
-
-class Queued:
-    """How long a thread of this process has waited for a processor: Linux' `schedstat`, second number, nanoseconds."""
-
-    def __init__(self, stack: ExitStack, thread: int) -> None:
-        self._file = os.open(f"/proc/self/task/{thread}/schedstat", os.O_RDONLY)
-        stack.callback(os.close, self._file)
-
-    def s(self) -> float:
-        """Seconds so far."""
-        return int(os.pread(self._file, 100, 0).split()[1]) / 1e9
+FREEING = frozenset({"validate_policies", "from_str", "from_json_str", "read", "stat"})
+"""Calls into C that hand the interpreter over meanwhile; Cedar's do when they are told to."""
 
 
 async def worst_turn_s(work: Callable[[], Any], run: Runner) -> float:
     """The longest turn of a loop that never sleeps, while work is done in a thread.
 
-    The time for which either thread could have run and was given no processor is taken off: what is left is the time
-    for which the one had no interpreter because the other had it.
+    A busy machine makes turns long, too: compare with `spin`, round by round.
 
     Args:
         work: What is done.
@@ -36,27 +25,43 @@ async def worst_turn_s(work: Callable[[], Any], run: Runner) -> float:
     Returns:
         Seconds.
     """
-    with ExitStack() as stack:
-        queues = [Queued(stack, threading.get_native_id())]
-        begin, end = threading.Event(), threading.Event()
+    task = asyncio.ensure_future(run(work))
+    worst = 0.0
+    before = time.perf_counter()
+    while not task.done():
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        worst, before = max(worst, now - before), now
+    await task
+    return worst
 
-        def watched() -> None:
-            queues.append(Queued(stack, threading.get_native_id()))
-            begin.set()
-            try:
-                work()
-            finally:
-                end.set()
 
-        task = asyncio.ensure_future(run(watched))
-        while not begin.is_set():  # noqa: ASYNC110 - the loop must never sleep
-            await asyncio.sleep(0)
-        worst = 0.0
-        before, queued = time.perf_counter(), sum(queue.s() for queue in queues)
-        while not end.is_set():
-            await asyncio.sleep(0)
-            now, waited = time.perf_counter(), sum(queue.s() for queue in queues)
-            worst = max(worst, now - before - (waited - queued))
-            before, queued = now, waited
-        await task
-        return worst
+def spin(seconds: float) -> None:
+    """Compute in small steps, for so much processor time: no thread can hold a loop less."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def longest_call(work: Callable[[], Any]) -> tuple[float, str]:
+    """The longest call into C that keeps the interpreter, in processor time: it is what no switch interval ends.
+
+    Returns:
+        Seconds, and the function's name.
+    """
+    longest = (0.0, "")
+    called = 0.0
+
+    def profile(_: FrameType, event: str, function: Any) -> None:
+        nonlocal longest, called
+        now = time.thread_time()
+        if event == "c_return" and called and function.__name__ not in FREEING:
+            longest = max(longest, (now - called, function.__name__))
+        called = time.thread_time() if event == "c_call" else 0.0  # what a call calls in Python counts by itself
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return longest
