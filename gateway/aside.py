@@ -11,15 +11,15 @@ import sys
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
-_SWITCH_S: Final = 0.0005
-"""Taken back and forth 2,000 times a second costs the work and the loop about a hundredth."""
+_SWITCH_S: Final = 0.0002
+"""An order of magnitude below what the loop may be held for: it may have to ask more than once."""
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
 
 async def aside(work: Callable[_Given, _Made], *args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
-    """Do something in a thread, so that the loop waits for it about half a millisecond at a time.
+    """Do something in a thread, so that the loop waits for it less than a millisecond at a time.
 
     One at a time in a process: the switch interval and the collector are the process's own.
 

@@ -26,11 +26,12 @@ from gateway.snapshot import Snapshot, build_snapshot  # noqa: E402
 from policies.model import Answer, Effect  # noqa: E402
 from tests.builders import plane  # noqa: E402
 from tests.builders.holds import longest_call, spin, worst_turn_s  # noqa: E402
-from tests.gateway.supervisor.process import Gateway, sections, started, token  # noqa: E402
+from tests.gateway.supervisor.process import Gateway, sections, started  # noqa: E402
 from tests.gateway.supervisor.test_reload import policies as copied  # noqa: E402
 from tests.servers.upstream import upstream  # noqa: E402
 
 ROUNDS = 20
+CALLER = {"authorization": f"Bearer {plane.token()}"}
 NOWHERE = "postgresql://nobody:nothing@127.0.0.1:9/none"
 CLOSED = '@id("closed")\n@reason("measured")\nforbid (principal, action == Action::"order:create", resource);\n'
 
@@ -51,7 +52,7 @@ async def calling(gateway: Gateway, waits: list[float], stop: asyncio.Event) -> 
     """One client that never stops asking."""
     while not stop.is_set():
         began = time.perf_counter()
-        answer = await gateway.public.get("/orders", headers=token("Cashier"))
+        answer = await gateway.public.get("/orders", headers=CALLER)
         if answer.status_code != 200:
             raise AssertionError(answer.text)
         waits.append(time.perf_counter() - began)
@@ -90,7 +91,7 @@ def _edit(file: Path, mark: str) -> None:
 
 async def _serves(gateway: Gateway) -> bool:
     with contextlib.suppress(Exception):
-        return (await gateway.public.get("/orders", headers=token("Cashier"))).status_code == 200
+        return (await gateway.public.get("/orders", headers=CALLER)).status_code == 200
     return False
 
 
