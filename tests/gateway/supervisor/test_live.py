@@ -4,14 +4,21 @@ import asyncio
 import base64
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from gateway.freshness_metrics import POLICIES
-from gateway.metrics import RELOADS
+from gateway.clock import Clock
+from gateway.freshness_metrics import POLICIES, FreshnessMetrics
+from gateway.metrics import RELOADS, SupervisorMetrics
+from gateway.sources import SourceFile, Sources
+from gateway.supervisor.errors import NotTaken, StartRefused
+from gateway.supervisor.freshness import Freshness
+from gateway.supervisor.live import Live
+from gateway.supervisor.sources import Rules, checked
 from policies.load import load_bundle, read_folder
 from policies.origin import make_key, private_key
 from policies.pack import pack
@@ -219,6 +226,93 @@ async def test_a_bundle_is_followed_and_never_goes_back(tmp_path: Path, store: s
         async with started(configuration, tmp_path) as gateway:
             assert await gateway.process.wait() == 2
             assert f"{file}: its serial is 10; the least that is taken is 11" in gateway.log
+
+
+class Standing:
+    """Stands for a supervisor whose workers do as the test says."""
+
+    def __init__(self) -> None:
+        self.sources = plane.sources(1)
+        self.refuses: StartRefused | None = None
+        self.asked = 0
+
+    async def reload(self, read: Callable[[Sources], Sources], check: Callable[[Sources], object]) -> bool:
+        """As the real one, without workers."""
+        assert check is checked
+        self.asked += 1
+        new = read(self.sources)
+        if new is self.sources:
+            return False
+        if self.refuses is not None:
+            raise self.refuses
+        self.sources = new
+        return True
+
+
+def following(standing: Standing, *found: Rules | StartRefused) -> tuple[Live, Freshness]:
+    """What follows files that hold one of these after the other."""
+    held = iter(found)
+
+    def read() -> Rules:
+        rules = next(held)
+        if isinstance(rules, StartRefused):
+            raise rules
+        return rules
+
+    registry = CollectorRegistry()
+    freshness = Freshness(FreshnessMetrics(registry), SupervisorMetrics(registry), Clock(), 0)
+    return Live(standing, read, [], freshness, settle_s=0, poll_s=1), freshness  # type: ignore[arg-type]
+
+
+def rules_of(sources: Sources, mark: str = "") -> Rules:
+    """Its rules, with a mark in the routes."""
+    routes = SourceFile("routes.toml", sources.routes.text + mark)
+    return Rules(sources.policies, sources.schema, sources.roles, routes, None)
+
+
+async def test_a_worker_in_the_way_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """What failed for reasons of the moment is not done with; said once; what failed for its own is done with."""
+    standing = Standing()
+    edit = rules_of(standing.sources, "# edit")
+    live, freshness = following(standing, edit, edit, edit, rules_of(standing.sources, "# other"))
+    standing.refuses = NotTaken("worker 1: no memory")
+    assert not await live.take()
+    assert not await live.take()
+    assert capsys.readouterr().out.count("reload_refused") == 1
+    standing.refuses = None
+    assert await live.take()
+    assert freshness.last is not None
+    assert freshness.last.installed
+    standing.refuses = StartRefused("routes.toml:3: wrong")
+    assert await live.take()
+    assert freshness.last.reason == "routes.toml:3: wrong"
+
+
+async def test_what_sighup_has_said_is_not_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever edits and then asks for a reload is told once; another bad edit is told of, with the same words too."""
+    standing = Standing()
+    bad = StartRefused("order.cedar: cannot be read: Permission denied")
+    live, freshness = following(
+        standing, bad, bad, rules_of(standing.sources, "# 1"), rules_of(standing.sources, "# 2")
+    )
+    freshness.refused("configuration", str(bad), "v1")
+    assert await live.take()
+    assert await live.take()
+    assert capsys.readouterr().out.count("reload_refused") == 1
+    standing.refuses = StartRefused("routes.toml:3: wrong")
+    assert await live.take()
+    assert await live.take()
+    assert capsys.readouterr().out.count("reload_refused") == 2
+
+
+async def test_whatever_breaks_the_old_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error that nobody foresaw is named by its type alone: its text may hold anything."""
+    standing = Standing()
+    live, freshness = following(standing)  # nothing to read: an error of the test's own making
+    assert await live.take()
+    assert freshness.last is not None
+    assert freshness.last.reason == "unforeseen RuntimeError"
+    assert "unforeseen RuntimeError" in capsys.readouterr().out
 
 
 def _replace(file: Path, content: str | bytes) -> None:
