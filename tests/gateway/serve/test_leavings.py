@@ -87,7 +87,8 @@ def test_a_server_that_takes_a_new_snapshot_frees_the_old_one() -> None:
     old = _full()
     house.server.install(old)
     for number in range(4096):
-        house.server.recall._callers[number.to_bytes(32, "big")] = None  # type: ignore[assignment]
+        rulings = {str(shape): [number] for shape in range(64)}  # as large as they get
+        house.server.recall._callers[number.to_bytes(32, "big")] = rulings  # type: ignore[assignment]
     gone = weakref.ref(old)
     del old
     new = build_snapshot(plane.sources(9))
