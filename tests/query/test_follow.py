@@ -69,6 +69,13 @@ def rules(folder: Path) -> Rules:
     return Rules(policies=Origin(folder / "policies"), roles_file=folder / "roles.toml", context_issuer="lychgate")
 
 
+def _replace(file: Path, text: str) -> None:
+    """Whole, under another name first."""
+    draft = file.with_name(f"{file.name}.draft")
+    draft.write_text(text)
+    draft.replace(file)
+
+
 async def test_an_edit_is_in_force_and_a_bad_one_is_said_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,15 +85,15 @@ async def test_an_edit_is_in_force_and_a_bad_one_is_said_once(
     async with following(given) as (decided, registry):
         await asyncio.sleep(0.2)
         assert decided.versions == []
-        (tmp_path / "policies" / "closed.cedar").write_text(CLOSED)
+        _replace(tmp_path / "policies" / "closed.cedar", CLOSED)
         await counted(registry, "installed", 1)
-        (tmp_path / "policies" / "closed.cedar").write_text("forbid")
+        _replace(tmp_path / "policies" / "closed.cedar", "forbid")
         await counted(registry, "refused", 1)
         await asyncio.sleep(0.3)  # several looks
         assert registry.get_sample_value("audit_query_reloads_total", {"result": "refused"}) == 1
         (tmp_path / "policies" / "closed.cedar").unlink()
         await counted(registry, "installed", 2)
-        (tmp_path / "roles.toml").write_text("no catalogue")
+        _replace(tmp_path / "roles.toml", "no catalogue")
         await counted(registry, "refused", 2)
         assert decided.versions == [rules_with(CLOSED, tmp_path), before]
     assert "closed.cedar:1: unexpected end of input" in capsys.readouterr().out
