@@ -162,7 +162,7 @@ def _walk(path: Path, found: set[str]) -> str | None:
         found: Gets the folder of each link on the way, and of the end.
 
     Returns:
-        The end without links; None for a loop.
+        The end without links; None for a loop, or a link that goes.
     """
     todo = list(reversed(Path(os.path.abspath(path)).parts))  # noqa: PTH100 - `resolve` would hide the links
     here = todo.pop()
@@ -180,7 +180,10 @@ def _walk(path: Path, found: set[str]) -> str | None:
         links += 1
         if links > _LINKS:
             return None
-        target = Path(os.readlink(there))  # noqa: PTH115
+        try:
+            target = Path(os.readlink(there))  # noqa: PTH115
+        except OSError:  # it was replaced this moment; whoever did so is told of
+            return None
         parts = list(reversed(target.parts))
         if target.is_absolute():
             here = parts.pop()

@@ -68,6 +68,17 @@ def test_the_folders_in_which_something_can_change(folder: Path, tmp_path: Path)
     assert folders([tmp_path / "none" / "none"]) == frozenset()
 
 
+def test_a_link_that_goes_while_it_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is no error: the folder it was in is watched, and tells of what comes in its place."""
+    (tmp_path / "link").symlink_to("elsewhere")
+
+    def gone(_: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "readlink", gone)
+    assert folders([tmp_path / "link"]) == {str(tmp_path)}
+
+
 def kubernetes(mounted: Path, version: str) -> Path:
     """What the kubelet makes of a ConfigMap: files are links into `..data`, which is a link that is replaced."""
     mounted.mkdir(exist_ok=True)

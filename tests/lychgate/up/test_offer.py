@@ -10,6 +10,7 @@ from lychgate.errors import ConfigurationError
 from lychgate.findings import catalogue_of
 from lychgate.tokens import DevelopmentIssuer
 from lychgate.up import offer
+from policies.origin import Origin
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE = catalogue_of(ROOT / "roles/roles.toml")
