@@ -4,8 +4,11 @@ A version is what the files hold after they were left alone for `policies.settle
 force by its bytes, so that saving what was there before does nothing. Called by `gateway.supervisor.app`.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import structlog
 
 from gateway.freshness_metrics import POLICIES
 from gateway.sources import Sources
@@ -14,6 +17,8 @@ from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.sources import Rules, checked, later
 from gateway.supervisor.supervisor import Supervisor
 from policies.watch import Seen, looks
+
+_log = structlog.get_logger(__name__)
 
 
 class Live:
@@ -48,7 +53,15 @@ class Live:
         self._said: tuple[Rules | None, str] | None = None
 
     async def run(self) -> None:
-        """Follow the files until cancelled."""
+        """Follow the files until cancelled; what breaks the watching is said, and it begins anew."""
+        while True:
+            try:
+                await self._follow()
+            except Exception as exc:  # noqa: BLE001 - what is in force goes on deciding, whatever a filesystem does
+                _log.error("watch_failed", reason=type(exc).__name__, again_in_s=self._poll_s)
+            await asyncio.sleep(self._poll_s)
+
+    async def _follow(self) -> None:
         handled: Seen | None = None
         async for seen in looks(self._paths, settle_s=self._settle_s, poll_s=self._poll_s):
             if seen != handled:

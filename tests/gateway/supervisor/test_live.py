@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from gateway.supervisor.sources import Rules, checked
 from policies.load import load_bundle, read_folder
 from policies.origin import make_key, private_key
 from policies.pack import pack
+from policies.watch import Seen
 from tests.builders import plane
 from tests.gateway.supervisor.process import Gateway, sections, started, token
 from tests.gateway.supervisor.test_reload import Caller, calling, logged
@@ -316,6 +317,36 @@ async def test_whatever_breaks_the_old_stays(capsys: pytest.CaptureFixture[str])
     assert freshness.last is not None
     assert freshness.last.reason == "unforeseen RuntimeError"
     assert "unforeseen RuntimeError" in capsys.readouterr().out
+
+
+async def test_watching_begins_anew_when_it_breaks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A filesystem that fails must not end the gateway, nor leave it deaf."""
+    standing = Standing()
+    live, freshness = following(standing, rules_of(standing.sources, "# edit"))
+    live._poll_s = 0.01
+    times = 0
+
+    async def breaks_once(*_: object, **__: object) -> AsyncIterator[Seen]:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise ValueError("secret")
+        yield ()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("gateway.supervisor.live.looks", breaks_once)
+    task = asyncio.ensure_future(live.run())
+    async with asyncio.timeout(5):
+        while freshness.last is None:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert freshness.last.installed
+    said = capsys.readouterr().out
+    assert "watch_failed" in said
+    assert "ValueError" in said
+    assert "secret" not in said
 
 
 def _replace(file: Path, content: str | bytes) -> None:
