@@ -101,10 +101,26 @@ class Configure(msgspec.Struct, frozen=True, tag="configure"):
 
 
 class Install(msgspec.Struct, frozen=True, tag="install"):
-    """Build a snapshot of these sources and decide by it from now on. Answered by `Installed` with the same `seq`."""
+    """Build a snapshot of these sources and decide by it from now on. Answered by `Installed` with the same `seq`.
+
+    Attributes:
+        hold: Whether it is only built, and decides when `Commit` says so: no worker takes what another could not build.
+    """
 
     seq: int
     sources: Sources
+    hold: bool = False
+
+
+class Commit(msgspec.Struct, frozen=True, tag="commit"):
+    """Decide by what was built for an `Install` with `hold`. Answered by `Installed` with the same `seq`.
+
+    Attributes:
+        prepared: The `seq` of that `Install`.
+    """
+
+    seq: int
+    prepared: int
 
 
 class AskMetrics(msgspec.Struct, frozen=True, tag="ask_metrics"):
@@ -119,7 +135,7 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     within_s: float
 
 
-ToWorker: TypeAlias = Configure | Install | AskMetrics | Drain
+ToWorker: TypeAlias = Configure | Install | Commit | AskMetrics | Drain
 
 
 # --- worker to supervisor
@@ -136,7 +152,7 @@ class Installed(msgspec.Struct, frozen=True, tag="installed"):
 
     Attributes:
         seq: Of the `Install` it answers.
-        version: Of the snapshot that decides now: the new one, or the one before when there was a problem.
+        version: Of the snapshot that decides now: the new one, unless it is held or there was a problem.
         problem: Why the new one could not be built; None when it was.
     """
 

@@ -49,7 +49,7 @@ HANDSHAKE_FAILURES: Final = ("timeout", "certificate", "protocol", "gone")
 UPSTREAM_KINDS: Final = ("connect", "tls", "open", "timeout", "stale", "closed", "invalid", "status", "stall")
 RETRY_KINDS: Final = ("connect", "stale", "closed")
 CIRCUIT_STATES: Final = ("closed", "open", "half_open")
-RELOADS: Final = ("configuration", "certificates")
+RELOADS: Final = ("configuration", "policies", "certificates")
 OPS_ENDPOINTS: Final = (
     "healthz",
     "readyz",

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeIn
 from gateway.control import HopsConfig
 from gateway.limits import Limits
 from gateway.sources import IssuerSource
+from policies.origin import Origin
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is what tests do."""
@@ -266,8 +267,35 @@ class PolicySettings(Section):
 
     Attributes:
         folder: Where the `.cedar` files and the schema are.
+        bundle: A signed bundle that is read instead of the folder.
+        bundle_public_keys: PEM files of Ed25519 public keys; any one of them must have signed the bundle.
+        bundle_min_serial: A bundle with a lower serial is refused, at a start too.
         strict: Whether any error of any policy denies.
+        watch: Whether changes of policies, roles and routes are put in force as they are made; if not, SIGHUP does.
+        settle_s: How long the files must be left alone before they count as a version.
+        poll_s: How often they are looked at even if nobody has told of a change; on a network filesystem nobody does.
+        stale_after_s: How long the files may be refused or unreadable before the gateway is not ready any more; 0 for
+            ever.
     """
 
     folder: Path = Path("policies")
+    bundle: Path | None = None
+    bundle_public_keys: tuple[Path, ...] = ()
+    bundle_min_serial: NonNegativeInt = 0
     strict: bool = False
+    watch: bool = True
+    settle_s: Annotated[float, Field(ge=0, le=60)] = 0.2
+    poll_s: Annotated[float, Field(ge=0.1, le=3600)] = 5.0
+    stale_after_s: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _trusted(self) -> Self:
+        if self.bundle is not None and not self.bundle_public_keys:
+            raise ValueError("bundle needs bundle_public_keys: whose signature is believed")
+        if self.bundle is None and (self.bundle_public_keys or self.bundle_min_serial):
+            raise ValueError("bundle_public_keys and bundle_min_serial are of no use without bundle")
+        return self
+
+    def origin(self) -> Origin:
+        """Where they come from."""
+        return Origin(self.folder, self.bundle, self.bundle_public_keys, self.bundle_min_serial)

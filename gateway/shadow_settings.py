@@ -12,7 +12,8 @@ class ShadowSettings(Section):
     """`shadow`: a second set of policies, decided beside the live one on what is recorded.
 
     Attributes:
-        folder: Where its `.cedar` files and its schema are; none for no shadow. It is read anew on SIGHUP.
+        folder: Where its `.cedar` files and its schema are; none for no shadow. It is followed like the live
+            ones (`policies.watch`), and read anew on SIGHUP.
         sample: The share of decisions that it is asked about, from 0 to 1; chosen by the decision's id, so that every
             gateway of a fleet chooses alike.
         events_per_s: At most so many divergences a second are recorded as events; all of them are counted.

@@ -3,7 +3,8 @@
 The memos (tokens, entities, decisions, contexts) belong to the snapshot: swapping it is their invalidation.
 """
 
-from typing import Final
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 from audit.redact import Variant
 from gateway.identify.bearer import anonymous, identify
@@ -109,6 +110,14 @@ class Snapshot:
             found = self._entities[principal] = principal_entities(principal, self.catalogue)
         return found
 
+    def memories(self) -> tuple[MutableMapping[Any, Any], ...]:
+        """What it remembers, to be emptied when it is replaced: it may be asked on, and then remembers anew."""
+        return (self.decisions.memory, self.tokens.memory, self.contexts.memory, self._entities)
+
+    def parts(self) -> list[Any]:
+        """What it is made of, in many small pieces: whoever holds them can let go of one after the other."""
+        return [*self.bundle.policies.values(), *self.engine.parts(), *self.routes.routes, self.bundle, self.engine]
+
     def may_cross(self, principal: Principal) -> bool:
         """Whether the caller may name another tenant: a role says so and the configuration does."""
         roles = (self.catalogue.get(name) for name in principal.roles)
@@ -122,6 +131,11 @@ class KeptContexts:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[bytes, str, str], tuple[str, float]] = {}
+
+    @property
+    def memory(self) -> MutableMapping[tuple[bytes, str, str], tuple[str, float]]:
+        """All that is kept."""
+        return self._kept
 
     def get(self, key: tuple[bytes, str, str], now: float) -> tuple[str, float] | None:
         """The context that is kept and until when, unless that time is over."""

@@ -206,6 +206,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         redacted_fields: `mask` or `remove`: how fields of an answer go that its caller may not see.
         tls: Of the public port; None for plain HTTP.
         decision_api: Version of the decision API's own files, which the supervisor keeps to itself.
+        bundle_serial: Of the signed bundle the policies came in; None where they came from a folder.
     """
 
     policies: tuple[SourceFile, ...]
@@ -221,6 +222,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     redacted_fields: str = "mask"
     tls: FrontTls | None = None
     decision_api: str = ""
+    bundle_serial: int | None = None
 
     @property
     def version(self) -> str:

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 import uvloop
@@ -24,10 +24,12 @@ from prometheus_client import CollectorRegistry
 from audit.emit import Emitter
 from audit.metrics import EmitMetrics
 from audit.redact import KeyNames, Mode, WriteRedactor
+from gateway.aside import aside
 from gateway.clock import Clock
 from gateway.control import (
     AskMetrics,
     Channel,
+    Commit,
     Configure,
     Drain,
     Drained,
@@ -49,7 +51,8 @@ from gateway.serve.connection import ClientConnection
 from gateway.serve.front import TlsFront
 from gateway.serve.server import TICK_S, Server
 from gateway.serve.tls import server_context
-from gateway.snapshot import build_snapshot
+from gateway.snapshot import Snapshot, build_snapshot
+from gateway.sources import Sources
 
 _DRAIN_POLL_S: Final = 0.02
 _LAST_ANSWERS_S: Final = 1.0
@@ -59,6 +62,13 @@ _COLLECT_AFTER: Final = 20_000
 """Objects made and not freed before the garbage collector looks for cycles; exchanges leave none behind."""
 
 log = structlog.get_logger()
+
+
+class _Prepared(NamedTuple):
+    """What was built of sources and does not decide yet."""
+
+    snapshot: Snapshot
+    tls: ssl.SSLContext | None
 
 
 class Worker:
@@ -93,31 +103,63 @@ class Worker:
         self._public.setblocking(False)
         self._listener: asyncio.Server | TlsFront | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._held: tuple[int, _Prepared] | None = None
         self._asked: dict[str, float] = {}  # issuer to when its keys were last asked for; issuers are configured
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
         return self._tasks.create_task(work)
 
     async def install(self, message: Install) -> None:
-        """Build a snapshot off the loop, swap it in, and begin to accept with the first one."""
+        """Build a snapshot off the loop, and swap it in unless it is to be held."""
         try:
-            snapshot = await asyncio.to_thread(build_snapshot, message.sources)
-            await asyncio.to_thread(self._server.upstreams.prepare, message.sources.services)
-            tls = server_context(message.sources.tls) if message.sources.tls is not None else None
+            prepared = await aside(self._build, message.sources)
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with the sources, the old snapshot stays
-            current = self._server.snapshot
-            self._channel.send(Installed(message.seq, current.version if current else "", str(exc)))
+            self._answer(message.seq, str(exc) or type(exc).__name__)
             return
-        self._server.install(snapshot)
+        if message.hold:
+            self._let_go()
+            self._held = message.seq, prepared
+        else:
+            await self._swap(prepared)
+        self._answer(message.seq)
+
+    async def commit(self, message: Commit) -> None:
+        """Swap in what is held."""
+        held = self._held
+        if held is None or held[0] != message.prepared:
+            self._let_go()
+            self._answer(message.seq, "nothing is held under this number")
+            return
+        self._held = None
+        await self._swap(held[1])
+        self._answer(message.seq)
+
+    def _let_go(self) -> None:
+        """Of what another worker could not build, so that nobody took it."""
+        if self._held is not None:
+            self._server.leavings.add(self._held[1].snapshot)
+        self._held = None
+
+    def _build(self, sources: Sources) -> _Prepared:
+        snapshot = build_snapshot(sources)
+        self._server.upstreams.prepare(sources.services)
+        return _Prepared(snapshot, server_context(sources.tls) if sources.tls is not None else None)
+
+    def _answer(self, seq: int, problem: str | None = None) -> None:
+        current = self._server.snapshot
+        self._channel.send(Installed(seq, current.version if current else "", problem))
+
+    async def _swap(self, prepared: _Prepared) -> None:
+        """Decide by it; begin to accept with the first one."""
+        self._server.install(prepared.snapshot)
         if self._listener is None:
             # What was made for good is not looked through again and again (7 % of a request's time). Only before the
             # first request: it holds the loop.
             gc.collect()
             gc.freeze()
-            await self._listen(tls)
-        elif isinstance(self._listener, TlsFront) and tls is not None:
-            self._listener.context = tls  # for the next handshake; connections stay
-        self._channel.send(Installed(message.seq, snapshot.version))
+            await self._listen(prepared.tls)
+        elif isinstance(self._listener, TlsFront) and prepared.tls is not None:
+            self._listener.context = prepared.tls  # for the next handshake; connections stay
 
     async def _listen(self, tls: ssl.SSLContext | None) -> None:
         sock = self._public.dup()
@@ -251,6 +293,8 @@ async def run(fd: int) -> int:
                     worker = Worker(channel, config, tasks)
                 case Install() if worker is not None:
                     await worker.install(message)
+                case Commit() if worker is not None:
+                    await worker.commit(message)
                 case AskMetrics() if worker is not None:
                     worker.metrics(message)
                 case Drain(within_s) if worker is not None:

@@ -9,9 +9,9 @@ from gateway.route.load import RoutesError, load_routes
 from lychgate.clock import utc_now
 from lychgate.errors import ConfigurationError
 from policies.bundle import Bundle
-from policies.check import check_folder
+from policies.check import check_folder, check_roles
 from policies.errors import Finding, PolicyErrors
-from policies.load import load_bundle, read_folder
+from policies.load import SourceText, build_bundle, load_bundle
 from roles.catalogue import Catalogue
 from roles.errors import CatalogueError
 from roles.load import load_catalogue
@@ -79,13 +79,15 @@ def configuration_findings(settings: "Settings") -> list[str]:
     Raises:
         ConfigurationError: A file it names cannot be read, or the role catalogue is not one.
     """
-    policies = policy_findings(settings.policies.folder, settings.gateway.roles_file)
+    policies = _configured_findings(settings)
     if policies:
         return [str(finding) for finding in policies]  # routes are checked against the schema: not before it holds
+    texts = settings.policies.origin().read()
+    bundle = build_bundle(texts.policies, texts.schema)
     return (
-        _route_findings(settings)
+        route_findings(settings, bundle, texts.routes)
         + _certificate_findings(settings)
-        + _decision_findings(settings)
+        + _decision_findings(settings, texts.schema)
         + _shadow_findings(settings)
     )
 
@@ -96,6 +98,22 @@ def _shadow_findings(settings: "Settings") -> list[str]:
     if folder is None:
         return []
     return [f"shadow: {finding}" for finding in policy_findings(folder, settings.gateway.roles_file)]
+
+
+def _configured_findings(settings: "Settings") -> list[Finding]:
+    """Everything that is wrong with the policies that a gateway would read: those of the folder, or of the bundle."""
+    origin = settings.policies.origin()
+    if origin.bundle is None:
+        return policy_findings(origin.folder, settings.gateway.roles_file)
+    try:
+        texts = origin.read()
+        bundle = build_bundle(texts.policies, texts.schema)
+        catalogue = load_catalogue(texts.roles[1], texts.roles[0]) if texts.roles is not None else None
+    except PolicyErrors as exc:
+        return list(exc.findings)
+    except CatalogueError as exc:
+        raise ConfigurationError(f"{origin.bundle}: {exc}") from exc
+    return check_roles(bundle, (catalogue or catalogue_of(settings.gateway.roles_file)).names)
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:
@@ -117,12 +135,11 @@ def _certificate_findings(settings: "Settings") -> list[str]:
     return findings
 
 
-def _decision_findings(settings: "Settings") -> list[str]:
+def _decision_findings(settings: "Settings", schema: SourceText) -> list[str]:
     """Everything that is wrong with the decision API's own files."""
     from gateway.supervisor.decision import page_key, read_sheets
     from gateway.supervisor.errors import StartRefused
 
-    _, schema = read_folder(settings.policies.folder)
     try:
         page_key(settings.decision_api)
         read_sheets(settings.decision_api, schema, strict=settings.policies.strict)
@@ -131,14 +148,23 @@ def _decision_findings(settings: "Settings") -> list[str]:
     return []
 
 
-def _route_findings(settings: "Settings") -> list[str]:
-    """Everything that is wrong with the routes."""
+def route_findings(settings: "Settings", bundle: Bundle, packed: SourceText | None = None) -> list[str]:
+    """Everything that is wrong with the routes.
+
+    Args:
+        settings: Names the file, and the services.
+        bundle: The policies, whose schema routes are checked against.
+        packed: The routes, where a bundle brings them.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
     file = settings.gateway.routes_file
     try:
-        text = file.read_text(encoding="utf-8")
-        table = load_routes(str(file), text, load_bundle(settings.policies.folder), settings.services)
+        name, text = packed or (str(file), file.read_text(encoding="utf-8"))
+        table = load_routes(name, text, bundle, settings.services)
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{file}: cannot be read: {exc}") from exc
     except RoutesError as exc:
         return str(exc).splitlines()
-    return [f"{file}: route `{route.id}`: {route.problem}" for route in table.routes if route.problem]
+    return [f"{name}: route `{route.id}`: {route.problem}" for route in table.routes if route.problem]

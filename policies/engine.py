@@ -37,13 +37,18 @@ class Engine:
         self.bundle = bundle
         self.strict = strict
         parsed: dict[tuple[str, ...], cedarpy.PolicySet] = {}
+        written = {policy.id: in_json(policy) for policy in bundle.policies.values()}
         self._slices: dict[EntityUid, cedarpy.PolicySet] = {}
         for uid in bundle.schema.actions:
             policies = bundle.slice(uid)
             key = tuple(policy.id for policy in policies)
             if key not in parsed:  # actions of one kind mostly share their policies
-                parsed[key] = policy_set(policies)
+                parsed[key] = policy_set(written[policy.id] for policy in policies)
             self._slices[uid] = parsed[key]
+
+    def parts(self) -> tuple[cedarpy.PolicySet, ...]:
+        """What was parsed, for whoever frees it piece by piece."""
+        return tuple({id(parsed): parsed for parsed in self._slices.values()}.values())
 
     def decide(self, question: Question) -> Answer:
         """Answer a question.
@@ -123,11 +128,18 @@ def combine(allowed: bool, reasons: Iterable[str], errors: tuple[PolicyError, ..
     return Answer(Effect.DENY, tuple(sorted({*forbids, *denying})), errors)
 
 
-def policy_set(policies: Iterable[Policy]) -> cedarpy.PolicySet:
-    """Parse policies under their own ids: Cedar would number them."""
-    trees = {policy.id: policy.tree for policy in policies}
-    document = {"staticPolicies": trees, "templates": {}, "templateLinks": []}
-    return cedarpy.PolicySet.from_json_str(json.dumps(document), release_gil=True)
+def in_json(policy: Policy) -> str:
+    """A policy as `policy_set` takes it: `"<id>":<tree>`."""
+    return f"{json.dumps(policy.id)}:{json.dumps(policy.tree)}"
+
+
+def policy_set(policies: Iterable[str]) -> cedarpy.PolicySet:
+    """Parse policies, each as `in_json` writes it, under their own ids: Cedar would number them.
+
+    Each is written once, for itself: one call that writes a thousand of them holds the loop of whoever is serving.
+    """
+    document = f'{{"staticPolicies":{{{",".join(policies)}}},"templates":{{}},"templateLinks":[]}}'
+    return cedarpy.PolicySet.from_json_str(document, release_gil=True)
 
 
 def _without_values(message: str, known: str, question: Question) -> str:

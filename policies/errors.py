@@ -3,6 +3,7 @@
     PoliciesError
     |- PolicyErrors     a bundle that is refused as a whole; every finding with its place
     |- UnknownAction    an action the schema does not declare
+    |- BundleRefused    a signed bundle, or a key for one, that is not as it must be
     `- NoDecision       Cedar could not be asked; a deny, and our own fault
 
 A policy that fails for one question is none of these: it is a value, `policies.model.PolicyError`.
@@ -67,3 +68,17 @@ class NoDecision(PoliciesError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class BundleRefused(PoliciesError):
+    """A signed bundle, or a key for one, that is not as it must be.
+
+    Attributes:
+        reason: Why, without the file's name.
+        file: Which file, where it is known.
+    """
+
+    def __init__(self, reason: str, file: str = "") -> None:
+        super().__init__(f"{file}: {reason}" if file else reason)
+        self.reason = reason
+        self.file = file

@@ -6,7 +6,7 @@ other value its type, because Cedar checks types of what no policy reads, too. T
 thrown away with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 import msgspec
@@ -44,6 +44,11 @@ class Memo:
 
     def __repr__(self) -> str:
         return f"Memo({len(self._known)} of {self._capacity}, {self.hits} hits, {self.misses} misses)"
+
+    @property
+    def memory(self) -> MutableMapping[bytes, Answer]:
+        """All that is remembered, for whoever throws it away."""
+        return self._known
 
     def decide(self, question: Question) -> tuple[Answer, bool]:
         """Answer a question as the engine would.

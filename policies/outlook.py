@@ -24,7 +24,7 @@ from policies.condition import (
     either,
     said,
 )
-from policies.engine import Engine, policy_set
+from policies.engine import Engine, in_json, policy_set
 from policies.errors import NoDecision, UnknownAction
 from policies.expression import entity, written
 from policies.model import Effect, EntityUid, Json, Question
@@ -97,7 +97,7 @@ class Foresight:
             if uid not in self._engine.bundle.schema.actions:
                 raise UnknownAction(action)
             policies = self._engine.bundle.slice(uid)
-            self._known[action] = policy_set(policies), {policy.id: policy.effect for policy in policies}
+            self._known[action] = policy_set(map(in_json, policies)), {policy.id: policy.effect for policy in policies}
         return self._known[action]
 
 

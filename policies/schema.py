@@ -38,7 +38,7 @@ class Schema:
         self.name = name
         self.text = text
         try:
-            self.handle = cedarpy.Schema.from_str(text)
+            self.handle = cedarpy.Schema.from_str(text, release_gil=True)
         except ValueError as exc:
             raise PolicyErrors([locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)]) from exc
         self.canonical = str(self.handle)

@@ -4,13 +4,15 @@ Called by `lychgate query`. Exit codes: 0 stopped, 1 the store or the spool did 
 configured.
 """
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import httpx
 import structlog
@@ -26,14 +28,16 @@ from audit.metrics import EmitMetrics
 from audit.redact import KeyNames, WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from policies.engine import Engine
-from policies.errors import PoliciesError
-from policies.load import load_bundle
+from policies.load import build_bundle
+from policies.origin import Origin
+from policies.watch import read_still
 from query import answers
 from query.access import Access, View
 from query.clock import utc_now
 from query.cursor import CursorSigner
 from query.cursor_key import cursor_key
 from query.errors import NotFit, StoreUnavailable
+from query.follow import UNUSABLE, Judging, follow
 from query.log import AuditLog
 from query.metrics import QueryMetrics
 from query.reader import Reader
@@ -60,31 +64,58 @@ class Rules:
     """What decides a read besides the reader: policies, roles, and who else is believed.
 
     Attributes:
-        policies_folder: The policies that decide who sees what.
+        policies: Where the policies are that decide who sees what.
         roles_file: The role catalogue.
         context_issuer: The `iss` of the gateway's security contexts.
         platform_tenant: The tenant that reads what belongs to none.
         cross_tenant: The setting `tenancy.cross_tenant`.
         strict: The setting `policies.strict`.
+        watch: The setting `policies.watch`.
+        settle_s: The setting `policies.settle_s`.
+        poll_s: The setting `policies.poll_s`.
     """
 
-    policies_folder: Path
+    policies: Origin
     roles_file: Path
     context_issuer: str
     platform_tenant: str = "platform"
     cross_tenant: bool = False
     strict: bool = False
+    watch: bool = True
+    settle_s: float = 0.2
+    poll_s: float = 5.0
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What is read, and watched."""
+        return (self.policies.path, *self.policies.public_keys, self.roles_file)
+
+    def read(self) -> Judging:
+        """Read policies and roles.
+
+        Raises:
+            PoliciesError, RolesError, ValueError, OSError: They cannot be used; the text says which and why.
+        """
+        texts = self.policies.read()
+        bundle = build_bundle(texts.policies, texts.schema)
+        name, text = texts.roles or (str(self.roles_file), self.roles_file.read_text(encoding="utf-8"))
+        access = Access(
+            Engine(bundle, strict=self.strict),
+            load_catalogue(text, name),
+            platform_tenant=self.platform_tenant,
+            cross_tenant=self.cross_tenant,
+        )
+        return Judging(access, bundle.version, texts.serial)
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What is made of files and settings alone, before anything is opened."""
 
-    access: Access
+    judging: Judging
     views: Views
     cursors: CursorSigner
     shared_key: StaticKeys | None
-    policy_version: str
     store_dsn: str
 
     @classmethod
@@ -95,25 +126,18 @@ class _Parts:
             NotFit: One of them cannot be used; the message says which and why.
         """
         try:
-            bundle = load_bundle(rules.policies_folder)
-            catalogue = load_catalogue(rules.roles_file.read_text(encoding="utf-8"), str(rules.roles_file))
+            judging = read_still(rules.read, rules.paths)
             shared_key = None
             if query.context_secret_file is not None:
                 shared_key = StaticKeys(TrustedKeys.from_secret(query.context_secret_file.read_text(encoding="ascii")))
             return cls(
-                access=Access(
-                    Engine(bundle, strict=rules.strict),
-                    catalogue,
-                    platform_tenant=rules.platform_tenant,
-                    cross_tenant=rules.cross_tenant,
-                ),
+                judging=judging,
                 views=configured_views(query, audit.redaction),
                 cursors=CursorSigner(cursor_key(query.cursor_key_file)),
                 shared_key=shared_key,
-                policy_version=bundle.version,
                 store_dsn=store.dsn(store.reader),
             )
-        except (PoliciesError, RolesError, ValueError, OSError) as exc:
+        except UNUSABLE as exc:
             raise NotFit(str(exc)) from exc
 
 
@@ -163,15 +187,16 @@ async def _run(parts: _Parts, query: QuerySettings, store: StoreSettings, audit:
         stack.push_async_callback(emitter.aclose)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=_KEYS_TIMEOUT_S, trust_env=False))
         keys: KeySource = parts.shared_key or JwksKeys(query.jwks_url, client=client, monotonic=time.monotonic)
+        metrics = QueryMetrics(registry)
         log = AuditLog(
-            access=parts.access,
+            access=parts.judging.access,
             reader=reader,
             views=parts.views,
             cursors=parts.cursors,
             sink=emitter,
-            metrics=QueryMetrics(registry),
+            metrics=metrics,
             clock=utc_now,
-            policy_version=parts.policy_version,
+            policy_version=parts.judging.policy_version,
             service=query.context_audience,
         )
         extractor = SecurityContextExtractor(
@@ -181,7 +206,34 @@ async def _run(parts: _Parts, query: QuerySettings, store: StoreSettings, audit:
             reads=True,
         )
         app = create_app(log, extractor, registry=registry, ready=_readiness(keys, reader))
-        await serve(app, host=query.host, port=query.port, grace_s=query.shutdown_grace_s)
+        following = follow(
+            log,
+            parts.judging,
+            partial(read_still, rules.read, rules.paths),
+            rules.paths,
+            metrics,
+            settle_s=rules.settle_s,
+            poll_s=rules.poll_s,
+        )
+        async with _beside(following if rules.watch else None):
+            await serve(app, host=query.host, port=query.port, grace_s=query.shutdown_grace_s)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None] | None) -> AsyncIterator[None]:
+    """Do some work meanwhile; what the block raises comes out as it is."""
+    if work is None:
+        yield
+        return
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(work)
+            try:
+                yield
+            finally:
+                task.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 def create_app(

@@ -108,6 +108,11 @@ class AuditLog:
         cursor = self._cursors.seal(found.rows[limit - 1].event_id, bound) if has_more else None
         return Page(events, has_more, cursor, found.complete_through)
 
+    def decide_by(self, access: Access, policy_version: str) -> None:
+        """Decide by other policies and roles, from the next read on."""
+        self._access = access
+        self._policy_version = policy_version
+
     async def one(self, read: Read, listing: Listing, event_id: UUID) -> Shown:
         """One event.
 
@@ -145,7 +150,7 @@ class AuditLog:
     @asynccontextmanager
     async def _recorded(self, read: Read) -> AsyncIterator["_Progress"]:
         """Record and count what came of a read, before anybody is told."""
-        progress = _Progress()
+        progress = _Progress(self._policy_version)  # of now: nothing is awaited before the read is decided
         code = "ok"
         try:
             try:
@@ -170,7 +175,7 @@ class AuditLog:
             granted=progress.granted,
             error=error,
             rows=progress.rows,
-            policy_version=self._policy_version,
+            policy_version=progress.policy_version,
             service=self._service,
         )
         try:
@@ -183,5 +188,6 @@ class AuditLog:
 class _Progress:
     """How far a read has come."""
 
+    policy_version: str
     granted: Granted | None = None
     rows: int = 0

@@ -31,6 +31,10 @@ class QueryMetrics:
             "audit_query_duration_seconds", "One read of the store, by endpoint.", ["endpoint"], buckets=_SECONDS,
             registry=registry,
         )  # fmt: skip
+        self.reloads = Counter(
+            "audit_query_reloads", "Policies and roles read anew, by what became of them (installed, refused).",
+            ["result"], registry=registry,
+        )  # fmt: skip
         self.rows = Histogram("audit_query_rows", "Events in one reply.", buckets=_ROWS, registry=registry)
         self.complete_through = Gauge(
             "audit_complete_through_timestamp_seconds",

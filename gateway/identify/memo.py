@@ -5,7 +5,7 @@ One worker's, single-threaded, owned by a snapshot: a new snapshot starts a new 
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
 
 from gateway.model import Identity
 
@@ -38,6 +38,11 @@ class TokenMemo:
 
     def __repr__(self) -> str:
         return f"TokenMemo({len(self._known)} of {self._capacity}, {self.hits} hits, {self.misses} misses)"
+
+    @property
+    def memory(self) -> MutableMapping[bytes, Identity]:
+        """All that is remembered, for whoever throws it away."""
+        return self._known
 
     def get(self, authorization: bytes, now: float) -> Identity | None:
         """Whose credential this is, if it held before and has not expired by now.

@@ -11,6 +11,7 @@ compared with the credential's expiry here and is read by no policy of a remembe
 
 import hashlib
 import re
+from collections.abc import MutableMapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -77,11 +78,12 @@ class Recall:
     def __repr__(self) -> str:
         return f"Recall({len(self._callers)} callers, {len(self._lines)} lines, {self.hits} hits)"
 
-    def forget(self, snapshot: Snapshot) -> None:
-        """Begin anew, for a new snapshot."""
-        self._callers.clear()
-        self._lines.clear()
+    def forget(self, snapshot: Snapshot) -> tuple[MutableMapping[bytes, Caller], MutableMapping[bytes, Target]]:
+        """Begin anew, for a new snapshot; returns what was remembered, which takes a while to free."""
+        forgotten = self._callers, self._lines
+        self._callers, self._lines = {}, {}
         self._snapshot = snapshot
+        return forgotten
 
     def find(self, block: bytes, now: float) -> Known | None:
         """The request whose head this is, if it was judged before and its credential still holds.

@@ -18,6 +18,7 @@ from gateway.serve.clients import Clients
 from gateway.serve.hops import TrustedHops
 from gateway.serve.intake import Intake
 from gateway.serve.lasting import Watch
+from gateway.serve.leavings import Leavings
 from gateway.serve.recall import Recall
 from gateway.serve.recorder import Recorder
 from gateway.snapshot import Snapshot
@@ -28,6 +29,7 @@ TICK_S: Final = 0.25
 
 TUNNEL_PIECE: Final = 16 * 1024
 """Bytes of a tunnel that are followed in one turn of the loop: as empty frames of a service 3 ms, as one frame 1 us."""
+_BETWEEN_SLICES_S: Final = 0.002
 _RETRY_AFTER: Final = ((b"retry-after", b"1"),)
 
 
@@ -129,6 +131,7 @@ class Server:
         draining: Whether every answer says that it is its connection's last.
         closing_idle: Whether a connection that has no request in hand ends.
         recall: What is remembered of heads that were judged.
+        leavings: What is left of snapshots that were replaced.
         no_body: The intake of every request without a body.
         tunnel_buffer: Where tunnels read into, one after the other.
         unknown_key: Told of keys that tokens name and no issuer's set has.
@@ -167,16 +170,25 @@ class Server:
         self.draining = False
         self.closing_idle = False
         self.recall = Recall()
+        self.leavings = Leavings()
         self.no_body = Intake(limits)
         self.tunnel_buffer = bytearray(TUNNEL_PIECE)
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""
         self._count_identities()
-        self.snapshot = snapshot
-        self.recall.forget(snapshot)
+        old, self.snapshot = self.snapshot, snapshot
+        forgotten = self.recall.forget(snapshot)
+        if old is not None:
+            self.leavings.add(old, *forgotten)
+            self._free()
         self.upstreams.configure(snapshot.services)
         self.metrics.serve(snapshot.services)
+
+    def _free(self) -> None:
+        """Free what is left of old snapshots; a slice a turn, with time for requests between two."""
+        if self.leavings.free():
+            self.loop.call_later(_BETWEEN_SLICES_S, self._free)
 
     def ready_snapshot(self) -> Snapshot:
         """The snapshot in force, for the request that was begun last.
@@ -222,6 +234,8 @@ class Server:
         self.lasting.tick()
         self.upstreams.sweep()
         self.recorder.tick()
+        if self.leavings:
+            self.leavings.free()
         self._count_identities()
         self.metrics.connections.set(len(self.connections))
         self.metrics.inflight.set(self.inflight)

@@ -34,6 +34,7 @@ from gateway.decision_settings import DecisionApiSettings
 from gateway.doors.doors import Doors
 from gateway.doors.errors import CannotListen
 from gateway.doors.settings import DoorSettings
+from gateway.freshness_metrics import FreshnessMetrics
 from gateway.identify.keys import KeyPlace
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.ops.app import create_app
@@ -58,10 +59,12 @@ from gateway.supervisor.crew import Crew
 from gateway.supervisor.decision import DecisionSources
 from gateway.supervisor.delivery import Delivery
 from gateway.supervisor.errors import StartRefused
+from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.listen import PortUnavailable, public_socket
+from gateway.supervisor.live import Live
 from gateway.supervisor.reload import Reload
 from gateway.supervisor.shadow import start_shadow
-from gateway.supervisor.sources import checked, read_sources
+from gateway.supervisor.sources import checked, read_rules, read_sources, watched
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.totals import Totals
 
@@ -138,7 +141,7 @@ def run(
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
             beside = shadow or ShadowSettings()
             parts = _Parts(
-                read, decision, gateway, ops, issuers, audit, store, doors, beside, log_format, worker_command
+                read, decision, gateway, ops, issuers, policies, audit, store, doors, beside, log_format, worker_command
             )
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -158,6 +161,7 @@ class _Parts:
         gateway: GatewaySettings,
         ops: OpsSettings,
         issuers: Sequence[IssuerSettings],
+        policies: PolicySettings,
         audit: AuditSettings,
         store: StoreSettings,
         doors: DoorSettings,
@@ -170,6 +174,7 @@ class _Parts:
         self._gateway = gateway
         self._ops = ops
         self._places = [_place(issuer) for issuer in issuers]
+        self._policies = policies
         self._audit = audit
         self._doors = doors
         self._log_format = log_format
@@ -180,6 +185,7 @@ class _Parts:
         self._metrics = SupervisorMetrics(self._own)
         self._metrics.info.info({"version": _version()})
         self._shadow = shadow
+        self._freshness = Freshness(FreshnessMetrics(self._own), self._metrics, self._clock, policies.stale_after_s)
         self._delivery = Delivery(audit, store, self._own)
         producer_id = f"{gateway.node}-supervisor"
         self.emitter = Emitter(
@@ -201,6 +207,7 @@ class _Parts:
             self._places,
             self._clock,
             _version(),
+            self._freshness,
         )
         code = SUCCESS
         try:
@@ -266,14 +273,27 @@ class _Parts:
         doors = Doors(self._doors, self._gateway, supervisor, door, self.emitter, self._clock, metrics, self._own)
         return door, doors, OpsServer(doors.before(app))
 
+    def _live_rules(self, supervisor: Supervisor) -> Live:
+        return Live(
+            supervisor,
+            partial(read_rules, self._gateway, self._policies),
+            self._decision.into,
+            (*watched(self._gateway, self._policies), *self._decision.paths),
+            self._freshness,
+            settle_s=self._policies.settle_s,
+            poll_s=self._policies.poll_s,
+        )
+
     async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:
         crew = supervisor.crew
         door, doors, server = self._port(supervisor)
         await doors.open()
-        reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock)
+        reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness)
         stop, hurry = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            shadow = start_shadow(self._shadow, supervisor, self._delivery, self.emitter, self._clock, self._own, tasks)
+            shadow = start_shadow(
+                self._shadow, self._policies, supervisor, self._delivery, self.emitter, self._clock, self._own, tasks
+            )
             _on_signals(stop, hurry, crew, (reload.ask, shadow[0]))
             serving = tasks.create_task(server.serve_on(ops))
             background = [
@@ -287,6 +307,8 @@ class _Parts:
             tasks.create_task(crew.run(supervisor.sources))
             # Not before: what workers begin with must be on its way to them before anything newer can be.
             background += [tasks.create_task(reload.run()), tasks.create_task(reload.watch())]
+            if self._policies.watch:
+                background.append(tasks.create_task(self._live_rules(supervisor).run()))
             _log.info("gateway_started", pid=os.getpid(), public=_address(public), ops=_address(ops))
             await stop.wait()
             _log.info("gateway_stopping", within_s=self._gateway.drain_s)

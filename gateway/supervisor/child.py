@@ -19,6 +19,7 @@ import structlog
 from gateway.control import (
     AskMetrics,
     Channel,
+    Commit,
     Configure,
     ControlBroken,
     Drain,
@@ -138,9 +139,30 @@ class Child:
             ChildGone: It ended first.
             TimeoutError: It did not answer in time.
         """
-        reply: Installed = await self._ask(seq, Install(seq, sources), within_s)
+        return self._took(await self._ask(seq, Install(seq, sources), within_s))
+
+    async def prepare(self, seq: int, sources: Sources, within_s: float) -> Installed:
+        """Have it build these sources, and hold what it has built under `seq` until `commit`.
+
+        Raises:
+            ChildGone: It ended first.
+            TimeoutError: It did not answer in time.
+        """
+        reply: Installed = await self._ask(seq, Install(seq, sources, hold=True), within_s)
+        return reply
+
+    async def commit(self, seq: int, prepared: int, within_s: float) -> Installed:
+        """Have it decide by what it holds under `prepared`.
+
+        Raises:
+            ChildGone: It ended first.
+            TimeoutError: It did not answer in time.
+        """
+        return self._took(await self._ask(seq, Commit(seq, prepared), within_s))
+
+    def _took(self, reply: Installed) -> Installed:
         if reply.problem is None:
-            self.version = sources.version
+            self.version = reply.version
         return reply
 
     async def ask_metrics(self, seq: int, within_s: float) -> tuple[Family, ...]:

@@ -5,14 +5,15 @@ spool folder, so that it adopts what its predecessor left; one that keeps dying 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Final
 
 import msgspec
 import structlog
 
-from gateway.control import Family, WorkerConfig
+from gateway.control import Family, Installed, WorkerConfig
 from gateway.metrics import SupervisorMetrics
 from gateway.sources import Sources
 from gateway.supervisor.child import WORKER, Child, ChildGone
@@ -24,6 +25,10 @@ HEALTHY_S: Final = 10.0
 """A worker that lived this long did not die of its start."""
 _FIRST_DELAY_S: Final = 0.1
 _DRAIN_GRACE_S: Final = 2.0
+_REFILL_POLL_S: Final = 0.02
+_ENDED: Final = "the worker ended"
+_SILENT: Final = "the worker did not answer"
+_LOST: Final = frozenset({_ENDED, _SILENT})
 
 _log = structlog.get_logger(__name__)
 
@@ -147,19 +152,69 @@ class Crew:
         finally:
             self._ended.set()
 
-    async def install(self, sources: Sources) -> InstallResult:
+    async def install(self, sources: Sources, *, together: bool = False) -> InstallResult:
         """Have every worker decide by new sources; returns when each has answered, or is gone.
 
-        A worker that cannot build them keeps the ones it has and says why. One that does not answer is killed: its
-        successor starts with the new ones.
+        Every worker builds them first, and only then do all take them: within a millisecond of each other, under any
+        load. A worker that does not answer is killed.
+
+        Args:
+            sources: The supervisor has built them already.
+            together: Whether a worker that cannot build them, or dies of it twice, means that none takes them. If not,
+                such a worker is replaced: its successor starts with the new ones, or not at all.
+
+        Returns:
+            Which slots took them. With `together`, none or all; a worker that dies later starts with what was decided.
         """
         async with self._installing:
+            prepared, problems = await self._prepare(sources)
+            if problems and together:
+                # A worker that was lost meanwhile may have died of something else; its successor is asked once more.
+                if any(problem in _LOST for problem in problems.values()):
+                    await self._refilled(within_s=self._install_s)
+                    prepared, problems = await self._prepare(sources)
+                if problems:
+                    self._metrics.installs.labels("failed").inc(len(problems))
+                    return InstallResult(sources.version, (), problems)
             self._take(sources)
-            children = list(self._children.values())
-            problems = await asyncio.gather(*(self._install(child, sources) for child in children))
-        found = {child.slot: problem for child, problem in zip(children, problems, strict=True) if problem is not None}
-        installed = tuple(sorted(child.slot for child in children if child.slot not in found))
-        return InstallResult(sources.version, installed, found)
+            for slot in problems:
+                self._metrics.installs.labels("failed").inc()
+                if (child := self._children.get(slot)) is not None:
+                    child.kill()
+            children = [child for child in self._children.values() if child.slot not in problems]
+            later = await asyncio.gather(*(self._commit(child, prepared.get(child), sources) for child in children))
+        problems |= {child.slot: problem for child, problem in zip(children, later, strict=True) if problem is not None}
+        installed = tuple(sorted(child.slot for child in children if child.slot not in problems))
+        return InstallResult(sources.version, installed, problems)
+
+    async def _prepare(self, sources: Sources) -> tuple[dict[Child, int], dict[int, str]]:
+        """Have all build; returns the number under which each holds it, and slot to why not."""
+        asked = {child: next(self._sequence) for child in self._children.values()}
+        answers = await asyncio.gather(
+            *(
+                self._answer(child, child.prepare(seq, sources, self._install_s), sources)
+                for child, seq in asked.items()
+            )
+        )
+        problems = {child.slot: problem for child, problem in zip(asked, answers, strict=True) if problem is not None}
+        return {child: seq for child, seq in asked.items() if child.slot not in problems}, problems
+
+    async def _commit(self, child: Child, prepared: int | None, sources: Sources) -> str | None:
+        """Have one take what it holds, or what it has never seen because it was just born."""
+        if prepared is None:
+            return await self._install(child, sources)
+        problem = await self._answer(child, child.commit(next(self._sequence), prepared, self._install_s), sources)
+        if problem is not None:
+            child.kill()  # the others have taken it; the successor will
+        self._count(problem)
+        return problem
+
+    async def _refilled(self, within_s: float) -> None:
+        """Wait until there is a worker in every slot again that decides."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.serving < self._slots:  # noqa: ASYNC110 - rare, and a worker takes half a second to come
+                    await asyncio.sleep(_REFILL_POLL_S)
 
     async def ask_metrics(self, within_s: float) -> None:
         """Bring the totals up to date; a worker that does not answer in time stays at what it said last."""
@@ -249,22 +304,28 @@ class Crew:
             child.kill()
 
     async def _install(self, child: Child, sources: Sources) -> str | None:
-        """Returns why it did not work."""
+        """Have one build and take them; returns why it did not."""
+        problem = await self._answer(child, child.install(next(self._sequence), sources, self._install_s), sources)
+        self._count(problem)
+        return problem
+
+    async def _answer(self, child: Child, asked: Awaitable[Installed], sources: Sources) -> str | None:
+        """What a worker has against what it was asked; one that is silent is killed."""
         try:
-            reply = await child.install(next(self._sequence), sources, self._install_s)
+            problem = (await asked).problem
         except ChildGone:
-            problem: str | None = "the worker ended"
+            problem = _ENDED
         except TimeoutError:
-            problem = "the worker did not answer"
+            problem = _SILENT
             child.kill()
-        else:
-            problem = reply.problem
         if problem is not None:
             _log.error("install_failed", slot=child.slot, pid=child.pid, version=sources.version, reason=problem)
+        return problem
+
+    def _count(self, problem: str | None) -> None:
         self._metrics.installs.labels("failed" if problem else "installed").inc()
         self.complete_once = self.complete_once or self.ready
         self._metrics.workers.set(self.serving)
-        return problem
 
     async def _ask_metrics(self, child: Child, within_s: float) -> None:
         try:

@@ -68,19 +68,27 @@ class DecisionSources:
             The same, with the version of these files in what it returns. It raises `StartRefused` where they cannot be
             used.
         """
+        return lambda: self.into(read())
 
-        def both() -> Sources:
-            sources = read()
-            schema = (sources.schema.name, sources.schema.text)
-            sheets = read_sheets(self.settings, schema, strict=self._strict)
-            kept = [sheets.version]
-            if self._judged is not None:
-                kept.append(self._judged.snapshot.decision_api)
-            self._known = {version: self._known[version] for version in kept if version in self._known}
-            self._known.setdefault(sheets.version, sheets)
-            return msgspec.structs.replace(sources, decision_api=sheets.version)
+    def into(self, sources: Sources) -> Sources:
+        """Read these files for sources; returns the sources with their version.
 
-        return both
+        Raises:
+            StartRefused: They cannot be used.
+        """
+        schema = (sources.schema.name, sources.schema.text)
+        sheets = read_sheets(self.settings, schema, strict=self._strict)
+        kept = [sheets.version]
+        if self._judged is not None:
+            kept.append(self._judged.snapshot.decision_api)
+        self._known = {version: self._known[version] for version in kept if version in self._known}
+        self._known.setdefault(sheets.version, sheets)
+        return msgspec.structs.replace(sources, decision_api=sheets.version)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What is read."""
+        return tuple(path for path in (self.settings.folder, self.settings.entities) if path is not None)
 
 
 def read_sheets(settings: DecisionApiSettings, live_schema: SourceText, *, strict: bool) -> Sheets:

@@ -1,5 +1,7 @@
 """Reading the sources anew while the gateway runs: all of them on SIGHUP, the certificates when their files change.
 
+Policies, roles and routes follow their files besides: `gateway.supervisor.live`.
+
 What is refused is refused whole, with its place, and the old stays in force; nothing that clients send is lost by
 either. Called by `gateway.supervisor.app`.
 """
@@ -17,7 +19,8 @@ from gateway.settings import TlsSettings
 from gateway.sources import Sources
 from gateway.supervisor.certificates import FileWatch, expires_at, tls_source, utc
 from gateway.supervisor.errors import StartRefused
-from gateway.supervisor.sources import checked
+from gateway.supervisor.freshness import Freshness
+from gateway.supervisor.sources import checked, later
 from gateway.supervisor.supervisor import Supervisor
 
 CONFIGURATION: Final = "configuration"
@@ -35,6 +38,7 @@ class Reload:
         tls: Which files hold the certificate, and how often they are looked at.
         metrics: Where it is counted.
         clock: For the certificate's dates.
+        freshness: Where it is told how it went.
     """
 
     def __init__(
@@ -44,12 +48,14 @@ class Reload:
         tls: TlsSettings,
         metrics: SupervisorMetrics,
         clock: Clock,
+        freshness: Freshness,
     ) -> None:
         self._supervisor = supervisor
         self._read = read
         self._tls = tls
         self._metrics = metrics
         self._clock = clock
+        self._freshness = freshness
         self._asked = asyncio.Event()
         metrics.certificate_expires.set(expires_at(supervisor.sources.tls))
 
@@ -79,7 +85,9 @@ class Reload:
                 await self._take(CERTIFICATES, self._certificates)
 
     def _everything(self, current: Sources) -> Sources:
-        return self._certificates(msgspec.structs.replace(self._read(), keys=current.keys))
+        new = msgspec.structs.replace(self._read(), keys=current.keys, tls=current.tls)
+        later(current, new)  # refuses a bundle that goes back
+        return self._certificates(new)
 
     def _certificates(self, current: Sources) -> Sources:
         return msgspec.structs.replace(current, tls=tls_source(self._tls, utc(self._clock.now()), renewed=True))
@@ -93,9 +101,8 @@ class Reload:
         except Exception as exc:  # noqa: BLE001 - whatever the files hold, what is in force stays
             self._refused(what, f"unforeseen {type(exc).__name__}")
         else:
-            self._metrics.reloaded(what, installed=True)
+            self._freshness.installed(what, rules=what == CONFIGURATION)
             self._metrics.certificate_expires.set(expires_at(self._supervisor.sources.tls))
 
     def _refused(self, what: str, reason: str) -> None:
-        self._metrics.reloaded(what, installed=False)
-        _log.error("reload_refused", what=what, reason=reason, kept=self._supervisor.sources.version)
+        self._freshness.refused(what, reason, self._supervisor.sources.version, rules=what == CONFIGURATION)

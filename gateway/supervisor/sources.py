@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from gateway.forward.tls import client_context
@@ -21,7 +22,7 @@ from gateway.sources import ContextSource, ServiceSource, SourceFile, Sources, T
 from gateway.supervisor.errors import StartRefused
 from policies.check import check_roles
 from policies.errors import PolicyErrors
-from policies.load import read_folder
+from policies.watch import read_still
 from roles.errors import CatalogueError, ContextUnusable
 from roles.security_context.keys import new_private_jwk
 
@@ -47,15 +48,12 @@ def read_sources(
     Raises:
         StartRefused: A file cannot be read.
     """
-    try:
-        files, schema = read_folder(policies.folder)
-    except PolicyErrors as exc:
-        raise StartRefused(str(exc)) from exc
+    rules = read_rules(gateway, policies)
     return Sources(
-        policies=tuple(SourceFile(*file) for file in files),
-        schema=SourceFile(*schema),
-        roles=_file(gateway.roles_file),
-        routes=_file(gateway.routes_file),
+        policies=rules.policies,
+        schema=rules.schema,
+        roles=rules.roles,
+        routes=rules.routes,
         issuers=tuple(issuer.source() for issuer in issuers),
         keys=(),
         services=tuple(service_source(name, service) for name, service in services.items()),
@@ -63,7 +61,72 @@ def read_sources(
         cross_tenant=tenancy.cross_tenant,
         strict=policies.strict,
         redacted_fields=gateway.redacted_fields,
+        bundle_serial=rules.bundle_serial,
     )
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What is edited while the gateway runs; each field is that of `Sources`."""
+
+    policies: tuple[SourceFile, ...]
+    schema: SourceFile
+    roles: SourceFile
+    routes: SourceFile
+    bundle_serial: int | None
+
+    def over(self, sources: Sources) -> Sources:
+        """The sources with these rules."""
+        return msgspec.structs.replace(sources, **msgspec.structs.asdict(self))
+
+
+def read_rules(gateway: GatewaySettings, policies: PolicySettings) -> Rules:
+    """Read policies, roles and routes; roles and routes from the bundle, where it brings them.
+
+    Raises:
+        StartRefused: A file cannot be read, or a bundle is refused.
+    """
+
+    def read() -> Rules:
+        texts = policies.origin().read()
+        return Rules(
+            policies=tuple(SourceFile(*file) for file in texts.policies),
+            schema=SourceFile(*texts.schema),
+            roles=SourceFile(*texts.roles) if texts.roles is not None else _file(gateway.roles_file),
+            routes=SourceFile(*texts.routes) if texts.routes is not None else _file(gateway.routes_file),
+            bundle_serial=texts.serial,
+        )
+
+    try:
+        return read_still(read, watched(gateway, policies))
+    except PolicyErrors as exc:
+        raise StartRefused(str(exc)) from exc
+
+
+def watched(gateway: GatewaySettings, policies: PolicySettings) -> tuple[Path, ...]:
+    """What `read_rules` reads."""
+    return (policies.origin().path, *policies.bundle_public_keys, gateway.roles_file, gateway.routes_file)
+
+
+def later(current: Sources, new: Sources) -> Sources:
+    """The new sources, or the current ones where they are the same.
+
+    Raises:
+        StartRefused: The new ones came in a bundle that is not later than the one in force.
+    """
+    if new == current:
+        return current
+    serial, in_force = new.bundle_serial, current.bundle_serial
+    if serial is None or in_force is None or serial > in_force:
+        return new
+    if serial < in_force:
+        raise StartRefused(f"the bundle's serial is {serial}; {in_force} is in force, and only a restart goes back")
+    if _rules(new) != _rules(current):
+        raise StartRefused(f"the bundle's serial is {serial}, as of the one in force, and its files are not the same")
+    return new
+
+
+def _rules(sources: Sources) -> tuple[tuple[SourceFile, ...], SourceFile]:
+    return sources.policies, sources.schema
 
 
 def checked(sources: Sources) -> Snapshot:

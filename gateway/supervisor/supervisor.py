@@ -16,8 +16,10 @@ from gateway.identify.keys import KeyFetcher, KeyPlace
 from gateway.metrics import SupervisorMetrics
 from gateway.snapshot import Snapshot, build_snapshot
 from gateway.sources import IssuerKeys, Sources
-from gateway.supervisor.crew import Crew
+from gateway.supervisor.crew import Crew, InstallResult
 from gateway.supervisor.delivery import Delivery
+from gateway.supervisor.errors import NotTaken
+from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.sources import UNBUILDABLE
 
 _METRICS_S = 1.0
@@ -46,6 +48,7 @@ class Supervisor:
         key_places: Sequence[KeyPlace],
         clock: Clock,
         version: str,
+        freshness: Freshness,
     ) -> None:
         self._sources = sources
         self._snapshot = snapshot
@@ -54,6 +57,7 @@ class Supervisor:
         self._metrics = metrics
         self._started_at = clock.text(clock.now())
         self._version = version
+        self._freshness = freshness
         self._changing = asyncio.Lock()
         self._keys_installed: set[str] = set()
         self._changed = asyncio.Event()
@@ -79,6 +83,8 @@ class Supervisor:
             found.append("draining")
         if not self.crew.complete_once or self.crew.serving == 0:
             found.append("workers")
+        if self._freshness.stale:
+            found.append("policies")
         found += [f"keys:{issuer.name}" for issuer in self._sources.issuers if issuer.name not in self._keys_installed]
         # Reached once is enough: when the store goes away the spool carries on, and a gateway that is full of work
         # must not be taken out for it.
@@ -93,19 +99,32 @@ class Supervisor:
             # Of all issuers: while this waited for its turn, another may have changed.
             await self._change(msgspec.structs.replace(self._sources, keys=self.fetcher.keys))
 
-    async def reload(self, read: Callable[[Sources], Sources], check: Callable[[Sources], Snapshot]) -> None:
+    async def reload(self, read: Callable[[Sources], Sources], check: Callable[[Sources], Snapshot]) -> bool:
         """Decide by other sources; returns when all workers have acknowledged them.
 
         Args:
-            read: From the sources in hand to the new ones; runs in a thread.
+            read: From the sources in hand to the new ones; runs in a thread. The very same ones mean that nothing is
+                to be done.
             check: Builds the snapshot; runs in a thread.
+
+        Returns:
+            Whether other sources are in force than before.
 
         Raises:
             StartRefused: The one or the other says no. Nothing has changed.
+            NotTaken: A worker could not build them. Nothing has changed, in any worker.
         """
         async with self._changing:
-            sources = await asyncio.to_thread(read, self._sources)
-            await self._hand_out(sources, await asyncio.to_thread(check, sources))
+            current = self._sources
+            sources = await asyncio.to_thread(read, current)
+            if sources is current:
+                return False
+            snapshot = await asyncio.to_thread(check, sources)
+            result = await self.crew.install(sources, together=True)
+            if result.problems and not result.installed:
+                raise NotTaken("\n".join(f"worker {slot}: {why}" for slot, why in sorted(result.problems.items())))
+            self._in_force(sources, snapshot, result)
+            return True
 
     async def _change(self, sources: Sources) -> None:
         """Check, then hand out. What cannot be built here is not handed out, and the old stays in force."""
@@ -117,11 +136,20 @@ class Supervisor:
         await self._hand_out(sources, snapshot)
 
     async def _hand_out(self, sources: Sources, snapshot: Snapshot) -> None:
+        """Keys: whoever cannot take them is replaced, so that a key that was withdrawn is believed by nobody."""
+        self._in_force(sources, snapshot, await self.crew.install(sources))
+
+    def _in_force(self, sources: Sources, snapshot: Snapshot, result: InstallResult) -> None:
         self._sources, self._snapshot = sources, snapshot
         self._changed.set()
-        result = await self.crew.install(sources)
         self._keys_installed = {keys.issuer for keys in sources.keys}
-        _log.info("sources_installed", version=result.version, slots=result.installed, problems=result.problems)
+        _log.info(
+            "sources_installed",
+            version=result.version,
+            policy_version=snapshot.bundle.version,
+            slots=result.installed,
+            problems=result.problems,
+        )
 
     def kid_unknown(self, issuer: str, _kid: str) -> None:
         """Have an issuer's keys fetched again, soon: somebody met one that is not in the set.
@@ -141,6 +169,7 @@ class Supervisor:
     async def refresh_metrics(self) -> None:
         """Bring the totals up to date."""
         self._metrics.ready.set(not self.waiting_for)
+        self._freshness.refresh_metrics(self._sources.bundle_serial)
         await self.crew.ask_metrics(_METRICS_S)
 
     def status(self) -> dict[str, Any]:
@@ -155,6 +184,8 @@ class Supervisor:
             "policy_version": bundle.version,
             "schema_version": bundle.schema_version,
             "decision_api_version": self._snapshot.decision_api,
+            "bundle_serial": self._sources.bundle_serial,
+            **self._freshness.status(),
             "policies": len(bundle.policies),
             "routes": len(self._snapshot.routes.routes),
             "refusing_routes": {route.id: route.problem for route in self._snapshot.routes.routes if route.problem},

@@ -52,11 +52,14 @@ def query(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.J
 
     settings = load(config)
     rules = Rules(
-        policies_folder=settings.policies.folder,
+        policies=settings.policies.origin(),
         roles_file=settings.gateway.roles_file,
         context_issuer=settings.context.issuer,
         cross_tenant=settings.tenancy.cross_tenant,
         strict=settings.policies.strict,
+        watch=settings.policies.watch,
+        settle_s=settings.policies.settle_s,
+        poll_s=settings.policies.poll_s,
     )
     raise typer.Exit(run(settings.query, settings.store, settings.audit, rules))
 

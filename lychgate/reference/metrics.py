@@ -6,6 +6,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
+from gateway.freshness_metrics import FreshnessMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.shadow.metrics import ShadowMetrics
 from gateway.tally import CounterTally, HistogramTally
@@ -17,6 +18,7 @@ from query.metrics import QueryMetrics
 _HOMES = (
     GatewayMetrics,
     SupervisorMetrics,
+    FreshnessMetrics,
     DecisionMetrics,
     DoorMetrics,
     ShadowMetrics,

@@ -12,8 +12,9 @@ from pathlib import Path
 from lychgate.errors import ConfigurationError
 from lychgate.tokens import NAME, DevelopmentIssuer
 from policies.engine import Engine
-from policies.load import load_bundle
+from policies.load import build_bundle
 from policies.model import Entity, EntityUid, Json, Question
+from policies.origin import Origin
 from roles.catalogue import Catalogue
 from roles.entities import principal_entities
 from roles.missing import missing_role
@@ -74,7 +75,7 @@ def keep_tokens(folder: Path, given: Mapping[str, str]) -> dict[str, Path]:
     return files
 
 
-def requests(policies: Path, catalogue: Catalogue) -> tuple[Request, Request, Request]:
+def requests(policies: Origin, catalogue: Catalogue) -> tuple[Request, Request, Request]:
     """An allow, a refusal by the same person, and the audit of both.
 
     Raises:
@@ -93,8 +94,9 @@ def requests(policies: Path, catalogue: Catalogue) -> tuple[Request, Request, Re
 class _Asker:
     """Asks the policies who may do something in the sample tenant."""
 
-    def __init__(self, policies: Path, catalogue: Catalogue) -> None:
-        self._bundle = load_bundle(policies)
+    def __init__(self, policies: Origin, catalogue: Catalogue) -> None:
+        texts = policies.read()
+        self._bundle = build_bundle(texts.policies, texts.schema)
         self._engine = Engine(self._bundle)
         self._catalogue = catalogue
 

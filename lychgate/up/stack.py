@@ -106,7 +106,7 @@ class Stack:
         catalogue = catalogue_of(self._settings.gateway.roles_file)
         if findings := configuration_findings(self._settings):
             raise ConfigurationError("\n".join(findings))
-        requests = offer.requests(self._settings.policies.folder, catalogue)
+        requests = offer.requests(self._settings.policies.origin(), catalogue)
         with ExitStack() as stack:
             state = stack.enter_context(StateFolder(up.state_folder, self._say))
             self._logs.mkdir(mode=0o700, exist_ok=True)

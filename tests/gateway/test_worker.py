@@ -16,6 +16,7 @@ import msgspec
 from gateway.control import (
     AskMetrics,
     Channel,
+    Commit,
     Configure,
     Drain,
     Drained,
@@ -252,3 +253,32 @@ async def test_tunnels_of_a_worker_are_cut_by_its_policies_and_closed_by_its_end
             await last.wait_closed()
         assert last.close_code == 1001
         assert await started.ended() == 0
+
+
+async def test_what_is_held_decides_when_it_is_said(tmp_path: Path) -> None:
+    """Built and held, the old decides; committed, the new; and a number that nothing is held under changes nothing."""
+    async with upstream() as service, worker(tmp_path) as started:
+        old = plane.sources(service.port)
+        started.channel.send(Install(1, old))
+        assert await started.hear() == Installed(1, old.version)
+        closed = SourceFile("closed.cedar", '@id("c")\n@reason("closed")\nforbid (principal, action, resource);')
+        new = msgspec.structs.replace(old, policies=(*old.policies, closed))
+        key = f"Bearer {plane.token()}"
+        started.channel.send(Install(2, new, hold=True))
+        assert await started.hear() == Installed(2, old.version)
+        assert (await get(f"{started.url}/orders", authorization=key)).status_code == 200
+        started.channel.send(Commit(3, prepared=1))
+        assert await started.hear() == Installed(3, old.version, "nothing is held under this number")
+        started.channel.send(Commit(4, prepared=2))
+        assert await started.hear() == Installed(4, old.version, "nothing is held under this number")
+        for seq in (5, 6):
+            started.channel.send(Install(seq, new, hold=True))
+            assert await started.hear() == Installed(seq, old.version)
+        assert (await get(f"{started.url}/orders", authorization=key)).status_code == 200
+        started.channel.send(Commit(7, prepared=6))
+        assert await started.hear() == Installed(7, new.version)
+        assert (await get(f"{started.url}/orders", authorization=key)).status_code == 403
+        started.channel.send(Install(8, broken(new), hold=True))
+        refused = await started.hear()
+        assert isinstance(refused, Installed)
+        assert (refused.version, "order.cedar:1" in (refused.problem or "")) == (new.version, True)

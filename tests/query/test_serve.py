@@ -27,11 +27,12 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from audit.settings import AuditSettings, StoreSettings
+from policies.origin import Origin
 from query.app import Rules, run
 from query.settings import QuerySettings
 given = json.loads(sys.argv[1])
 sys.exit(run(QuerySettings(**given["query"]), StoreSettings(**given["store"]), AuditSettings(**given["audit"]),
-             Rules(policies_folder=Path("policies"), roles_file=Path("roles/roles.toml"), context_issuer="lychgate")))
+             Rules(policies=Origin(Path("policies")), roles_file=Path("roles/roles.toml"), context_issuer="lychgate")))
 """
 DEADLINE_S = 20.0
 

@@ -176,6 +176,17 @@ async def test_a_new_snapshot_forgets(tmp_path: Path) -> None:
         assert recall.find(data, gate.server.clock.now()) is None
 
 
+async def test_it_is_forgotten_at_once_though_it_is_freed_later(tmp_path: Path) -> None:
+    """What was remembered is handed out to be freed in slices; from that moment nothing is found in it any more."""
+    async with plane(tmp_path) as gate:
+        recall = counted(gate)
+        snapshot = gate.server.ready_snapshot()
+        await gate.raw(request())
+        callers, lines = recall.forget(snapshot)
+        assert len(callers) == len(lines) == 1
+        assert repr(recall).startswith("Recall(0 callers, 0 lines, ")
+
+
 async def test_another_caller_is_another(tmp_path: Path) -> None:
     """The same line under another credential, tenant or role is judged for itself."""
     async with plane(tmp_path) as gate:

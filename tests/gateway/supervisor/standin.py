@@ -1,7 +1,8 @@
 """A worker that obeys and does nothing else: `python -m tests.gateway.supervisor.standin FD`.
 
 What it should do wrong is told by the name of the routes file it is sent:
-`refuse` cannot build, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
+`refuse` cannot build (`refuse-slot-1`: only in slot 1), `slow` takes half a second, `silent` never answers,
+`die` exits, `garbage` breaks the protocol, `deaf` does not drain.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from gateway.control import (
     AskMetrics,
     Channel,
+    Commit,
     Configure,
     Drain,
     Drained,
@@ -38,14 +40,21 @@ class Standin:
         self.channel = channel
         self.version = ""
         self.mood = ""
+        self.slot = -1
+        self.held: dict[int, str] = {}
 
     async def run(self) -> None:
         """Answer every frame until told to leave, or until the supervisor is gone."""
         self.channel.send(Hello(os.getpid()))
         async for message in self.channel:
             match message:
-                case Install(seq=seq, sources=sources):
-                    self.install(seq, sources)
+                case Install(seq=seq, sources=sources, hold=hold):
+                    if sources.routes.name == "slow":
+                        await asyncio.sleep(0.5)
+                    self.install(seq, sources, hold=hold)
+                case Commit(seq=seq, prepared=prepared):
+                    self.version = self.held.pop(prepared)
+                    self.channel.send(Installed(seq, self.version))
                 case AskMetrics(seq=seq):
                     self.metrics.answered("order", b"GET", 200, 0.001)
                     self.metrics.connections.set(2)
@@ -54,10 +63,12 @@ class Standin:
                     self.channel.send(Drained())
                     await self.channel.close()
                     return
-                case Configure() | Drain():
+                case Configure(config):
+                    self.slot = config.slot
+                case Drain():
                     pass
 
-    def install(self, seq: int, sources: Sources) -> None:
+    def install(self, seq: int, sources: Sources, *, hold: bool) -> None:
         """Acknowledge, or do wrong as the mood says."""
         self.mood = sources.routes.name
         match self.mood:
@@ -66,13 +77,19 @@ class Standin:
             case "refuse":
                 self.channel.send(Installed(seq, self.version, "cannot build"))
                 return
+            case "refuse-slot-1" if self.slot == 1:
+                self.channel.send(Installed(seq, self.version, "cannot build"))
+                return
             case "silent":
                 return
             case "garbage":
                 self.channel._writer.write(b"\xff\xff\xff\xff")
             case "unknown-kid":
                 self.channel.send(KidUnknown("dev", "k2"))
-        self.version = sources.version
+        if hold:
+            self.held[seq] = sources.version
+        else:
+            self.version = sources.version
         self.channel.send(Installed(seq, self.version))
 
 

@@ -1,5 +1,6 @@
 """The crew with stand-in workers: real processes, real signals, no data plane."""
 
+import asyncio
 import os
 import signal
 
@@ -37,16 +38,61 @@ async def test_install_returns_when_all_have_acknowledged() -> None:
         assert {report.version for report in stand.crew.report()} == {new.version}
 
 
-async def test_a_worker_that_cannot_build_keeps_what_it_has() -> None:
-    """A failed build is named slot by slot, and the old version stays in force."""
+async def test_what_one_cannot_build_nobody_takes() -> None:
+    """Told so slot by slot, the old version stays in force everywhere, in the same workers, and is nobody's problem."""
     old = make_sources()
     async with running_crew(old) as stand:
         await until(lambda: stand.crew.ready, "crew ready")
-        result = await stand.crew.install(make_sources("refuse"))
-        assert result.problems == {0: "cannot build", 1: "cannot build"}
+        pids = [report.pid for report in stand.crew.report()]
+        result = await stand.crew.install(make_sources("refuse-slot-1"), together=True)
+        assert (result.problems, result.installed) == ({1: "cannot build"}, ())
         assert {report.version for report in stand.crew.report()} == {old.version}
-        assert not stand.crew.ready
-        assert stand.crew.serving == 2
+        assert [report.pid for report in stand.crew.report()] == pids
+        assert stand.crew.ready
+        assert stand.registry.get_sample_value("lychgate_snapshot_installs_total", {"result": "failed"}) == 1
+        new = make_sources(text="# another")
+        assert (await stand.crew.install(new, together=True)).installed == (0, 1)
+
+
+async def test_who_cannot_take_keys_is_replaced() -> None:
+    """The others take them: a key that was withdrawn must be believed by nobody who serves."""
+    async with running_crew(make_sources()) as stand:
+        await until(lambda: stand.crew.ready, "crew ready")
+        victim = stand.crew.report()[1].pid
+        assert victim is not None
+        new = make_sources("refuse-slot-1")
+        result = await stand.crew.install(new)
+        assert (result.problems, result.installed) == ({1: "cannot build"}, (0,))
+        assert stand.crew.report()[0].version == new.version
+        await until(lambda: not alive(victim), "replaced")
+        await until(lambda: stand.crew.serving == 1, "who cannot build does not serve")
+
+
+async def test_a_worker_that_is_killed_meanwhile_holds_nothing_up() -> None:
+    """Its successor is asked once more, and then all take the new sources together."""
+    async with running_crew(make_sources()) as stand:
+        await until(lambda: stand.crew.ready, "crew ready")
+        victim = stand.crew.report()[0].pid
+        assert victim is not None
+        new = make_sources("slow")
+        installing = asyncio.ensure_future(stand.crew.install(new, together=True))
+        await asyncio.sleep(0.1)
+        os.kill(victim, signal.SIGKILL)
+        result = await installing
+        assert (result.problems, result.installed) == ({}, (0, 1))
+        assert {report.version for report in stand.crew.report()} == {new.version}
+        assert victim not in {report.pid for report in stand.crew.report()}
+
+
+async def test_a_set_that_kills_whoever_builds_it_is_taken_by_nobody() -> None:
+    """It is tried twice; then the old one decides, in new workers."""
+    old = make_sources()
+    async with running_crew(old, slots=1) as stand:
+        await until(lambda: stand.crew.ready, "crew ready")
+        result = await stand.crew.install(make_sources("die"), together=True)
+        assert (result.problems, result.installed) == ({0: "the worker ended"}, ())
+        await until(lambda: stand.crew.ready, "decides again")
+        assert stand.crew.report()[0].version == old.version
 
 
 async def test_a_killed_worker_is_started_again_with_the_newest_sources() -> None:

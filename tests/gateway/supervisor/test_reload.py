@@ -184,10 +184,11 @@ async def test_a_bad_set_is_refused_whole(tmp_path: Path, store: str) -> None:
 
 
 async def test_a_policy_that_forbids_is_in_force_after_hup(tmp_path: Path, store: str) -> None:
-    """Whoever was allowed a moment ago, on the same connection, is not any more."""
+    """Whoever was allowed a moment ago, on the same connection, is not any more; without `watch`, not before."""
     async with upstream() as service:
         folder = policies(tmp_path)
-        configuration = sections(tmp_path, store, service.port, policies={"folder": str(folder)})
+        followed = {"folder": str(folder), "watch": False, "settle_s": 0.05, "poll_s": 0.1}
+        configuration = sections(tmp_path, store, service.port, policies=followed)
         async with started(configuration, tmp_path) as gateway:
             await gateway.until_ready()
             caller = Caller(configuration["gateway"]["port"])
@@ -196,6 +197,8 @@ async def test_a_policy_that_forbids_is_in_force_after_hup(tmp_path: Path, store
                 (folder / "closed.cedar").write_text(
                     '@id("closed")\n@reason("the shop is closed")\nforbid (principal, action, resource);\n'
                 )
+                await asyncio.sleep(0.6)
+                assert 403 not in caller.statuses
                 gateway.process.send_signal(signal.SIGHUP)
                 await gateway.until("refused", lambda: _now(lambda: 403 in caller.statuses))
             assert (caller.lost, caller.connections) == ([], 1)

@@ -7,13 +7,17 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.service_settings import ServiceSettings
 from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
-from gateway.sources import TlsSource
+from gateway.sources import SourceFile, TlsSource
 from gateway.supervisor.errors import StartRefused
-from gateway.supervisor.sources import checked, context_source, read_sources
+from gateway.supervisor.sources import checked, context_source, later, read_rules, read_sources, watched
+from policies.load import read_folder
+from policies.origin import make_key, private_key
+from policies.pack import pack
 from roles.security_context.keys import new_private_jwk
 from tests.builders import plane
 from tests.builders.authority import Authority
@@ -195,3 +199,38 @@ def test_a_service_that_is_not_verified_is_told_of(tmp_path: Path, capsys: pytes
     assert "upstream_not_verified" in said.out + said.err
     [plain] = _read(tmp_path).services
     assert plain.tls is None
+
+
+def test_a_bundle_brings_roles_and_routes_and_a_serial(tmp_path: Path) -> None:
+    """In place of the configured files; what it does not bring is read from them."""
+    key = tmp_path / "key.pem"
+    public = make_key(key)
+    policies, schema = read_folder(plane.ROOT / "policies")
+    file = tmp_path / "policies.lcb"
+    settings = PolicySettings(bundle=file, bundle_public_keys=(public,))
+    gateway = GatewaySettings(routes_file=tmp_path / "routes.toml", roles_file=plane.ROOT / "roles" / "roles.toml")
+    file.write_bytes(pack([*policies, schema, ("routes.toml", "packed")], 3, private_key(key)))
+    rules = read_rules(gateway, settings)
+    assert (rules.routes.text, rules.bundle_serial) == ("packed", 3)
+    assert rules.roles.text == gateway.roles_file.read_text()
+    assert watched(gateway, settings) == (file, public, gateway.roles_file, gateway.routes_file)
+    file.write_bytes(pack([*policies, schema], 3, private_key(key)))
+    with pytest.raises(StartRefused, match=r"routes\.toml: cannot be read: No such file or directory"):
+        read_rules(gateway, settings)
+
+
+def test_a_bundle_does_not_go_back() -> None:
+    """A lower serial, or the same with other policies; a folder has none, and other files may change beside it."""
+    policies = (SourceFile("a.cedar", "a"),)
+    five = msgspec.structs.replace(plane.sources(1), bundle_serial=5)
+    other = msgspec.structs.replace(five, policies=policies)
+    assert later(five, msgspec.structs.replace(five)) is five
+    for new in (msgspec.structs.replace(other, bundle_serial=6), msgspec.structs.replace(five, strict=True)):
+        assert later(five, new) is new
+    with pytest.raises(StartRefused, match=r"serial is 4; 5 is in force, and only a restart goes back$"):
+        later(five, msgspec.structs.replace(other, bundle_serial=4))
+    with pytest.raises(StartRefused, match=r"serial is 5, as of the one in force, and its files are not the same$"):
+        later(five, other)
+    folder = msgspec.structs.replace(other, bundle_serial=None)
+    assert later(five, folder) is folder
+    assert later(folder, five) is five

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.clock import Clock
 from gateway.control import WorkerConfig
+from gateway.freshness_metrics import FreshnessMetrics
 from gateway.identify.keys import KeyPlace
 from gateway.metrics import SupervisorMetrics
 from gateway.snapshot import build_snapshot
 from gateway.supervisor.crew import Crew
+from gateway.supervisor.errors import NotTaken
+from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.listen import public_socket
 from gateway.supervisor.supervisor import Supervisor
 from gateway.supervisor.totals import Totals
@@ -33,7 +37,9 @@ class Delivered:
 
 
 @asynccontextmanager
-async def _standing(folder: Path) -> AsyncIterator[tuple[Supervisor, Delivered, CollectorRegistry]]:
+async def _standing(
+    folder: Path, *, slots: int = 1, stale_after_s: float = 0
+) -> AsyncIterator[tuple[Supervisor, Delivered, CollectorRegistry]]:
     """A supervisor whose issuer has published nothing yet."""
     sources = msgspec.structs.replace(plane.sources(1), keys=())
     registry = CollectorRegistry()
@@ -44,7 +50,7 @@ async def _standing(folder: Path) -> AsyncIterator[tuple[Supervisor, Delivered, 
 
         def crew(on_kid_unknown: Callable[[str, str], None]) -> Crew:
             return Crew(
-                slots=1,
+                slots=slots,
                 configure=lambda slot: WorkerConfig(
                     slot=slot, listen_fd=sock.fileno(), producer_id="w", spool_folder="spool"
                 ),
@@ -59,11 +65,12 @@ async def _standing(folder: Path) -> AsyncIterator[tuple[Supervisor, Delivered, 
             sources,
             build_snapshot(sources),
             crew,
-            delivered,
+            delivered,  # type: ignore[arg-type]
             metrics,
             places,
             Clock(),
-            "1.0",  # type: ignore[arg-type]
+            "1.0",
+            Freshness(FreshnessMetrics(registry), metrics, Clock(), stale_after_s),
         )
         async with supervisor.fetcher, asyncio.TaskGroup() as tasks:
             fetching = tasks.create_task(supervisor.fetcher.run())
@@ -132,3 +139,29 @@ async def test_an_unknown_key_has_the_set_fetched_soon(tmp_path: Path) -> None:
         supervisor.kid_unknown("dev", "k2")
         supervisor.kid_unknown("nobody", "k2")
         await until(lambda: len(supervisor.snapshot.keyring.key_refs) == 2, "both keys are in force")
+
+
+async def test_stale_policies_are_waited_for(tmp_path: Path) -> None:
+    """And shown with what became of the last reload."""
+    async with _standing(tmp_path, stale_after_s=1e-9) as (supervisor, _, _registry):
+        assert "policies" not in supervisor.waiting_for
+        supervisor._freshness.refused("policies", "why", "v1")
+        await until(lambda: "policies" in supervisor.waiting_for, "stale")
+        assert supervisor.status()["last_reload"]["reason"] == "why"
+        assert supervisor.status()["bundle_serial"] is None
+
+
+async def test_what_a_worker_cannot_build_is_in_force_nowhere(tmp_path: Path) -> None:
+    """Neither in another worker nor here, and whoever asked for it is told which worker and why."""
+    async with _standing(tmp_path, slots=2) as (supervisor, _, _registry), asyncio.TaskGroup() as tasks:
+        tasks.create_task(supervisor.crew.run(supervisor.sources))
+        await until(lambda: supervisor.crew.ready, "workers decide")
+        before = supervisor.sources
+        routes = msgspec.structs.replace(before.routes, name="refuse-slot-1")
+        with pytest.raises(NotTaken, match=r"^worker 1: cannot build$"):
+            await supervisor.reload(lambda current: msgspec.structs.replace(current, routes=routes), build_snapshot)
+        assert supervisor.sources is before
+        assert supervisor.snapshot.version == before.version
+        assert {report.version for report in supervisor.crew.report()} == {before.version}
+        assert not await supervisor.reload(lambda current: current, build_snapshot)
+        await supervisor.crew.drain(2.0)

@@ -10,6 +10,7 @@ from lychgate.errors import ConfigurationError
 from lychgate.findings import catalogue_of
 from lychgate.tokens import DevelopmentIssuer
 from lychgate.up import offer
+from policies.origin import Origin
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE = catalogue_of(ROOT / "roles/roles.toml")
@@ -38,7 +39,7 @@ def test_tokens_are_kept_for_their_owner_only(tmp_path: Path) -> None:
 
 def test_the_three_requests_follow_the_policies() -> None:
     """The least role that sells makes the sale and is refused the refund; the least that sees all reads the audit."""
-    allow, refusal, audit = offer.requests(ROOT / "policies", CATALOGUE)
+    allow, refusal, audit = offer.requests(Origin(ROOT / "policies"), CATALOGUE)
     assert (allow.role, refusal.role, audit.role) == ("Cashier", "Cashier", "Support")
     line = refusal.line("http://g", Path("/t"))
     assert line.startswith("curl ")
@@ -53,4 +54,4 @@ def test_policies_that_allow_nobody_have_nothing_to_show(tmp_path: Path) -> None
     (tmp_path / "schema.cedarschema").write_text(schema)
     (tmp_path / "none.cedar").write_text('@id("none") @reason("none") forbid (principal, action, resource);')
     with pytest.raises(ConfigurationError, match="let no role do order:create"):
-        offer.requests(tmp_path, CATALOGUE)
+        offer.requests(Origin(tmp_path), CATALOGUE)
