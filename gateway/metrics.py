@@ -50,7 +50,16 @@ UPSTREAM_KINDS: Final = ("connect", "tls", "open", "timeout", "stale", "closed",
 RETRY_KINDS: Final = ("connect", "stale", "closed")
 CIRCUIT_STATES: Final = ("closed", "open", "half_open")
 RELOADS: Final = ("configuration", "certificates")
-OPS_ENDPOINTS: Final = ("healthz", "readyz", "jwks", "metrics", "metrics_json", "status", "context_exchange")
+OPS_ENDPOINTS: Final = (
+    "healthz",
+    "readyz",
+    "jwks",
+    "metrics",
+    "metrics_json",
+    "status",
+    "context_exchange",
+    "revocations",
+)
 CODES: Final = tuple(code.word for code in Code)
 
 REQUEST_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -37,6 +37,8 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     ToWorker,
     WorkerConfig,
     worker_channel,
@@ -141,6 +143,11 @@ class Worker:
             return
         self._asked[key.issuer] = now
         self._channel.send(KidUnknown(key.issuer, key.kid or ""))
+
+    def revoke(self, message: Revoke) -> None:
+        """Hold every credential against what is revoked, and say that it is in force."""
+        self._server.revoke(message.entries, stale=message.stale)
+        self._channel.send(Revoked(message.seq))
 
     def metrics(self, message: AskMetrics) -> None:
         """Answer with everything counted so far."""
@@ -251,6 +258,8 @@ async def run(fd: int) -> int:
                     worker = Worker(channel, config, tasks)
                 case Install() if worker is not None:
                     await worker.install(message)
+                case Revoke() if worker is not None:
+                    worker.revoke(message)
                 case AskMetrics() if worker is not None:
                     worker.metrics(message)
                 case Drain(within_s) if worker is not None:

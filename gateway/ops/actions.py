@@ -30,3 +30,6 @@ STATUS: Final = _route("ops.status", "GET", "/internal/status", "ops:status", ch
 METRICS: Final = _route("ops.metrics", "GET", "/internal/metrics", "ops:status", changes=False)
 METRICS_JSON: Final = _route("ops.metrics_json", "GET", "/internal/metrics.json", "ops:status", changes=False)
 EXCHANGE: Final = _route("context.exchange", "POST", "/context/exchange", "context:exchange", changes=True)
+REVOKE: Final = _route("ops.revoke", "POST", "/revocations", "ops:revoke", changes=True)
+REVOCATIONS: Final = _route("ops.revocations", "GET", "/revocations", "ops:revoke", changes=False)
+LIFT: Final = _route("ops.lift", "DELETE", "/revocations/{id}", "ops:revoke", changes=True)

@@ -1,7 +1,7 @@
 """What all connections of a worker share: the snapshot in force, the recorder, limits, upstreams, and the tick."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from gateway.case import Case
@@ -14,6 +14,7 @@ from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.model import Peer
 from gateway.ports import AuditSink
+from gateway.revocations import Revocation, Revocations
 from gateway.serve.clients import Clients
 from gateway.serve.hops import TrustedHops
 from gateway.serve.intake import Intake
@@ -129,6 +130,7 @@ class Server:
         draining: Whether every answer says that it is its connection's last.
         closing_idle: Whether a connection that has no request in hand ends.
         recall: What is remembered of heads that were judged.
+        revocations: What is revoked; outlives snapshots.
         no_body: The intake of every request without a body.
         tunnel_buffer: Where tunnels read into, one after the other.
         unknown_key: Told of keys that tokens name and no issuer's set has.
@@ -167,16 +169,30 @@ class Server:
         self.draining = False
         self.closing_idle = False
         self.recall = Recall()
+        self.revocations = Revocations()
         self.no_body = Intake(limits)
         self.tunnel_buffer = bytearray(TUNNEL_PIECE)
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""
         self._count_identities()
+        snapshot.revocations = self.revocations
         self.snapshot = snapshot
         self.recall.forget(snapshot)
         self.upstreams.configure(snapshot.services)
         self.metrics.serve(snapshot.services)
+
+    def revoke(self, entries: Iterable[Revocation], *, stale: bool) -> None:
+        """Hold every credential against these entries too, from now on; what lasts and is refused by them is cut.
+
+        Args:
+            entries: What has changed.
+            stale: See `Revocations.stale`.
+        """
+        self.revocations.apply(entries, self.clock.now())
+        self.revocations.stale = stale
+        if self.revocations.active:
+            self.lasting.revoked()
 
     def ready_snapshot(self) -> Snapshot:
         """The snapshot in force, for the request that was begun last.

@@ -29,10 +29,15 @@ from audit.redact import KeyNames, WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from gateway.clock import Clock
 from gateway.control import RedactionConfig, WorkerConfig
+from gateway.fleet.errors import JournalBroken
+from gateway.fleet.member import Member
+from gateway.fleet_settings import RedisSettings, RevocationSettings
 from gateway.identify.keys import KeyPlace
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.ops.app import create_app
 from gateway.ops.door import Door
+from gateway.ops.guard import Guard
+from gateway.ops.revocations import add_revocations
 from gateway.ops.server import OpsServer
 from gateway.service_settings import ServiceSettings
 from gateway.settings import (
@@ -80,6 +85,8 @@ def run(
     services: Mapping[str, ServiceSettings],
     audit: AuditSettings,
     store: StoreSettings,
+    revocation: RevocationSettings,
+    redis: RedisSettings,
     log_format: str = "json",
     worker_command: Sequence[str] = WORKER,
 ) -> int:
@@ -95,6 +102,8 @@ def run(
         services: Where requests go.
         audit: Spool, redaction, relay.
         store: Where the relay delivers, where no broker is configured.
+        revocation: Where what is revoked is kept.
+        redis: What the fleet speaks through.
         log_format: `json` or `console`, for the workers.
         worker_command: What becomes a worker.
 
@@ -118,11 +127,12 @@ def run(
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(read, gateway, ops, issuers, audit, store, log_format, worker_command)
+            parts = _Parts(read, gateway, ops, issuers, audit, store, revocation, redis, log_format, worker_command)
+            stack.callback(parts.member.close)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
-    except (StartRefused, PortUnavailable, SpoolBusy, SpoolUnavailable) as exc:
+    except (StartRefused, PortUnavailable, SpoolBusy, SpoolUnavailable, JournalBroken) as exc:
         sys.stderr.write(f"{exc}\n")
         return REFUSED
 
@@ -138,6 +148,8 @@ class _Parts:
         issuers: Sequence[IssuerSettings],
         audit: AuditSettings,
         store: StoreSettings,
+        revocation: RevocationSettings,
+        redis: RedisSettings,
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
@@ -154,6 +166,10 @@ class _Parts:
         self._metrics = SupervisorMetrics(self._own)
         self._metrics.info.info({"version": _version()})
         self._delivery = Delivery(audit, store, self._own)
+        try:
+            self.member = Member(revocation, redis, gateway.node, self._clock, self._own)
+        except ValueError as exc:
+            raise StartRefused(f"redis: {exc}") from exc
         producer_id = f"{gateway.node}-supervisor"
         self.emitter = Emitter(
             audit.spool.folder / producer_id,
@@ -174,7 +190,9 @@ class _Parts:
             self._places,
             self._clock,
             _version(),
+            self.member,
         )
+        self.member.register.tell = supervisor.crew.revoke
         code = SUCCESS
         try:
             async with supervisor.fetcher:
@@ -195,6 +213,7 @@ class _Parts:
             on_kid_unknown=on_kid_unknown,
             backoff_s=self._gateway.restart_backoff_s,
             command=self._worker_command,
+            revoked=self.member.register.standing,
         )
 
     def _worker(self, slot: int, listen_fd: int) -> WorkerConfig:
@@ -223,6 +242,13 @@ class _Parts:
         shown = CollectorRegistry()
         shown.register(self._totals)
         app = create_app(supervisor, door, shown, self._metrics, metrics_open=self._ops.metrics_open)
+        add_revocations(
+            app,
+            Guard(door, self._metrics),
+            self.member.register,
+            lambda: {issuer.name for issuer in supervisor.sources.issuers},
+            self.member.metrics.changes.labels("here").inc,
+        )
         return door, OpsServer(app)
 
     async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:
@@ -236,10 +262,12 @@ class _Parts:
             background = [
                 tasks.create_task(supervisor.fetcher.run()),
                 tasks.create_task(self._delivery.run()),
+                tasks.create_task(self.member.run(lambda: supervisor.snapshot.bundle.version)),
                 tasks.create_task(_every(_METRICS_POLL_S, partial(crew.ask_metrics, _METRICS_POLL_S))),
                 tasks.create_task(_every(WINDOW_S, door.tick)),
             ]
             await supervisor.first_keys(_FIRST_KEYS_S)
+            await self.member.first_contact()
             tasks.create_task(crew.run(supervisor.sources))
             # Not before: what workers begin with must be on its way to them before anything newer can be.
             background += [tasks.create_task(reload.run()), tasks.create_task(reload.watch())]

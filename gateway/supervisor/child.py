@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Self
 
@@ -30,6 +30,8 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     ToWorker,
     WorkerConfig,
     supervisor_channel,
@@ -143,6 +145,20 @@ class Child:
             self.version = sources.version
         return reply
 
+    def tell_revoked(self, frames: Iterable[Revoke]) -> None:
+        """Tell it what is revoked, without waiting: what is sent after this finds it in force."""
+        for frame in frames:
+            self._send(frame)
+
+    async def revoke(self, message: Revoke, within_s: float) -> None:
+        """Have it hold credentials against these entries too.
+
+        Raises:
+            ChildGone: It ended first.
+            TimeoutError: It did not answer in time.
+        """
+        await self._ask(message.seq, message, within_s)
+
     async def ask_metrics(self, seq: int, within_s: float) -> tuple[Family, ...]:
         """Have it say what it has counted.
 
@@ -188,7 +204,7 @@ class Child:
         match message:
             case Hello():
                 _log.info("worker_started", slot=self.slot, pid=message.pid)
-            case Installed(seq=seq) | MetricsReply(seq=seq):
+            case Installed(seq=seq) | Revoked(seq=seq) | MetricsReply(seq=seq):
                 future = self._waiting.get(seq)
                 if future is not None and not future.done():
                     future.set_result(message)

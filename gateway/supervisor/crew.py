@@ -5,15 +5,16 @@ spool folder, so that it adopts what its predecessor left; one that keeps dying 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Final
 
 import msgspec
 import structlog
 
-from gateway.control import Family, WorkerConfig
+from gateway.control import REVOCATIONS_A_FRAME, Family, Revoke, WorkerConfig
 from gateway.metrics import SupervisorMetrics
+from gateway.revocations import Revocation
 from gateway.sources import Sources
 from gateway.supervisor.child import WORKER, Child, ChildGone
 from gateway.supervisor.totals import Totals
@@ -65,6 +66,12 @@ def restart_delay(failures: int, limit_s: float) -> float:
     return float(min(limit_s, _FIRST_DELAY_S * 2 ** min(failures - 1, 16)))
 
 
+def _chunks(entries: Sequence[Revocation]) -> Iterator[tuple[Revocation, ...]]:
+    """At least one, so that word of `stale` goes out alone too."""
+    for start in range(0, max(1, len(entries)), REVOCATIONS_A_FRAME):
+        yield tuple(entries[start : start + REVOCATIONS_A_FRAME])
+
+
 class Crew:
     """The workers of this machine.
 
@@ -77,6 +84,7 @@ class Crew:
         backoff_s: The longest wait before a restart.
         command: What becomes a worker.
         install_s: How long a worker may take to build a snapshot.
+        revoked: Everything that is revoked, and whether that may be too little; told to a worker before its sources.
 
     Attributes:
         complete_once: Whether there has been a moment when every slot decided by the sources in hand.
@@ -93,6 +101,7 @@ class Crew:
         backoff_s: float,
         command: Sequence[str] = WORKER,
         install_s: float = INSTALL_S,
+        revoked: Callable[[], tuple[Iterable[Revocation], bool]] = lambda: ((), False),
     ) -> None:
         self._slots = slots
         self._configure = configure
@@ -102,6 +111,7 @@ class Crew:
         self._backoff_s = backoff_s
         self._command = command
         self._install_s = install_s
+        self._revoked = revoked
         self._children: dict[int, Child] = {}
         self._sequence = count(1)
         self._current: Sources | None = None
@@ -160,6 +170,21 @@ class Crew:
         found = {child.slot: problem for child, problem in zip(children, problems, strict=True) if problem is not None}
         installed = tuple(sorted(child.slot for child in children if child.slot not in found))
         return InstallResult(sources.version, installed, found)
+
+    async def revoke(self, entries: Sequence[Revocation], *, stale: bool) -> int:
+        """Have every worker hold credentials against these entries too; returns when each has answered, or is gone.
+
+        One that does not answer is killed: its successor is told everything before it serves. What is revoked must
+        stand in `revoked` before this is called.
+
+        Returns:
+            How many workers have answered.
+        """
+        answered = 0
+        for chunk in _chunks(entries):
+            children = list(self._children.values())
+            answered = sum(await asyncio.gather(*(self._revoke(child, chunk, stale=stale) for child in children)))
+        return answered
 
     async def ask_metrics(self, within_s: float) -> None:
         """Bring the totals up to date; a worker that does not answer in time stays at what it said last."""
@@ -244,9 +269,22 @@ class Crew:
         # the order they are sent in.
         if self._current is None:
             raise RuntimeError("a worker without sources")
+        entries, stale = self._revoked()
+        child.tell_revoked(Revoke(next(self._sequence), chunk, stale) for chunk in _chunks(tuple(entries)))
         problem = await self._install(child, self._current)
         if problem is not None:
             child.kill()
+
+    async def _revoke(self, child: Child, entries: tuple[Revocation, ...], *, stale: bool) -> bool:
+        try:
+            await child.revoke(Revoke(next(self._sequence), entries, stale), self._install_s)
+        except ChildGone:
+            return False
+        except TimeoutError:
+            _log.error("revoke_not_answered", slot=child.slot, pid=child.pid)
+            child.kill()
+            return False
+        return True
 
     async def _install(self, child: Child, sources: Sources) -> str | None:
         """Returns why it did not work."""

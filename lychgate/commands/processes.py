@@ -26,6 +26,8 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
             services=settings.services,
             audit=settings.audit,
             store=settings.store,
+            revocation=settings.revocation,
+            redis=settings.redis,
             log_format=log_format.value,
         )
     )

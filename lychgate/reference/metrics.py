@@ -4,13 +4,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
+from gateway.fleet.metrics import FleetMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.tally import CounterTally, HistogramTally
 from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
 from query.metrics import QueryMetrics
 
-_HOMES = (GatewayMetrics, SupervisorMetrics, EmitMetrics, RelayMetrics, IngestMetrics, QueryMetrics)
+_HOMES = (GatewayMetrics, SupervisorMetrics, FleetMetrics, EmitMetrics, RelayMetrics, IngestMetrics, QueryMetrics)
 
 
 def page() -> str:

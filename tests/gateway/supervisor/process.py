@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from audit.settings import AuditSettings, StoreSettings
+from gateway.fleet_settings import RedisSettings, RevocationSettings
 from gateway.service_settings import ServiceSettings
 from gateway.settings import (
     ContextSettings,
@@ -54,6 +55,8 @@ def sections(folder: Path, store_dsn: str, service_port: int, **changes: Mapping
         "context": {"key_file": str(folder / "keys" / "context.jwk")},
         "tenancy": {},
         "policies": {"folder": str(plane.ROOT / "policies")},
+        "revocation": {"folder": str(folder / "revocations")},
+        "redis": {},
         "audit": {"spool": {"folder": str(folder / "spool")}},
         "store": {
             "host": login.hostname,
@@ -212,6 +215,8 @@ def main() -> int:
         services={name: ServiceSettings(**service) for name, service in given["services"].items()},
         audit=AuditSettings(**given["audit"]),
         store=StoreSettings(**given["store"]),
+        revocation=RevocationSettings(**given["revocation"]),
+        redis=RedisSettings(**given["redis"]),
     )
 
 

@@ -22,6 +22,8 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     ToWorker,
     worker_channel,
 )
@@ -46,6 +48,8 @@ class Standin:
             match message:
                 case Install(seq=seq, sources=sources):
                     self.install(seq, sources)
+                case Revoke(seq=seq):
+                    self.channel.send(Revoked(seq))
                 case AskMetrics(seq=seq):
                     self.metrics.answered("order", b"GET", 200, 0.001)
                     self.metrics.connections.set(2)
