@@ -27,8 +27,8 @@ from gateway.sources import Sources
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """A frame larger than this is a broken stream, not a message: 2,000 policies are about 2 MiB of sources."""
 
-REVOCATIONS_A_FRAME: Final = 10_000
-"""About 300 bytes each; a larger number goes in several frames."""
+REVOCATIONS_A_FRAME: Final = 500
+"""A frame of these holds a worker's loop for about a millisecond; a larger number goes in several."""
 
 _READ_BYTES: Final = 1024 * 1024
 _LENGTH = struct.Struct(">I")

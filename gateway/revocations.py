@@ -75,7 +75,7 @@ def joined(one: Revocation, other: Revocation) -> Revocation:
         one: A state.
         other: Of the entry with the same id.
     """
-    newer, older = (one, other) if (one.version, not one.lifted) >= (other.version, not other.lifted) else (other, one)
+    newer, older = (one, other) if _rank(one) >= _rank(other) else (other, one)
     if newer.lifted or older.lifted:
         return newer
     # INVARIANT: of two gateways that revoke at the same time neither weakens what the other was told.
@@ -84,8 +84,12 @@ def joined(one: Revocation, other: Revocation) -> Revocation:
         issued_before=max(one.issued_before, other.issued_before),
         expires_at=max(one.expires_at, other.expires_at),
         made_at=max(one.made_at, other.made_at),
-        made_by=max((newer.made_by, older.made_by)) if one.version == other.version else newer.made_by,
     )
+
+
+def _rank(entry: Revocation) -> tuple[int, bool, float, float, float, str]:
+    """Which of two states is the newer, and the stricter of equally new ones; no two different states are equal."""
+    return (entry.version, not entry.lifted, entry.issued_before, entry.expires_at, entry.made_at, entry.made_by)
 
 
 def is_sound(entry: Revocation) -> bool:

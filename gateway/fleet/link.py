@@ -34,7 +34,6 @@ class Link:
         metrics: What is counted.
         clock: Wall time, for people.
         node: This gateway's name.
-        policy_version: Of the policies in force.
         on_loss: `keep` or `refuse`, see `gateway.fleet_settings.RevocationSettings`.
         grace_s: How long Redis may be away before `refuse` refuses.
         full_read_s: How often everything is compared.
@@ -51,7 +50,6 @@ class Link:
         clock: Clock,
         *,
         node: str,
-        policy_version: Callable[[], str],
         on_loss: Literal["keep", "refuse"],
         grace_s: float,
         full_read_s: float,
@@ -61,7 +59,7 @@ class Link:
         self._metrics = metrics
         self._clock = clock
         self._node = node
-        self._policy_version = policy_version
+        self._policy_version: Callable[[], str] = str
         self._refuses = on_loss == "refuse"
         self._grace_s = grace_s
         self._full_read_s = full_read_s
@@ -102,8 +100,13 @@ class Link:
             async with asyncio.timeout(within_s):
                 await self._reached_once.wait()
 
-    async def run(self) -> None:
-        """Keep at it until cancelled."""
+    async def run(self, policy_version: Callable[[], str]) -> None:
+        """Keep at it until cancelled.
+
+        Args:
+            policy_version: Of the policies in force.
+        """
+        self._policy_version = policy_version
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._again(self._follow))

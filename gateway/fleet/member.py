@@ -23,6 +23,7 @@ from gateway.revocations import Revocations
 FIRST_CONTACT_S: Final = 2.0
 """Workers wait this long for the fleet's revocations, so that a gateway that can know them never serves without."""
 _COUNT_S: Final = 5.0
+_PRUNE_S: Final = 60.0
 _READ_FACTOR: Final = 3
 """Redis may hold more than one gateway makes: what others made, and what is over and not taken out yet."""
 
@@ -55,7 +56,6 @@ class Member:
         registry: CollectorRegistry,
     ) -> None:
         self._on_loss = revocation.on_loss
-        self._policy_version: Callable[[], str] = str
         self.metrics = FleetMetrics(registry)
         store = _store(redis, revocation.max_entries * _READ_FACTOR)
         self._journal = Journal(revocation.folder, node)
@@ -72,7 +72,6 @@ class Member:
                 self.metrics,
                 clock,
                 node=node,
-                policy_version=lambda: self._policy_version(),
                 on_loss=revocation.on_loss,
                 grace_s=revocation.loss_grace_s,
                 full_read_s=redis.full_read_s,
@@ -99,14 +98,18 @@ class Member:
         Args:
             policy_version: Of the policies in force.
         """
-        self._policy_version = policy_version
         async with asyncio.TaskGroup() as tasks:
             if self._link is not None:
-                tasks.create_task(self._link.run())
+                tasks.create_task(self._link.run(policy_version))
+            tasks.create_task(self._prune())
             while True:
                 self.metrics.entries.set(len(self.index))
                 await asyncio.sleep(_COUNT_S)
-                await self.register.prune()
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(_PRUNE_S)
+            await self.register.prune()
 
     async def first_contact(self) -> None:
         """Wait for the fleet's revocations, but not long; at once where there is no fleet."""
