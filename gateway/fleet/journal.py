@@ -49,9 +49,7 @@ class Journal:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(self._lock)
-                raise JournalBroken(
-                    f"{self._path}: another gateway holds it; every gateway needs its own node"
-                ) from None
+                raise JournalBroken(f"{self._path}: held by another gateway; each needs its own node") from None
             self._file = self._open()
         except OSError as exc:
             raise JournalBroken(f"{self._path}: cannot be opened: {exc.strerror}") from exc

@@ -215,6 +215,7 @@ class Link:
         if not self._up:
             self._up, self._problem = True, ""
             self._reached_once.set()
+            self._show()
             _log.info("fleet_reached", entries=len(self._register.entries))
 
     def _lost(self, exc: BaseException) -> None:
@@ -224,6 +225,7 @@ class Link:
         if self._up or problem != self._problem:
             _log.error("fleet_lost", problem=problem, entries=len(self._register.entries))
         self._up, self._problem = False, problem
+        self._show()
 
 
 def _is_news(known: Revocation | None, told: Revocation) -> bool:

@@ -1,6 +1,8 @@
 """Two real gateways and a real Redis: what is revoked on one is refused by both, whatever happens between them."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +84,7 @@ async def test_what_is_revoked_on_one_gateway_is_refused_by_both(tmp_path: Path,
             other_writer.close()
         body = (await two.public.get("/orders", headers=mia)).json()
         assert body["code"] == "token_invalid"
+        await _outlives_reloads_and_workers(two, mia)
         listed = await two.ops.get("/revocations", headers=operator())
         assert [entry["id"] for entry in listed.json()["data"]] == [made["id"]]
         lifted = await two.ops.delete(f"/revocations/{made['id']}", headers=operator())
@@ -101,6 +104,30 @@ async def test_what_is_revoked_on_one_gateway_is_refused_by_both(tmp_path: Path,
         for gateway in (one, two):
             assert secret not in gateway.log
             assert "5e5e" not in gateway.log
+
+
+async def _outlives_reloads_and_workers(gateway: Gateway, field: dict[str, str]) -> None:
+    """Nobody is let back in by new sources, nor by a worker that takes a dead one's place."""
+    gateway.process.send_signal(signal.SIGHUP)
+
+    async def reloaded() -> bool:
+        assert await status(gateway, field) == 401
+        metrics = (await gateway.ops.get("/internal/metrics")).text
+        return 'lychgate_reloads_total{result="installed",what="configuration"} 1.0' in metrics
+
+    await _until("reloaded", reloaded)
+    assert (await gateway.ops.get("/internal/status", headers=field)).status_code == 401, "nor at the operations port"
+    [before] = await gateway.pids()
+    os.kill(before, signal.SIGKILL)
+
+    async def replaced() -> bool:
+        try:
+            assert await status(gateway, field) == 401
+        except httpx.TransportError:
+            return False  # until there is a worker again
+        return await gateway.pids() != [before]
+
+    await _until("another worker", replaced)
 
 
 async def test_redis_away_back_and_empty(tmp_path: Path, store: str) -> None:

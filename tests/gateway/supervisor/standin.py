@@ -1,7 +1,7 @@
 """A worker that obeys and does nothing else: `python -m tests.gateway.supervisor.standin FD`.
 
 What it should do wrong is told by the name of the routes file it is sent:
-`refuse` cannot build, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
+`refuse` cannot build, `forgetful` does not answer what is revoked, `tells` says how much that was, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ class Standin:
         self.channel = channel
         self.version = ""
         self.mood = ""
+        self.revoked = 0
 
     async def run(self) -> None:
         """Answer every frame until told to leave, or until the supervisor is gone."""
@@ -48,8 +49,10 @@ class Standin:
             match message:
                 case Install(seq=seq, sources=sources):
                     self.install(seq, sources)
-                case Revoke(seq=seq):
-                    self.channel.send(Revoked(seq))
+                case Revoke(seq=seq, entries=entries):
+                    self.revoked += len(entries)
+                    if self.mood != "forgetful":
+                        self.channel.send(Revoked(seq))
                 case AskMetrics(seq=seq):
                     self.metrics.answered("order", b"GET", 200, 0.001)
                     self.metrics.connections.set(2)
@@ -74,6 +77,8 @@ class Standin:
                 return
             case "garbage":
                 self.channel._writer.write(b"\xff\xff\xff\xff")
+            case "tells":  # what it was told before its sources
+                self.channel.send(KidUnknown("revoked", str(self.revoked)))
             case "unknown-kid":
                 self.channel.send(KidUnknown("dev", "k2"))
         self.version = sources.version
