@@ -1,7 +1,8 @@
 """A worker that obeys and does nothing else: `python -m tests.gateway.supervisor.standin FD`.
 
 What it should do wrong is told by the name of the routes file it is sent:
-`refuse` cannot build, `forgetful` does not answer what is revoked, `tells` says how much that was, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain.
+`refuse` cannot build, `silent` never answers, `die` exits, `garbage` breaks the protocol, `deaf` does not drain,
+`forgetful` does not answer what is revoked, `tells` says how much that was before its sources.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from lychgate.commands.revoke import named
 from lychgate.errors import LychgateError
 from tests.builders import plane
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENTRY = {"id": "0" * 32, "kind": "user", "sub": "mia", "workers": 2}
 
 
