@@ -22,7 +22,6 @@ from gateway.revocations import Revocations
 
 FIRST_CONTACT_S: Final = 2.0
 """Workers wait this long for the fleet's revocations, so that a gateway that can know them never serves without."""
-_COUNT_S: Final = 5.0
 _PRUNE_S: Final = 60.0
 _READ_FACTOR: Final = 3
 """Redis may hold more than one gateway makes: what others made, and what is over and not taken out yet."""
@@ -64,6 +63,7 @@ class Member:
         except BaseException:
             self._journal.close()
             raise
+        self.metrics.entries.set_function(lambda: len(self.index))
         self._link: Link | None = None
         if store is not None:
             self._link = Link(
@@ -101,15 +101,9 @@ class Member:
         async with asyncio.TaskGroup() as tasks:
             if self._link is not None:
                 tasks.create_task(self._link.run(policy_version))
-            tasks.create_task(self._prune())
             while True:
-                self.metrics.entries.set(len(self.index))
-                await asyncio.sleep(_COUNT_S)
-
-    async def _prune(self) -> None:
-        while True:
-            await asyncio.sleep(_PRUNE_S)
-            await self.register.prune()
+                await asyncio.sleep(_PRUNE_S)
+                await self.register.prune()
 
     async def first_contact(self) -> None:
         """Wait for the fleet's revocations, but not long; at once where there is no fleet."""

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from lychgate.errors import LychgateError
 
 _TIMEOUT_S = 40.0
 """Longer than a gateway waits for a worker that does not answer."""
+_TIMES = frozenset({"issued_before", "expires_at", "made_at"})
 _USER_PARTS = 3
 _TOKEN_PARTS = 3
 
@@ -40,7 +41,10 @@ def revoke(
     if as_json:
         print_json(entry)
     else:
-        print_rows("revoked" if code == ExitCode.SUCCESS else "refused", [entry], as_json=False)
+        rows = [{"": name, " ": _text(name, value)} for name, value in entry.items()]
+        print_rows("revoked" if code == ExitCode.SUCCESS else "refused", rows, as_json=False)
+    if code != ExitCode.SUCCESS:
+        typer.echo("not revoked; the gateway's record of this trace says why", err=True)
     raise typer.Exit(code)
 
 
@@ -99,6 +103,13 @@ def _asked(url: str, credential: str, body: dict[str, Any]) -> tuple[dict[str, A
     if not isinstance(entry, dict):
         raise LychgateError(f"{url}: not a gateway's operations port")
     return entry, ExitCode.SUCCESS if answer.is_success else ExitCode.FINDING
+
+
+def _text(name: str, value: object) -> str:
+    """A value for people: what is a time is written as one."""
+    if name in _TIMES and isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
+    return "-" if value is None else str(value)
 
 
 def _configured(config: Path | None) -> str:

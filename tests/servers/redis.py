@@ -12,18 +12,35 @@ from typing import Any
 
 import pytest
 
+from tests.builders.certificates import Authority
+
 PASSWORD = "test-password"
 
 
 class RedisServer:
     """One server.
 
+    Args:
+        program: The binary.
+        folder: Its own.
+        port: Where it listens.
+        tls: Who signs its certificate and those of its clients; None for plain TCP.
+
     Attributes:
         port: Where it listens.
         folder: Where its password and the fleet's key are, and its log.
     """
 
-    def __init__(self, program: str, folder: Path, port: int) -> None:
+    def __init__(self, program: str, folder: Path, port: int, tls: Authority | None = None) -> None:
+        self._listen: tuple[str, ...] = ("--port", str(port))
+        self._tls: dict[str, str] = {}
+        if tls is not None:
+            (folder / "ca.pem").write_text(tls.pem)
+            cert, key = tls.server().write(folder, "redis")
+            self._listen = ("--port", "0", "--tls-port", str(port), "--tls-ca-cert-file", str(folder / "ca.pem"))
+            self._listen += ("--tls-cert-file", str(cert), "--tls-key-file", str(key))
+            cert, key = tls.client().write(folder, "gateway")
+            self._tls = {"ca_file": str(folder / "ca.pem"), "cert_file": str(cert), "cert_key_file": str(key)}
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
         self.folder = folder
@@ -35,7 +52,8 @@ class RedisServer:
     def section(self) -> dict[str, Any]:
         """The section `redis` of a gateway that uses it."""
         return {
-            "url": f"redis://127.0.0.1:{self.port}",
+            "url": f"redis{'s' if self._tls else ''}://127.0.0.1:{self.port}",
+            **self._tls,
             "password_file": str(self.folder / "redis-password"),
             "fleet_key_file": str(self.folder / "fleet-key"),
         }
@@ -46,7 +64,8 @@ class RedisServer:
         with log:
             self._process = await asyncio.create_subprocess_exec(
                 self._program,
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
+                *self._listen,
+                *("--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
                 *("--requirepass", PASSWORD, "--dir", str(self.folder)),
                 stdout=log,
                 stderr=log,
@@ -74,7 +93,7 @@ class RedisServer:
 
 
 @contextlib.asynccontextmanager
-async def redis_server(folder: Path) -> AsyncIterator[RedisServer]:
+async def redis_server(folder: Path, tls: Authority | None = None) -> AsyncIterator[RedisServer]:
     """Run one."""
     program = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/usr/sbin")
     if program is None:
@@ -84,7 +103,7 @@ async def redis_server(folder: Path) -> AsyncIterator[RedisServer]:
         pytest.skip(missing)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = RedisServer(program, folder, port)
+    server = RedisServer(program, folder, port, tls)
     await server.start()
     try:
         yield server

@@ -7,11 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, RedisError
 
 from gateway.fleet.seal import Seal
 from gateway.fleet.store import FleetStore, connect
 from gateway.fleet_settings import RedisSettings
 from gateway.revocations import Revocation
+from tests.builders.certificates import Authority
 from tests.servers.redis import PASSWORD, redis_server
 
 SEAL = Seal(b"k" * 32)
@@ -89,3 +91,19 @@ async def test_more_than_a_fleet_can_have_is_not_read(tmp_path: Path) -> None:
         await redis.hset("lychgate:revocations", mapping={f"{n}": "x" for n in range(2_000)})  # type: ignore[misc]
         with pytest.raises(ValueError, match=r"^more entries than a fleet may have$"):
             await fleet.read()
+
+
+async def test_over_tls_with_certificates_of_both_sides(tmp_path: Path) -> None:
+    """A Redis whose certificate somebody else signed, or that ours does not satisfy, is not spoken to."""
+    async with redis_server(tmp_path, Authority()) as server:
+        good = RedisSettings(**server.section)
+        async with connect(good, PASSWORD) as redis:
+            assert await FleetStore(redis, "lychgate", SEAL, 10).count() == 0
+        (tmp_path / "other.pem").write_text(Authority().pem)
+        for wrong in ({"ca_file": tmp_path / "other.pem"}, {"cert_file": None, "cert_key_file": None}):
+            with pytest.raises(RedisError):
+                async with connect(good.model_copy(update=wrong), PASSWORD) as redis:
+                    await FleetStore(redis, "lychgate", SEAL, 10).count()
+        with pytest.raises(AuthenticationError):
+            async with connect(good, "wrong") as redis:
+                await FleetStore(redis, "lychgate", SEAL, 10).count()

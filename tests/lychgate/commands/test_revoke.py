@@ -63,12 +63,23 @@ async def test_a_user_is_revoked(tmp_path: Path) -> None:
         assert json.loads(body) == {"user": user, "issued_before": 1764057600.0 + 365 * 86400}
 
 
+async def test_for_people_a_line_a_fact(tmp_path: Path) -> None:
+    """With times that can be read."""
+    async with port(200, {**ENTRY, "made_at": 1_795_653_855.25, "issued_before": 0}) as (url, _):
+        code, out, _ = await revoke(tmp_path, "--tenant", "acme", "--url", url)
+        assert code == 0
+        assert "revoked" in out
+        assert "2026-11-26T00:44:15.250+00:00" in out
+        assert "0" * 32 in out
+
+
 async def test_what_the_gateway_refuses_is_exit_code_1(tmp_path: Path) -> None:
     """With its answer, so that the record can be found."""
     refusal = {"code": "forbidden", "missing_role": "SuperAdmin", "trace_id": "ab" * 16}
     async with port(403, refusal) as (url, _):
-        code, out, _ = await revoke(tmp_path, "--tenant", "acme", "--url", url)
+        code, out, err = await revoke(tmp_path, "--tenant", "acme", "--url", url)
         assert code == 1
+        assert err == "not revoked; the gateway's record of this trace says why\n"
         assert "forbidden" in out
         assert "refused" in out
 
