@@ -95,13 +95,22 @@ class Worker:
         self._public.setblocking(False)
         self._listener: asyncio.Server | TlsFront | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._installing = asyncio.Lock()
+        self._leaving = False
         self._asked: dict[str, float] = {}  # issuer to when its keys were last asked for; issuers are configured
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
         return self._tasks.create_task(work)
 
     async def install(self, message: Install) -> None:
-        """Build a snapshot off the loop, swap it in, and begin to accept with the first one."""
+        """Build a snapshot off the loop, swap it in, and begin to accept with the first one.
+
+        One after the other, beside the control pipe: a revocation does not wait for it.
+        """
+        async with self._installing:
+            await self._install(message)
+
+    async def _install(self, message: Install) -> None:
         try:
             snapshot = await asyncio.to_thread(build_snapshot, message.sources)
             await asyncio.to_thread(self._server.upstreams.prepare, message.sources.services)
@@ -110,6 +119,8 @@ class Worker:
             current = self._server.snapshot
             self._channel.send(Installed(message.seq, current.version if current else "", str(exc)))
             return
+        if self._leaving:
+            return  # nobody waits for the answer
         self._server.install(snapshot)
         if self._listener is None:
             # What was made for good is not looked through again and again (7 % of a request's time). Only before the
@@ -155,6 +166,7 @@ class Worker:
 
     async def drain(self, within_s: float) -> None:
         """Accept no more, let answers in hand end, write everything down, and say so."""
+        self._leaving = True
         await self._stop_accepting()
         until = self._loop.time() + within_s
         self._server.draining = True
@@ -198,6 +210,7 @@ class Worker:
 
     async def close(self) -> None:
         """Stop, whatever is under way; records are written and the spool gets its end mark."""
+        self._leaving = True
         if self._ticker is not None:
             self._ticker.cancel()
         if self._listener is not None:
@@ -257,7 +270,7 @@ async def run(fd: int) -> int:
                     _log_as(config.log_format)
                     worker = Worker(channel, config, tasks)
                 case Install() if worker is not None:
-                    await worker.install(message)
+                    tasks.create_task(worker.install(message))
                 case Revoke() if worker is not None:
                     worker.revoke(message)
                 case AskMetrics() if worker is not None:

@@ -21,6 +21,8 @@ from gateway.supervisor.totals import Totals
 
 INSTALL_S: Final = 30.0
 """Building a snapshot of 200 policies is about half a second; a worker that needs this long is stuck."""
+REVOKE_S: Final = 5.0
+"""A worker answers within milliseconds; meanwhile whoever revokes waits, and a stuck one lets revoked callers in."""
 HEALTHY_S: Final = 10.0
 """A worker that lived this long did not die of its start."""
 _FIRST_DELAY_S: Final = 0.1
@@ -277,7 +279,7 @@ class Crew:
 
     async def _revoke(self, child: Child, entries: tuple[Revocation, ...], *, stale: bool) -> bool:
         try:
-            await child.revoke(Revoke(next(self._sequence), entries, stale), self._install_s)
+            await child.revoke(Revoke(next(self._sequence), entries, stale), min(REVOKE_S, self._install_s))
         except ChildGone:
             return False
         except TimeoutError:

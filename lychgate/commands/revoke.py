@@ -13,7 +13,7 @@ import typer
 from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json, print_rows
 from lychgate.errors import LychgateError
 
-_TIMEOUT_S = 40.0
+_TIMEOUT_S = 30.0
 """Longer than a gateway waits for a worker that does not answer."""
 _TIMES = frozenset({"issued_before", "expires_at", "made_at"})
 _USER_PARTS = 3
