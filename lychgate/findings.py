@@ -67,7 +67,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
     policies = policy_findings(settings.policies.folder, settings.gateway.roles_file)
     if policies:
         return [str(finding) for finding in policies]  # routes are checked against the schema: not before it holds
-    return _route_findings(settings) + _certificate_findings(settings)
+    return _route_findings(settings) + _certificate_findings(settings) + _fleet_findings(settings)
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:
@@ -87,6 +87,17 @@ def _certificate_findings(settings: "Settings") -> list[str]:
         except StartRefused as exc:
             findings.append(str(exc))
     return findings
+
+
+def _fleet_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the files that `redis` names; Redis itself is not asked."""
+    from gateway.fleet.member import fleet_store
+
+    try:
+        fleet_store(settings.redis, settings.revocation.max_entries)
+    except ValueError as exc:
+        return [f"redis: {exc}"]
+    return []
 
 
 def _route_findings(settings: "Settings") -> list[str]:

@@ -56,7 +56,7 @@ class Member:
     ) -> None:
         self._on_loss = revocation.on_loss
         self.metrics = FleetMetrics(registry)
-        store = _store(redis, revocation.max_entries * _READ_FACTOR)
+        store = fleet_store(redis, revocation.max_entries * _READ_FACTOR)
         self._journal = Journal(revocation.folder, node)
         try:
             self.register = Register(self._journal, clock, revocation.max_entries)
@@ -115,8 +115,16 @@ class Member:
         self._journal.close()
 
 
-def _store(settings: RedisSettings, limit: int) -> FleetStore | None:
-    """The fleet's part of the configured Redis; raises ValueError with the reason."""
+def fleet_store(settings: RedisSettings, limit: int) -> FleetStore | None:
+    """The fleet's part of the configured Redis, not yet connected to; None without one.
+
+    Args:
+        settings: The section.
+        limit: More entries than this are not read.
+
+    Raises:
+        ValueError: A file that the section names cannot be used; with the reason.
+    """
     if settings.url is None or settings.fleet_key_file is None:
         return None
     seal = Seal.from_file(settings.fleet_key_file)

@@ -7,6 +7,7 @@
 State and push are written in one transaction. A reader follows the stream; what it misses it finds in the hash.
 """
 
+import ssl
 from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -63,10 +64,15 @@ class Read(msgspec.Struct):
 
 
 def connect(settings: RedisSettings, password: str | None) -> Redis:
-    """A client; nothing is sent before it is used. It tries nothing twice: who uses it knows better what to do then."""
+    """A client; nothing is sent before it is used. It tries nothing twice: who uses it knows better what to do then.
+
+    Raises:
+        ValueError: The certificates cannot be used.
+    """
     host, port, database = settings.address
     options: dict[str, Any] = {}
     if settings.over_tls:
+        _check_certificates(settings)
         options = {"ssl": True, "ssl_ca_certs": _text(settings.ca_file)}
         options |= {"ssl_certfile": _text(settings.cert_file), "ssl_keyfile": _text(settings.cert_key_file)}
     return Redis(
@@ -198,6 +204,17 @@ class FleetStore:
             found.unsealed += 1
             return
         found.entries[entry.id] = entry
+
+
+def _check_certificates(settings: RedisSettings) -> None:
+    """Read now what the client would read at its first connection; raises ValueError with the reason."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.cert_key_file)
+    except OSError as exc:  # ssl's own errors are some too
+        named = ", ".join(str(path) for path in (settings.ca_file, settings.cert_file, settings.cert_key_file) if path)
+        raise ValueError(f"{named}: cannot be used: {getattr(exc, 'reason', None) or exc.strerror}") from None
 
 
 def _streams(answer: Any) -> Iterable[tuple[bytes, list[tuple[bytes, Mapping[bytes, bytes]]]]]:

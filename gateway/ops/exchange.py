@@ -114,6 +114,8 @@ def _shown(context: str, audience: str, snapshot: Snapshot, now: float) -> Secur
 
 def _check_revoked(shown: SecurityContext, snapshot: Snapshot) -> None:
     """What a caller who is revoked was given before is good for nothing new."""
+    if not shown.sub:
+        return  # a stranger has nothing that could be revoked
     home = (PLATFORM_TENANT,) if snapshot.catalogue.any_cross_tenant(shown.roles) else ()
     if snapshot.revocations.refuses_context(shown.idp, shown.sub, (shown.tenant_id, *home), shown.iat):
         raise Forbidden("exchange: the caller is revoked")

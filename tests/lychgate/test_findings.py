@@ -90,3 +90,19 @@ def test_roles_of_a_token_are_ours_or_mapped() -> None:
     require_known_roles(["Cashier", "member_agent"], ROLES)
     with pytest.raises(ConfigurationError, match="`Cashire`; the nearest is `Cashier`"):
         require_known_roles(["Cashire"], ROLES)
+
+
+def test_what_redis_needs_is_looked_at(tmp_path: Path) -> None:
+    """The fleet's key and the password, before a gateway is started with them."""
+    key, password = tmp_path / "key", tmp_path / "password"
+    section = {"url": "redis://a", "fleet_key_file": str(key), "password_file": str(password)}
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_REDIS": json.dumps(section)})
+    assert configuration_findings(settings) == [f"redis: {key}: cannot be read: No such file or directory"]
+    key.write_text("short")
+    assert configuration_findings(settings) == [f"redis: {key}: shorter than 32 bytes"]
+    key.write_text("k" * 64)
+    assert configuration_findings(settings) == [f"redis: {password}: cannot be read: No such file or directory"]
+    password.write_bytes(b"\xff")
+    assert configuration_findings(settings) == [f"redis: {password}: not UTF-8"]
+    password.write_text("s3cret")
+    assert configuration_findings(settings) == []

@@ -107,3 +107,27 @@ async def test_over_tls_with_certificates_of_both_sides(tmp_path: Path) -> None:
         with pytest.raises(AuthenticationError):
             async with connect(good, "wrong") as redis:
                 await FleetStore(redis, "lychgate", SEAL, 10).count()
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"ca_file": "none.pem"}, r"none\.pem: cannot be used: No such file or directory$"),
+        ({"ca_file": "junk.pem"}, r"junk\.pem: cannot be used: NO_CERTIFICATE_OR_CRL_FOUND$"),
+        (
+            {"cert_file": "one.crt", "cert_key_file": "two.key"},
+            r"two\.key: cannot be used: KEY_VALUES_MISMATCH$",
+        ),
+    ],
+)
+def test_certificates_that_cannot_be_used(tmp_path: Path, files: dict[str, str], why: str) -> None:
+    """Are named at the start, and not at the first connection."""
+    (tmp_path / "junk.pem").write_text("x")
+    signer = Authority()
+    for name in ("one", "two"):
+        cert, key = signer.client().write(tmp_path, name)
+        cert.rename(tmp_path / f"{name}.crt")
+        key.rename(tmp_path / f"{name}.key")
+    given = {name: tmp_path / file for name, file in files.items()}
+    with pytest.raises(ValueError, match=why):
+        connect(RedisSettings(url="rediss://a", fleet_key_file=tmp_path / "k", **given), None)
