@@ -5,7 +5,7 @@ force. Changes that come while the disk is busy share one write.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from gateway.clock import Clock
+from gateway.control import REVOCATIONS_A_FRAME
 from gateway.fleet.errors import NotKept, TooMany
 from gateway.fleet.journal import Journal
 from gateway.revocations import Revocation, Revocations, joined
@@ -91,9 +92,15 @@ class Register:
         """By id; the lifted ones too."""
         return MappingProxyType(self._entries)
 
-    def standing(self) -> tuple[tuple[Revocation, ...], bool]:
-        """Everything a worker has to know before it serves, and whether that may be too little."""
-        return tuple(entry for entry in self._entries.values() if not entry.lifted), self.index.stale
+    def standing(self) -> Iterator[tuple[tuple[Revocation, ...], bool]]:
+        """What a worker has to know before it serves: pieces that fit a frame, and whether all may be too little.
+
+        Each piece is as things stand when it is asked for; what is new since the first is not in it.
+        """
+        ids = [entry_id for entry_id, entry in self._entries.items() if not entry.lifted]
+        for start in range(0, max(1, len(ids)), REVOCATIONS_A_FRAME):
+            piece = (self._entries.get(entry_id) for entry_id in ids[start : start + REVOCATIONS_A_FRAME])
+            yield tuple(entry for entry in piece if entry is not None), self.index.stale
 
     async def revoke(self, entry: Revocation, by: str) -> Made:
         """Put an entry in force.

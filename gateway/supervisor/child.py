@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Self
 
@@ -57,6 +57,7 @@ class Child:
     Attributes:
         slot: Which of the workers it is.
         version: Of the sources it decides by; None before the first.
+        told: Whether it knows everything that is revoked, and so may have sources.
         drained: Whether it said that it left nothing behind.
     """
 
@@ -69,6 +70,7 @@ class Child:
     ) -> None:
         self.slot = slot
         self.version: str | None = None
+        self.told = False
         self.drained = False
         self._process = process
         self._channel = channel
@@ -144,11 +146,6 @@ class Child:
         if reply.problem is None:
             self.version = sources.version
         return reply
-
-    def tell_revoked(self, frames: Iterable[Revoke]) -> None:
-        """Tell it what is revoked, without waiting: what is sent after this finds it in force."""
-        for frame in frames:
-            self._send(frame)
 
     async def revoke(self, message: Revoke, within_s: float) -> None:
         """Have it hold credentials against these entries too.

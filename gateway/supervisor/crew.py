@@ -7,7 +7,7 @@ spool folder, so that it adopts what its predecessor left; one that keeps dying 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -29,6 +29,10 @@ _FIRST_DELAY_S: Final = 0.1
 _DRAIN_GRACE_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
+
+
+Standing: TypeAlias = tuple[tuple[Revocation, ...], bool]
+"""Entries that are in force, and whether there may be more that are not known."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -86,7 +90,8 @@ class Crew:
         backoff_s: The longest wait before a restart.
         command: What becomes a worker.
         install_s: How long a worker may take to build a snapshot.
-        revoked: Everything that is revoked, and whether that may be too little; told to a worker before its sources.
+        revoked: Everything that is revoked, piece by piece; each is read when it is sent. Told to a worker before its
+            sources.
 
     Attributes:
         complete_once: Whether there has been a moment when every slot decided by the sources in hand.
@@ -103,7 +108,7 @@ class Crew:
         backoff_s: float,
         command: Sequence[str] = WORKER,
         install_s: float = INSTALL_S,
-        revoked: Callable[[], tuple[Iterable[Revocation], bool]] = lambda: ((), False),
+        revoked: Callable[[], Iterable[Standing]] = lambda: (),
     ) -> None:
         self._slots = slots
         self._configure = configure
@@ -167,7 +172,7 @@ class Crew:
         """
         async with self._installing:
             self._take(sources)
-            children = list(self._children.values())
+            children = [child for child in self._children.values() if child.told]
             problems = await asyncio.gather(*(self._install(child, sources) for child in children))
         found = {child.slot: problem for child, problem in zip(children, problems, strict=True) if problem is not None}
         installed = tuple(sorted(child.slot for child in children if child.slot not in found))
@@ -182,10 +187,12 @@ class Crew:
         Returns:
             How many workers have answered.
         """
-        answered = 0
+        answered, within_s = 0, min(REVOKE_S, self._install_s)
         for chunk in _chunks(entries):
             children = list(self._children.values())
-            answered = sum(await asyncio.gather(*(self._revoke(child, chunk, stale=stale) for child in children)))
+            answered = sum(
+                await asyncio.gather(*(self._revoke(child, chunk, within_s, stale=stale) for child in children))
+            )
         return answered
 
     async def ask_metrics(self, within_s: float) -> None:
@@ -271,15 +278,19 @@ class Crew:
         # the order they are sent in.
         if self._current is None:
             raise RuntimeError("a worker without sources")
-        entries, stale = self._revoked()
-        child.tell_revoked(Revoke(next(self._sequence), chunk, stale) for chunk in _chunks(tuple(entries)))
+        # What is revoked meanwhile it is told as everybody is; new sources wait until it has been told all of it.
+        for entries, stale in self._revoked():
+            if not await self._revoke(child, entries, self._install_s, stale=stale):  # it may still be starting
+                child.kill()
+                return
+        child.told = True
         problem = await self._install(child, self._current)
         if problem is not None:
             child.kill()
 
-    async def _revoke(self, child: Child, entries: tuple[Revocation, ...], *, stale: bool) -> bool:
+    async def _revoke(self, child: Child, entries: tuple[Revocation, ...], within_s: float, *, stale: bool) -> bool:
         try:
-            await child.revoke(Revoke(next(self._sequence), entries, stale), min(REVOKE_S, self._install_s))
+            await child.revoke(Revoke(next(self._sequence), entries, stale), within_s)
         except ChildGone:
             return False
         except TimeoutError:

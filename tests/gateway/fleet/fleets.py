@@ -32,11 +32,11 @@ class Fleet:
         self.service = service
         self.redis = redis
 
-    def configuration(self, node: str, *, with_redis: bool = True, **revocation: Any) -> dict[str, Any]:
+    def configuration(self, node: str, **revocation: Any) -> dict[str, Any]:
         """Of one gateway."""
         home = self.folder / node
         home.mkdir(exist_ok=True)
-        section = self.redis.section if self.redis is not None and with_redis else {}
+        section = self.redis.section if self.redis is not None else {}
         found = sections(
             home,
             self.dsn,

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gateway.clock import Clock
+from gateway.control import REVOCATIONS_A_FRAME
 from gateway.fleet.errors import NotKept, TooMany
 from gateway.fleet.journal import Journal
 from gateway.fleet.register import Register
@@ -71,7 +72,7 @@ async def test_made_kept_told_and_there_again(stand: Stand, tmp_path: Path) -> N
     assert made.entry == msgspec.structs.replace(MIA, made_at=1_000.0, made_by=ROOT)
     assert stand.told == [((made.entry,), False)]
     assert stand.published == [frozenset({MIA.id})]
-    assert stand.register.standing() == ((made.entry,), False)
+    assert list(stand.register.standing()) == [((made.entry,), False)]
     assert stand.again(tmp_path) == {MIA.id: made.entry}
 
 
@@ -87,7 +88,7 @@ async def test_said_again_is_never_weaker(stand: Stand) -> None:
     assert lifted is not None
     assert (lifted.entry.lifted, lifted.entry.version) == (True, 3)
     assert len(stand.register.index) == 0
-    assert stand.register.standing() == ((), False)
+    assert list(stand.register.standing()) == [((), False)]
     assert await stand.register.lift(MIA.id, ROOT) is None, "once is enough"
     assert await stand.register.lift("0" * 32, ROOT) is None
     anew = await stand.register.revoke(user("mia", 4.0), ROOT)
@@ -161,7 +162,7 @@ async def test_stale_is_told_once(stand: Stand) -> None:
     await stand.register.set_stale(stale=True)
     await stand.register.set_stale(stale=True)
     assert stand.told == [((), True)]
-    assert stand.register.standing() == ((), True)
+    assert list(stand.register.standing()) == [((), True)]
     await stand.register.set_stale(stale=False)
     assert stand.told[-1] == ((), False)
 
@@ -182,3 +183,18 @@ async def test_what_is_over_is_let_go_everywhere(stand: Stand, tmp_path: Path) -
     stand.journal.append([msgspec.structs.replace(MIA, version=n) for n in range(2, 1_200)])
     await stand.register.prune()
     assert stand.again(tmp_path)[MIA.id].version == 1
+
+
+async def test_a_piece_is_as_things_stand_when_it_is_asked_for(tmp_path: Path) -> None:
+    """A worker that is being told never gets a state older than one it was told meanwhile."""
+    stand = Stand(tmp_path, limit=2_000)
+    await stand.register.take([user(f"u{n}") for n in range(REVOCATIONS_A_FRAME + 2)])
+    pieces = stand.register.standing()
+    assert len(next(pieces)[0]) == REVOCATIONS_A_FRAME
+    last, other = (user(f"u{REVOCATIONS_A_FRAME + n}") for n in range(2))
+    later = (await stand.register.revoke(msgspec.structs.replace(last, issued_before=9.0), ROOT)).entry
+    lifted = await stand.register.lift(other.id, ROOT)
+    assert lifted is not None
+    assert next(pieces) == ((later, lifted.entry), False)
+    assert next(pieces, None) is None
+    stand.journal.close()

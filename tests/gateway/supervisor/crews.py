@@ -65,7 +65,7 @@ async def running_crew(
             backoff_s=0.5,
             command=STANDIN,
             install_s=install_s,
-            revoked=lambda: (revoked, False),
+            revoked=lambda: [(revoked[:500], False), (revoked[500:], False)],
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(crew.run(sources))

@@ -183,7 +183,7 @@ async def test_what_is_revoked_is_acknowledged_by_all() -> None:
 
 async def test_a_worker_knows_what_is_revoked_before_it_serves() -> None:
     """All of it, in any number of frames, ahead of its first sources."""
-    entries = _entries(REVOCATIONS_A_FRAME + 7)
+    entries = _entries(507)
     async with running_crew(make_sources("tells"), revoked=entries) as stand:
         await until(lambda: len(stand.kids) == 2, "both have told")
         assert set(stand.kids) == {("revoked", str(len(entries)))}
@@ -191,8 +191,9 @@ async def test_a_worker_knows_what_is_revoked_before_it_serves() -> None:
 
 async def test_a_worker_that_does_not_acknowledge_is_killed() -> None:
     """Its successor is told everything; nobody waits for the one that is stuck."""
-    async with running_crew(make_sources("forgetful"), slots=1, install_s=0.5) as stand:
+    async with running_crew(make_sources(), slots=1, install_s=3.0) as stand:
         await until(lambda: stand.crew.ready, "crew ready")
+        await stand.crew.install(make_sources("forgetful"))
         before = stand.crew.report()[0].pid
         assert await stand.crew.revoke(_entries(1), stale=False) == 0
         await until(lambda: stand.crew.report()[0].pid not in {before, None}, "another worker")
