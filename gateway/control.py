@@ -1,8 +1,9 @@
 """What the supervisor and a worker say to each other, and the channel they say it on.
 
 One `socketpair` a worker. A frame is four bytes of length, big-endian, and that many bytes of msgpack: one of the
-tagged values below. The first frame to a worker is `Configure`, the second `Install`; the worker says `Hello` at once
-and `Installed` after each `Install`, whether it worked or not. The end of the stream means that the other process is
+tagged values below. The first frame to a worker is `Configure`; then comes what is revoked, and only then the first
+`Install`, so that no worker serves before it knows. The worker says `Hello` at once and `Installed` after each
+`Install`, whether it worked or not. The end of the stream means that the other process is
 gone: a worker then finishes nothing and exits, so that a killed supervisor leaves nobody behind.
 
 A worker is started as `python -m gateway.worker FD`, where FD is the number of its end of the pair. Nothing here
@@ -20,10 +21,14 @@ import msgspec
 from audit.limits import SpoolLimits
 from audit.redact import Mode
 from gateway.limits import Limits
+from gateway.revocations import Revocation
 from gateway.sources import Sources
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """A frame larger than this is a broken stream, not a message: 2,000 policies are about 2 MiB of sources."""
+
+REVOCATIONS_A_FRAME: Final = 500
+"""A frame of these holds a worker's loop for about a millisecond; a larger number goes in several."""
 
 _READ_BYTES: Final = 1024 * 1024
 _LENGTH = struct.Struct(">I")
@@ -123,6 +128,20 @@ class Commit(msgspec.Struct, frozen=True, tag="commit"):
     prepared: int
 
 
+class Revoke(msgspec.Struct, frozen=True, tag="revoke"):
+    """Hold credentials against these entries too. Answered by `Revoked` with the same `seq` when they are in force.
+
+    Attributes:
+        seq: Rises with each order.
+        entries: What has changed, at most `REVOCATIONS_A_FRAME`.
+        stale: See `gateway.revocations.Revocations`.
+    """
+
+    seq: int
+    entries: tuple[Revocation, ...]
+    stale: bool = False
+
+
 class AskMetrics(msgspec.Struct, frozen=True, tag="ask_metrics"):
     """Say what you have counted. Answered by `MetricsReply` with the same `seq`."""
 
@@ -135,7 +154,7 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     within_s: float
 
 
-ToWorker: TypeAlias = Configure | Install | Commit | AskMetrics | Drain
+ToWorker: TypeAlias = Configure | Install | Commit | Revoke | AskMetrics | Drain
 
 
 # --- worker to supervisor
@@ -159,6 +178,12 @@ class Installed(msgspec.Struct, frozen=True, tag="installed"):
     seq: int
     version: str
     problem: str | None = None
+
+
+class Revoked(msgspec.Struct, frozen=True, tag="revoked"):
+    """The answer to `Revoke`: from now on no request that begins gets by."""
+
+    seq: int
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -196,7 +221,7 @@ class Drained(msgspec.Struct, frozen=True, tag="drained"):
     """Nothing runs here any more, and everything is in the spool."""
 
 
-FromWorker: TypeAlias = Hello | Installed | MetricsReply | KidUnknown | Drained
+FromWorker: TypeAlias = Hello | Installed | Revoked | MetricsReply | KidUnknown | Drained
 
 
 # --- the channel

@@ -63,6 +63,7 @@ OPS_ENDPOINTS: Final = (
     "authzen_evaluations",
     "authzen_search",
     "authzen_metadata",
+    "revocations",
 )
 CODES: Final = tuple(code.word for code in Code)
 

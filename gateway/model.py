@@ -46,7 +46,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
         expires_at: Seconds since the epoch when the gateway stops believing the credential: `exp` and the issuer's
             leeway; 0 for a caller without a credential.
         issued_at: Its `iat`; 0 where it has none, which is before any revocation by time of issue.
-        token_sha256: Of the credential's text, 32 bytes; empty without one. The text itself is never kept.
+        token_sha256: Of what the credential's signature covers, 32 bytes; empty without one. The text is never kept.
         jti: The token's own id, where it has one.
         kid_ref: Which key verified it, `<issuer>#<RFC 7638 thumbprint>`, so that it can be forgotten with its key.
         dropped_roles: Role names of the token that are neither ours nor mapped.

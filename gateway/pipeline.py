@@ -95,6 +95,8 @@ def judge(case: Case, snapshot: Snapshot, body: bytes | None, now: str) -> Verdi
     if head is None or path is None or match is None or identity is None:
         raise BadRequest("judged before it was admitted", code=Code.INTERNAL)
     route = match.route
+    if route.reads_body and snapshot.revocations.active:
+        snapshot.check_revoked(identity)  # the body took its time, and whoever sends it chooses how long
     document: Json = parse_json(body or b"") if route.reads_body else None
     if route.tenant_pointers:
         _agree_on_tenant(case, identity, named_tenants(route, head, match.params, document), snapshot)

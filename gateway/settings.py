@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeIn
 
 from gateway.control import HopsConfig
 from gateway.limits import Limits
-from gateway.sources import IssuerSource
+from gateway.sources import MAX_LEEWAY_S, IssuerSource
 from policies.origin import Origin
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -204,7 +204,7 @@ class IssuerSettings(Section):
     roles: Annotated[tuple[str, ...], Field(min_length=1)]
     tenant_claim: str = "tenant_id"
     roles_claim: str = "roles"
-    leeway_s: Annotated[float, Field(ge=0, le=300)] = 30.0
+    leeway_s: Annotated[float, Field(ge=0, le=MAX_LEEWAY_S)] = 30.0
     refresh_s: PositiveFloat = 300.0
     unknown_kid_interval_s: PositiveFloat = 5.0
 

@@ -1,6 +1,7 @@
 """Everything a decision depends on, built whole off the path and swapped as one.
 
-The memos (tokens, entities, decisions, contexts) belong to the snapshot: swapping it is their invalidation.
+The memos (tokens, entities, decisions, contexts) belong to the snapshot: swapping it is their invalidation. A
+revocation swaps nothing: a remembered identity is held against what is revoked each time it is asked for.
 """
 
 from collections.abc import MutableMapping
@@ -10,7 +11,9 @@ from audit.redact import Variant
 from gateway.identify.bearer import anonymous, identify
 from gateway.identify.keyring import Keyring
 from gateway.identify.memo import TokenMemo
+from gateway.identify.refusal import Claimed, Reason, TokenRefused
 from gateway.model import Identity
+from gateway.revocations import Revocations
 from gateway.route.cors import CorsTable
 from gateway.route.load import load_routes
 from gateway.route.table import Table
@@ -54,6 +57,8 @@ class Snapshot:
         contexts: Contexts for reading that can be used again.
         decision_api: Version of the files that belong to it and are the supervisor's alone.
         dropped_roles: Role names in tokens verified since this was last read and set to 0.
+        revocations: What is revoked. The process's own, which outlives snapshots: whoever puts a snapshot in force
+            gives it that.
     """
 
     def __init__(self, sources: Sources) -> None:
@@ -82,24 +87,49 @@ class Snapshot:
         self.tokens = TokenMemo()
         self.contexts = KeptContexts()
         self.dropped_roles = 0
+        self.revocations = Revocations()
         self._entities: dict[Principal, tuple[Entity, ...]] = {}
 
-    def identify(self, authorization: bytes, now: float) -> Identity:
-        """Whose credential this is; remembered until it expires or the snapshot goes.
+    def identify(self, authorization: bytes, now: float, *, operating: bool = False) -> Identity:
+        """Whose credential this is; remembered until it expires or the snapshot goes, believed until it is revoked.
 
         Args:
             authorization: The field's value; empty for none.
             now: Seconds since the epoch.
+            operating: Whether it is shown to operate the gateway, which must be possible while the fleet's revocations
+                are out of reach; those that are known hold here too.
 
         Raises:
             NotIdentified: With the code to answer and the reason to record.
+            Unready: Revocations may be missing (`Revocations.check_fresh`).
         """
         identity = self.tokens.get(authorization, now)
         if identity is None:
             identity = identify(authorization, self.keyring, self.catalogue, now)
             self.dropped_roles += len(identity.dropped_roles)
             self.tokens.put(authorization, identity)
+        if self.revocations.active:
+            self.check_revoked(identity, operating=operating)
         return identity
+
+    def check_revoked(self, identity: Identity, *, operating: bool = False) -> None:
+        """Refuse a caller who was identified and is revoked by now.
+
+        Args:
+            identity: As `identify` found it.
+            operating: As for `identify`.
+
+        Raises:
+            TokenRefused: `revoked`, booked to the token's tenant.
+            Unready: As for `identify`.
+        """
+        if not identity.token_sha256:
+            return
+        principal = identity.principal
+        if self.revocations.refuses(identity):
+            raise TokenRefused(Reason.REVOKED, claimed=Claimed(principal.issuer, principal.tenant_id, principal.sub))
+        if not operating:
+            self.revocations.check_fresh()
 
     def entities(self, principal: Principal) -> tuple[Entity, ...]:
         """The principal as Cedar sees it."""

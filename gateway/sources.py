@@ -5,8 +5,12 @@ sent, because parsed policies cannot be handed to another process.
 """
 
 import hashlib
+from typing import Final
 
 import msgspec
+
+MAX_LEEWAY_S: Final = 300.0
+"""The largest `leeway_s` an issuer may have, and so how long after its `exp` a token may be believed at most."""
 
 
 class SourceFile(msgspec.Struct, frozen=True):

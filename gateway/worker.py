@@ -39,6 +39,8 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     ToWorker,
     WorkerConfig,
     worker_channel,
@@ -104,18 +106,29 @@ class Worker:
         self._listener: asyncio.Server | TlsFront | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._held: tuple[int, _Prepared] | None = None
+        self._installing = asyncio.Lock()
+        self._leaving = False
         self._asked: dict[str, float] = {}  # issuer to when its keys were last asked for; issuers are configured
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
         return self._tasks.create_task(work)
 
     async def install(self, message: Install) -> None:
-        """Build a snapshot off the loop, and swap it in unless it is to be held."""
+        """Build a snapshot off the loop, and swap it in unless it is to be held.
+
+        One after the other, beside the control pipe: a revocation does not wait for it.
+        """
+        async with self._installing:
+            await self._install(message)
+
+    async def _install(self, message: Install) -> None:
         try:
             prepared = await aside(self._build, message.sources)
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with the sources, the old snapshot stays
             self._answer(message.seq, str(exc) or type(exc).__name__)
             return
+        if self._leaving:
+            return  # nobody waits for the answer
         if message.hold:
             self._let_go()
             self._held = message.seq, prepared
@@ -125,6 +138,12 @@ class Worker:
 
     async def commit(self, message: Commit) -> None:
         """Swap in what is held."""
+        async with self._installing:
+            await self._commit(message)
+
+    async def _commit(self, message: Commit) -> None:
+        if self._leaving:
+            return
         held = self._held
         if held is None or held[0] != message.prepared:
             self._let_go()
@@ -184,12 +203,18 @@ class Worker:
         self._asked[key.issuer] = now
         self._channel.send(KidUnknown(key.issuer, key.kid or ""))
 
+    def revoke(self, message: Revoke) -> None:
+        """Hold every credential against what is revoked, and say that it is in force."""
+        self._server.revoke(message.entries, stale=message.stale)
+        self._channel.send(Revoked(message.seq))
+
     def metrics(self, message: AskMetrics) -> None:
         """Answer with everything counted so far."""
         self._channel.send(MetricsReply(message.seq, families(self._registry)))
 
     async def drain(self, within_s: float) -> None:
         """Accept no more, let answers in hand end, write everything down, and say so."""
+        self._leaving = True
         await self._stop_accepting()
         until = self._loop.time() + within_s
         self._server.draining = True
@@ -233,6 +258,7 @@ class Worker:
 
     async def close(self) -> None:
         """Stop, whatever is under way; records are written and the spool gets its end mark."""
+        self._leaving = True
         if self._ticker is not None:
             self._ticker.cancel()
         if self._listener is not None:
@@ -292,9 +318,11 @@ async def run(fd: int) -> int:
                     _log_as(config.log_format)
                     worker = Worker(channel, config, tasks)
                 case Install() if worker is not None:
-                    await worker.install(message)
+                    tasks.create_task(worker.install(message))
                 case Commit() if worker is not None:
-                    await worker.commit(message)
+                    tasks.create_task(worker.commit(message))
+                case Revoke() if worker is not None:
+                    worker.revoke(message)
                 case AskMetrics() if worker is not None:
                     worker.metrics(message)
                 case Drain(within_s) if worker is not None:

@@ -89,6 +89,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _certificate_findings(settings)
         + _decision_findings(settings, texts.schema)
         + _shadow_findings(settings)
+        + _fleet_findings(settings)
     )
 
 
@@ -145,6 +146,17 @@ def _decision_findings(settings: "Settings", schema: SourceText) -> list[str]:
         read_sheets(settings.decision_api, schema, strict=settings.policies.strict)
     except StartRefused as exc:
         return str(exc).splitlines()
+    return []
+
+
+def _fleet_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the files that `redis` names; Redis itself is not asked."""
+    from gateway.fleet.member import fleet_store
+
+    try:
+        fleet_store(settings.redis, settings.revocation.max_entries)
+    except ValueError as exc:
+        return [f"redis: {exc}"]
     return []
 
 

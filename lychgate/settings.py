@@ -23,6 +23,7 @@ from pydantic_settings import (
 from audit.settings import AuditSettings, StoreSettings
 from gateway.decision_settings import DecisionApiSettings
 from gateway.doors.settings import DoorSettings
+from gateway.fleet_settings import RedisSettings, RevocationSettings
 from gateway.service_settings import Services, default_services
 from gateway.settings import (
     ContextSettings,
@@ -60,6 +61,8 @@ class Settings(BaseSettings):
     tenancy: TenancySettings = Field(TenancySettings(), description="What may cross tenants.")
     policies: PolicySettings = Field(PolicySettings(), description="Where the Cedar policies are.")
     shadow: ShadowSettings = Field(ShadowSettings(), description="Policies that are tried beside those in force.")
+    revocation: RevocationSettings = Field(RevocationSettings(), description="Tokens that are revoked before they end.")
+    redis: RedisSettings = Field(RedisSettings(), description="What the gateways of a fleet speak through.")
     services: Services = Field(
         default_factory=default_services,
         description="Name to its url, `http://host:port`, or to what stands below.",

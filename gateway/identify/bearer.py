@@ -40,7 +40,9 @@ def identify(authorization: bytes, keyring: Keyring, catalogue: Catalogue, now: 
         raise TokenRefused(Reason.SIGNATURE)
     if claims is None:
         raise TokenRefused(Reason.CLAIMS)
-    digest = hashlib.sha256(token).digest()
+    # Of what the signature covers: whoever holds an ECDSA token can write a second valid signature under it, and a
+    # revocation by digest must name that text too.
+    digest = hashlib.sha256(jws.signed).digest()
     return identity(claims, issuer.trusted, catalogue, now, token_sha256=digest, kid_ref=check.ref)
 
 

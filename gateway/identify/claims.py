@@ -87,7 +87,7 @@ def identity(
         trusted: The issuer.
         catalogue: What role names mean.
         now: Seconds since the epoch.
-        token_sha256: Of the token's text.
+        token_sha256: Of what the token's signature covers.
         kid_ref: The key that verified it.
 
     Raises:

@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """`nbf` or `iat` lie in the future."""
     EXPIRED = "expired"
     """Everything held but the time."""
+    REVOKED = "revoked"
+    """Everything held, and it was revoked: the token, its user or its tenant (`gateway.revocations`)."""
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):

@@ -42,3 +42,6 @@ SEARCH_ACTION: Final = _route(
     "decision.search_action", "POST", "/access/v1/search/action", "decision:ask", changes=False
 )
 EXPLAIN: Final = _route("ops.explain", "POST", "/explain", "ops:explain", changes=False)
+REVOKE: Final = _route("ops.revoke", "POST", "/revocations", "ops:revoke", changes=True)
+REVOCATIONS: Final = _route("ops.revocations", "GET", "/revocations", "ops:revoke", changes=False)
+LIFT: Final = _route("ops.lift", "DELETE", "/revocations/{id}", "ops:revoke", changes=True)

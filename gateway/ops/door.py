@@ -94,7 +94,7 @@ class Door:
         if len(values) > 1:
             raise BadRequest("authorization: repeated")
         try:
-            identity = snapshot.identify(values[0] if values else b"", case.received_at)
+            identity = snapshot.identify(values[0] if values else b"", case.received_at, operating=True)
         except TokenRefused as exc:
             if exc.claimed is not None:
                 case.claimed_tenant, case.claimed_sub = exc.claimed.tenant_id, exc.claimed.sub

@@ -22,7 +22,7 @@ from gateway.snapshot import Snapshot
 from gateway.wire.head import Head
 from gateway.wire.target import normal_path
 from roles.errors import ContextRejected, ContextUnusable
-from roles.model import Principal
+from roles.model import PLATFORM_TENANT, Principal
 from roles.security_context.claims import Actor, SecurityContext, target_hash
 from roles.security_context.headers import USER_ID, fields, trace_id_of
 from roles.security_context.verifier import ContextVerifier
@@ -82,7 +82,9 @@ def exchange(case: Case, asked: Asked, caller: Principal, snapshot: Snapshot, do
     Raises:
         GatewayError: What was shown cannot be believed, the onward request means nothing, or it may not be made.
     """
+    snapshot.revocations.check_fresh()
     shown = _shown(asked.context, caller.sub, snapshot, case.received_at)
+    _check_revoked(shown, snapshot)
     actor = Actor(caller.sub, shown.act)
     if _hops(actor) > MAX_HOPS:
         raise Forbidden("exchange: too many services in a row")
@@ -108,6 +110,15 @@ def _shown(context: str, audience: str, snapshot: Snapshot, now: float) -> Secur
     except (ContextRejected, ContextUnusable) as exc:
         reason = exc.reason if isinstance(exc, ContextRejected) else "audience"
         raise BadRequest(f"exchange: shown context: {reason}") from None
+
+
+def _check_revoked(shown: SecurityContext, snapshot: Snapshot) -> None:
+    """What a caller who is revoked was given before is good for nothing new."""
+    if not shown.sub:
+        return  # a stranger has nothing that could be revoked
+    home = (PLATFORM_TENANT,) if snapshot.catalogue.any_cross_tenant(shown.roles) else ()
+    if snapshot.revocations.refuses_context(shown.idp, shown.sub, (shown.tenant_id, *home), shown.iat):
+        raise Forbidden("exchange: the caller is revoked")
 
 
 def _trace(case: Case, shown: SecurityContext) -> str:

@@ -174,8 +174,10 @@ class Watch:
             item.patience_s = max(0.0, self._limits.lasting_idle_s - self._limits.stall_s)
         self._items[item] = None
         self._count[kind] += 1
-        if judged_by is not self._current() or self._draining:
-            self._due.append(item)  # it was judged while another snapshot came
+        current = self._current()
+        # It was judged while another snapshot came, or began to last after a revocation that it did not know.
+        if judged_by is not current or self._draining or (current is not None and current.revocations.active):
+            self._due.append(item)
             self._go_on()
         return item
 
@@ -198,16 +200,20 @@ class Watch:
             self._metrics.lasting.labels(kind.value).set(count)
 
     def judge_again(self) -> None:
-        """Judge everything again, a few at a time.
-
-        Whatever a decision depends on and a snapshot does not hold (a revocation) calls this when it changes, and has
-        its say in `gateway.pipeline.admit`.
-        """
+        """Judge everything again, a few at a time."""
         self._settled = self._current()
         for item in self._items:
             item.judged_by = None
         self._due = deque(self._items)
         self._go_on()
+
+    def revoked(self) -> None:
+        """Look, now and a few at a time, for what belongs to somebody who is revoked."""
+        # INVARIANT: whatever else was due is still looked at, because everything is.
+        self._due = deque(self._items)
+        if self._slice is not None:
+            self._slice.cancel()
+        self._slice = self._loop.call_later(0.0, self._look) if self._due else None
 
     def drain(self) -> None:
         """End tunnels and event streams, which would not end by themselves; answers are waited for."""
@@ -249,7 +255,11 @@ class Watch:
             self._cut(item, Cut("token_expired"))
             return
         snapshot = self._current()
-        if snapshot is None or item.judged_by is snapshot:
+        if snapshot is None:
+            return
+        identity, revocations = item.case.identity, snapshot.revocations
+        revoked = revocations.active and identity is not None and revocations.blocks(identity)
+        if item.judged_by is snapshot and not revoked:
             return
         again = _judged_again(item, snapshot, self._clock, self._limits, self._fault)
         if again.error is not None:

@@ -6,7 +6,8 @@ shape of request. Only allowed requests of known callers are remembered: a stran
 
 INVARIANT: a request that is found here would be admitted and allowed if it were judged anew by the snapshot in hand.
 Everything that `pipeline.admit` and `pipeline.judge` look at is in the remembered bytes, but for the time, which is
-compared with the credential's expiry here and is read by no policy of a remembered action.
+compared with the credential's expiry here and is read by no policy of a remembered action, and for revocations, which
+are asked each time.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from gateway.case import Case
 from gateway.forward.headers import passed_fields
 from gateway.known import Caller, Ruling, Target
 from gateway.model import Route, Source
+from gateway.revocations import Revocations
 from gateway.snapshot import Snapshot
 from gateway.wire.framing import Ending
 from roles.security_context.claims import target_hash
@@ -67,12 +69,13 @@ class Recall:
         hits: Heads that were found.
     """
 
-    __slots__ = ("_callers", "_lines", "_snapshot", "hits")
+    __slots__ = ("_callers", "_lines", "_revocations", "_snapshot", "hits")
 
     def __init__(self) -> None:
         self._callers: dict[bytes, Caller] = {}
         self._lines: dict[bytes, Target] = {}
         self._snapshot: Snapshot | None = None
+        self._revocations = Revocations()
         self.hits = 0
 
     def __repr__(self) -> str:
@@ -83,6 +86,7 @@ class Recall:
         forgotten = self._callers, self._lines
         self._callers, self._lines = {}, {}
         self._snapshot = snapshot
+        self._revocations = snapshot.revocations
         return forgotten
 
     def find(self, block: bytes, now: float) -> Known | None:
@@ -100,6 +104,8 @@ class Recall:
         caller = self._callers.get(hashlib.sha256(fields).digest())
         if caller is None or now >= caller.identity.expires_at:
             return None
+        if self._revocations.active and self._revocations.blocks(caller.identity):
+            return None  # judging it says why not
         ruling = caller.rulings.get(target.shape)
         if ruling is None:
             return None

@@ -1,7 +1,7 @@
 """What all connections of a worker share: the snapshot in force, the recorder, limits, upstreams, and the tick."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from gateway.case import Case
@@ -14,6 +14,7 @@ from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.model import Peer
 from gateway.ports import AuditSink
+from gateway.revocations import Revocation, Revocations
 from gateway.serve.clients import Clients
 from gateway.serve.hops import TrustedHops
 from gateway.serve.intake import Intake
@@ -132,6 +133,7 @@ class Server:
         closing_idle: Whether a connection that has no request in hand ends.
         recall: What is remembered of heads that were judged.
         leavings: What is left of snapshots that were replaced.
+        revocations: What is revoked; outlives snapshots.
         no_body: The intake of every request without a body.
         tunnel_buffer: Where tunnels read into, one after the other.
         unknown_key: Told of keys that tokens name and no issuer's set has.
@@ -171,12 +173,14 @@ class Server:
         self.closing_idle = False
         self.recall = Recall()
         self.leavings = Leavings()
+        self.revocations = Revocations()
         self.no_body = Intake(limits)
         self.tunnel_buffer = bytearray(TUNNEL_PIECE)
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""
         self._count_identities()
+        snapshot.revocations = self.revocations
         old, self.snapshot = self.snapshot, snapshot
         forgotten = self.recall.forget(snapshot)
         if old is not None:
@@ -189,6 +193,18 @@ class Server:
         """Free what is left of old snapshots; a slice a turn, with time for requests between two."""
         if self.leavings.free():
             self.loop.call_later(_BETWEEN_SLICES_S, self._free)
+
+    def revoke(self, entries: Iterable[Revocation], *, stale: bool) -> None:
+        """Hold every credential against these entries too, from now on; what lasts and is refused by them is cut.
+
+        Args:
+            entries: What has changed.
+            stale: See `Revocations.stale`.
+        """
+        self.revocations.apply(entries, self.clock.now())
+        self.revocations.stale = stale
+        if self.revocations.active:
+            self.lasting.revoked()
 
     def ready_snapshot(self) -> Snapshot:
         """The snapshot in force, for the request that was begun last.

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -26,35 +26,21 @@ from audit.errors import SpoolBusy, SpoolUnavailable, WrongRole
 from audit.fold import WINDOW_S
 from audit.metrics import EmitMetrics
 from audit.redact import KeyNames, WriteRedactor
-from audit.settings import AuditSettings, RedactionSettings, StoreSettings
+from audit.settings import RedactionSettings
 from gateway.clock import Clock
 from gateway.control import RedactionConfig, WorkerConfig
-from gateway.decision_metrics import DecisionMetrics
-from gateway.decision_settings import DecisionApiSettings
-from gateway.doors.doors import Doors
 from gateway.doors.errors import CannotListen
-from gateway.doors.settings import DoorSettings
+from gateway.fleet.errors import JournalBroken
+from gateway.fleet.member import Member
 from gateway.freshness_metrics import FreshnessMetrics
 from gateway.identify.keys import KeyPlace
-from gateway.metrics import GatewayMetrics, SupervisorMetrics
-from gateway.ops.app import create_app
-from gateway.ops.authzen.endpoints import DecisionApi
-from gateway.ops.door import Door
-from gateway.ops.server import OpsServer
-from gateway.service_settings import ServiceSettings
-from gateway.settings import (
-    ContextSettings,
-    GatewaySettings,
-    IssuerSettings,
-    OpsSettings,
-    PolicySettings,
-    TenancySettings,
-)
-from gateway.shadow_settings import ShadowSettings
+from gateway.metrics import SupervisorMetrics
+from gateway.settings import IssuerSettings
 from gateway.snapshot import Snapshot
 from gateway.sources import Sources
 from gateway.supervisor.certificates import tls_source, utc
 from gateway.supervisor.child import WORKER
+from gateway.supervisor.configuration import Configuration
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.decision import DecisionSources
 from gateway.supervisor.delivery import Delivery
@@ -62,6 +48,7 @@ from gateway.supervisor.errors import StartRefused
 from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.listen import PortUnavailable, public_socket
 from gateway.supervisor.live import Live
+from gateway.supervisor.port import build_port
 from gateway.supervisor.reload import Reload
 from gateway.supervisor.shadow import start_shadow
 from gateway.supervisor.sources import checked, read_rules, read_sources, watched
@@ -81,38 +68,11 @@ _FIRST_KEYS_S: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
-def run(
-    *,
-    gateway: GatewaySettings,
-    ops: OpsSettings,
-    issuers: Sequence[IssuerSettings],
-    context: ContextSettings,
-    tenancy: TenancySettings,
-    policies: PolicySettings,
-    services: Mapping[str, ServiceSettings],
-    audit: AuditSettings,
-    store: StoreSettings,
-    doors: DoorSettings,
-    decision_api: DecisionApiSettings = DecisionApiSettings(),  # noqa: B008 - frozen
-    shadow: ShadowSettings | None = None,
-    log_format: str = "json",
-    worker_command: Sequence[str] = WORKER,
-) -> int:
+def run(configuration: Configuration, *, log_format: str = "json", worker_command: Sequence[str] = WORKER) -> int:
     """Run the gateway until SIGTERM or SIGINT.
 
     Args:
-        gateway: The public door and its workers.
-        ops: The operations port.
-        issuers: Whose tokens are believed.
-        context: How security contexts are signed.
-        tenancy: Whether tenants may be crossed.
-        policies: Where they are.
-        services: Where requests go.
-        audit: Spool, redaction, relay.
-        store: Where the relay delivers, where no broker is configured.
-        doors: What other proxies may ask.
-        decision_api: How questions of other proxies and services are understood.
-        shadow: Policies that are tried beside those in force; None for none.
+        configuration: Everything it is told.
         log_format: `json` or `console`, for the workers.
         worker_command: What becomes a worker.
 
@@ -120,17 +80,18 @@ def run(
         0 after a clean stop, 1 when something of ours broke, 2 when it cannot run as configured; the reason is on
         standard error.
     """
+    gateway, ops = configuration.gateway, configuration.ops
     try:
-        decision = DecisionSources(decision_api, strict=policies.strict)
+        decision = DecisionSources(configuration.decision_api, strict=configuration.policies.strict)
         read = decision.beside(
             partial(
                 read_sources,
                 gateway=gateway,
-                issuers=issuers,
-                context=context,
-                tenancy=tenancy,
-                policies=policies,
-                services=services,
+                issuers=configuration.issuers,
+                context=configuration.context,
+                tenancy=configuration.tenancy,
+                policies=configuration.policies,
+                services=configuration.services,
             )
         )
         tls = tls_source(gateway.tls, utc(Clock().now()))
@@ -139,14 +100,12 @@ def run(
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            beside = shadow or ShadowSettings()
-            parts = _Parts(
-                read, decision, gateway, ops, issuers, policies, audit, store, doors, beside, log_format, worker_command
-            )
+            parts = _Parts(configuration, read, decision, log_format, worker_command)
+            stack.callback(parts.member.close)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
-    except (StartRefused, PortUnavailable, CannotListen, SpoolBusy, SpoolUnavailable) as exc:
+    except (StartRefused, PortUnavailable, CannotListen, SpoolBusy, SpoolUnavailable, JournalBroken) as exc:
         sys.stderr.write(f"{exc}\n")
         return REFUSED
 
@@ -156,27 +115,20 @@ class _Parts:
 
     def __init__(
         self,
+        configuration: Configuration,
         read: Callable[[], Sources],
         decision: DecisionSources,
-        gateway: GatewaySettings,
-        ops: OpsSettings,
-        issuers: Sequence[IssuerSettings],
-        policies: PolicySettings,
-        audit: AuditSettings,
-        store: StoreSettings,
-        doors: DoorSettings,
-        shadow: ShadowSettings,
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
+        gateway, audit, policies = configuration.gateway, configuration.audit, configuration.policies
+        self._configuration = configuration
         self._read = read
         self._decision = decision
         self._gateway = gateway
-        self._ops = ops
-        self._places = [_place(issuer) for issuer in issuers]
         self._policies = policies
+        self._places = [_place(issuer) for issuer in configuration.issuers]
         self._audit = audit
-        self._doors = doors
         self._log_format = log_format
         self._worker_command = worker_command
         self._clock = Clock()
@@ -184,9 +136,12 @@ class _Parts:
         self._totals = Totals(self._own)
         self._metrics = SupervisorMetrics(self._own)
         self._metrics.info.info({"version": _version()})
-        self._shadow = shadow
+        self._delivery = Delivery(audit, configuration.store, self._own)
         self._freshness = Freshness(FreshnessMetrics(self._own), self._metrics, self._clock, policies.stale_after_s)
-        self._delivery = Delivery(audit, store, self._own)
+        try:
+            self.member = Member(configuration.revocation, configuration.redis, gateway.node, self._clock, self._own)
+        except ValueError as exc:
+            raise StartRefused(f"redis: {exc}") from exc
         producer_id = f"{gateway.node}-supervisor"
         self.emitter = Emitter(
             audit.spool.folder / producer_id,
@@ -208,7 +163,9 @@ class _Parts:
             self._clock,
             _version(),
             self._freshness,
+            self.member,
         )
+        self.member.register.tell = supervisor.crew.revoke
         code = SUCCESS
         try:
             async with supervisor.fetcher:
@@ -229,6 +186,7 @@ class _Parts:
             on_kid_unknown=on_kid_unknown,
             backoff_s=self._gateway.restart_backoff_s,
             command=self._worker_command,
+            revoked=self.member.register.standing,
         )
 
     def _worker(self, slot: int, listen_fd: int) -> WorkerConfig:
@@ -251,28 +209,6 @@ class _Parts:
             log_format=self._log_format,
         )
 
-    def _port(self, supervisor: Supervisor) -> tuple[Door, Doors, OpsServer]:
-        metrics = GatewayMetrics(self._own, supervisor.snapshot.services)
-        door = Door(supervisor, self.emitter, self._clock, metrics)
-        shown = CollectorRegistry()
-        shown.register(self._totals)
-        app = create_app(supervisor, door, shown, self._metrics, metrics_open=self._ops.metrics_open)
-        self._decision.attach(supervisor)
-        counted = (metrics, DecisionMetrics(self._own), self._metrics)
-        base_url = self._decision.settings.base_url(self._ops)
-        DecisionApi(
-            self._decision,
-            door,
-            self.emitter,
-            self._clock,
-            self._decision.settings,
-            base_url,
-            counted,
-            self._decision.page_key,
-        ).add_to(app)
-        doors = Doors(self._doors, self._gateway, supervisor, door, self.emitter, self._clock, metrics, self._own)
-        return door, doors, OpsServer(doors.before(app))
-
     def _live_rules(self, supervisor: Supervisor) -> Live:
         return Live(
             supervisor,
@@ -286,13 +222,30 @@ class _Parts:
 
     async def _live(self, supervisor: Supervisor, public: socket.socket, ops: socket.socket) -> None:
         crew = supervisor.crew
-        door, doors, server = self._port(supervisor)
+        door, doors, server = build_port(
+            self._configuration,
+            supervisor,
+            self._decision,
+            self.member,
+            self.emitter,
+            self._clock,
+            self._totals,
+            self._metrics,
+            self._own,
+        )
         await doors.open()
         reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness)
         stop, hurry = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             shadow = start_shadow(
-                self._shadow, self._policies, supervisor, self._delivery, self.emitter, self._clock, self._own, tasks
+                self._configuration.shadow,
+                self._policies,
+                supervisor,
+                self._delivery,
+                self.emitter,
+                self._clock,
+                self._own,
+                tasks,
             )
             _on_signals(stop, hurry, crew, (reload.ask, shadow[0]))
             serving = tasks.create_task(server.serve_on(ops))
@@ -300,10 +253,12 @@ class _Parts:
                 tasks.create_task(supervisor.fetcher.run()),
                 tasks.create_task(self._delivery.run()),
                 *shadow[1],
+                tasks.create_task(self.member.run(lambda: supervisor.snapshot.bundle.version)),
                 tasks.create_task(_every(_METRICS_POLL_S, partial(crew.ask_metrics, _METRICS_POLL_S))),
                 tasks.create_task(_every(WINDOW_S, door.tick)),
             ]
             await supervisor.first_keys(_FIRST_KEYS_S)
+            await self.member.first_contact()
             tasks.create_task(crew.run(supervisor.sources))
             # Not before: what workers begin with must be on its way to them before anything newer can be.
             background += [tasks.create_task(reload.run()), tasks.create_task(reload.watch())]

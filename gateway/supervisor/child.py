@@ -31,6 +31,8 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     ToWorker,
     WorkerConfig,
     supervisor_channel,
@@ -56,6 +58,7 @@ class Child:
     Attributes:
         slot: Which of the workers it is.
         version: Of the sources it decides by; None before the first.
+        told: Whether it knows everything that is revoked, and so may have sources.
         drained: Whether it said that it left nothing behind.
     """
 
@@ -68,6 +71,7 @@ class Child:
     ) -> None:
         self.slot = slot
         self.version: str | None = None
+        self.told = False
         self.drained = False
         self._process = process
         self._channel = channel
@@ -165,6 +169,15 @@ class Child:
             self.version = reply.version
         return reply
 
+    async def revoke(self, message: Revoke, within_s: float) -> None:
+        """Have it hold credentials against these entries too.
+
+        Raises:
+            ChildGone: It ended first.
+            TimeoutError: It did not answer in time.
+        """
+        await self._ask(message.seq, message, within_s)
+
     async def ask_metrics(self, seq: int, within_s: float) -> tuple[Family, ...]:
         """Have it say what it has counted.
 
@@ -210,7 +223,7 @@ class Child:
         match message:
             case Hello():
                 _log.info("worker_started", slot=self.slot, pid=message.pid)
-            case Installed(seq=seq) | MetricsReply(seq=seq):
+            case Installed(seq=seq) | Revoked(seq=seq) | MetricsReply(seq=seq):
                 future = self._waiting.get(seq)
                 if future is not None and not future.done():
                     future.set_result(message)

@@ -5,22 +5,25 @@ spool folder, so that it adopts what its predecessor left; one that keeps dying 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
 
-from gateway.control import Family, Installed, WorkerConfig
+from gateway.control import REVOCATIONS_A_FRAME, Family, Installed, Revoke, WorkerConfig
 from gateway.metrics import SupervisorMetrics
+from gateway.revocations import Revocation
 from gateway.sources import Sources
 from gateway.supervisor.child import WORKER, Child, ChildGone
 from gateway.supervisor.totals import Totals
 
 INSTALL_S: Final = 30.0
 """Building a snapshot of 200 policies is about half a second; a worker that needs this long is stuck."""
+REVOKE_S: Final = 5.0
+"""A worker answers within milliseconds; meanwhile whoever revokes waits, and a stuck one lets revoked callers in."""
 HEALTHY_S: Final = 10.0
 """A worker that lived this long did not die of its start."""
 _FIRST_DELAY_S: Final = 0.1
@@ -31,6 +34,10 @@ _SILENT: Final = "the worker did not answer"
 _LOST: Final = frozenset({_ENDED, _SILENT})
 
 _log = structlog.get_logger(__name__)
+
+
+Standing: TypeAlias = tuple[tuple[Revocation, ...], bool]
+"""Entries that are in force, and whether there may be more that are not known."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -70,6 +77,12 @@ def restart_delay(failures: int, limit_s: float) -> float:
     return float(min(limit_s, _FIRST_DELAY_S * 2 ** min(failures - 1, 16)))
 
 
+def _chunks(entries: Sequence[Revocation]) -> Iterator[tuple[Revocation, ...]]:
+    """At least one, so that word of `stale` goes out alone too."""
+    for start in range(0, max(1, len(entries)), REVOCATIONS_A_FRAME):
+        yield tuple(entries[start : start + REVOCATIONS_A_FRAME])
+
+
 class Crew:
     """The workers of this machine.
 
@@ -82,6 +95,8 @@ class Crew:
         backoff_s: The longest wait before a restart.
         command: What becomes a worker.
         install_s: How long a worker may take to build a snapshot.
+        revoked: Everything that is revoked, piece by piece; each is read when it is sent. Told to a worker before its
+            sources.
 
     Attributes:
         complete_once: Whether there has been a moment when every slot decided by the sources in hand.
@@ -98,6 +113,7 @@ class Crew:
         backoff_s: float,
         command: Sequence[str] = WORKER,
         install_s: float = INSTALL_S,
+        revoked: Callable[[], Iterable[Standing]] = lambda: (),
     ) -> None:
         self._slots = slots
         self._configure = configure
@@ -107,6 +123,7 @@ class Crew:
         self._backoff_s = backoff_s
         self._command = command
         self._install_s = install_s
+        self._revoked = revoked
         self._children: dict[int, Child] = {}
         self._sequence = count(1)
         self._current: Sources | None = None
@@ -181,7 +198,8 @@ class Crew:
                 self._metrics.installs.labels("failed").inc()
                 if (child := self._children.get(slot)) is not None:
                     child.kill()
-            children = [child for child in self._children.values() if child.slot not in problems]
+            # One that is still being told what is revoked begins with what was taken just now.
+            children = [child for child in self._children.values() if child.told and child.slot not in problems]
             later = await asyncio.gather(*(self._commit(child, prepared.get(child), sources) for child in children))
         problems |= {child.slot: problem for child, problem in zip(children, later, strict=True) if problem is not None}
         installed = tuple(sorted(child.slot for child in children if child.slot not in problems))
@@ -189,7 +207,7 @@ class Crew:
 
     async def _prepare(self, sources: Sources) -> tuple[dict[Child, int], dict[int, str]]:
         """Have all build; returns the number under which each holds it, and slot to why not."""
-        asked = {child: next(self._sequence) for child in self._children.values()}
+        asked = {child: next(self._sequence) for child in self._children.values() if child.told}
         answers = await asyncio.gather(
             *(
                 self._answer(child, child.prepare(seq, sources, self._install_s), sources)
@@ -215,6 +233,23 @@ class Crew:
             async with asyncio.timeout(within_s):
                 while self.serving < self._slots:  # noqa: ASYNC110 - rare, and a worker takes half a second to come
                     await asyncio.sleep(_REFILL_POLL_S)
+
+    async def revoke(self, entries: Sequence[Revocation], *, stale: bool) -> int:
+        """Have every worker hold credentials against these entries too; returns when each has answered, or is gone.
+
+        One that does not answer is killed: its successor is told everything before it serves. What is revoked must
+        stand in `revoked` before this is called.
+
+        Returns:
+            How many workers have answered.
+        """
+        answered, within_s = 0, min(REVOKE_S, self._install_s)
+        for chunk in _chunks(entries):
+            children = list(self._children.values())
+            answered = sum(
+                await asyncio.gather(*(self._revoke(child, chunk, within_s, stale=stale) for child in children))
+            )
+        return answered
 
     async def ask_metrics(self, within_s: float) -> None:
         """Bring the totals up to date; a worker that does not answer in time stays at what it said last."""
@@ -299,9 +334,26 @@ class Crew:
         # the order they are sent in.
         if self._current is None:
             raise RuntimeError("a worker without sources")
+        # What is revoked meanwhile it is told as everybody is; new sources wait until it has been told all of it.
+        for entries, stale in self._revoked():
+            if not await self._revoke(child, entries, self._install_s, stale=stale):  # it may still be starting
+                child.kill()
+                return
+        child.told = True
         problem = await self._install(child, self._current)
         if problem is not None:
             child.kill()
+
+    async def _revoke(self, child: Child, entries: tuple[Revocation, ...], within_s: float, *, stale: bool) -> bool:
+        try:
+            await child.revoke(Revoke(next(self._sequence), entries, stale), within_s)
+        except ChildGone:
+            return False
+        except TimeoutError:
+            _log.error("revoke_not_answered", slot=child.slot, pid=child.pid)
+            child.kill()
+            return False
+        return True
 
     async def _install(self, child: Child, sources: Sources) -> str | None:
         """Have one build and take them; returns why it did not."""

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from gateway.clock import Clock
+from gateway.fleet.member import Member
 from gateway.identify.keys import KeyFetcher, KeyPlace
 from gateway.metrics import SupervisorMetrics
 from gateway.snapshot import Snapshot, build_snapshot
@@ -49,9 +50,11 @@ class Supervisor:
         clock: Clock,
         version: str,
         freshness: Freshness,
+        member: Member | None = None,
     ) -> None:
         self._sources = sources
-        self._snapshot = snapshot
+        self._member = member
+        self._snapshot = self._with_revocations(snapshot)
         self.crew = make_crew(self.kid_unknown)
         self._delivery = delivery
         self._metrics = metrics
@@ -90,7 +93,7 @@ class Supervisor:
         # must not be taken out for it.
         if not self._delivery.reached:
             found.append("store")
-        return tuple(found)
+        return (*found, *(self._member.waiting_for if self._member is not None else ()))
 
     async def _keys_changed(self, keys: IssuerKeys) -> None:
         """Have everybody decide with an issuer's new keys; returns when all have acknowledged."""
@@ -140,7 +143,7 @@ class Supervisor:
         self._in_force(sources, snapshot, await self.crew.install(sources))
 
     def _in_force(self, sources: Sources, snapshot: Snapshot, result: InstallResult) -> None:
-        self._sources, self._snapshot = sources, snapshot
+        self._sources, self._snapshot = sources, self._with_revocations(snapshot)
         self._changed.set()
         self._keys_installed = {keys.issuer for keys in sources.keys}
         _log.info(
@@ -150,6 +153,12 @@ class Supervisor:
             slots=result.installed,
             problems=result.problems,
         )
+
+    def _with_revocations(self, snapshot: Snapshot) -> Snapshot:
+        """Have a snapshot know what is revoked, as one of a worker does."""
+        if self._member is not None:
+            snapshot.revocations = self._member.index
+        return snapshot
 
     def kid_unknown(self, issuer: str, _kid: str) -> None:
         """Have an issuer's keys fetched again, soon: somebody met one that is not in the set.
@@ -202,4 +211,5 @@ class Supervisor:
             ],
             "audit": self._delivery.status(),
             **{name: show() for name, show in self.shown.items()},
+            "fleet": self._member.status() if self._member is not None else {},
         }

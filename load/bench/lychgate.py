@@ -201,6 +201,7 @@ class Gateways:
             "ops": {"port": ops},
             "issuers": [{**issuer, "algorithms": ["RS256"], "tenants": ["*"], "roles": ["*"]}],
             "context": context,
+            "revocation": {"folder": str(folder / "revocations")},
             "policies": {"folder": str(ROOT / "policies")},
             "services": {name: f"http://127.0.0.1:{upstreams.get(name, upstreams['order'])}" for name in SERVICES},
             "audit": {"spool": {"folder": str(folder / "spool"), "max_bytes": 4 << 30}},

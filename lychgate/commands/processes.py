@@ -12,26 +12,27 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
     """Run the gateway: supervisor, workers, operations."""
     configure(log_format)
     from gateway.supervisor.app import run
+    from gateway.supervisor.configuration import Configuration
     from lychgate.settings import load
 
     settings = load(config)
-    raise typer.Exit(
-        run(
-            gateway=settings.gateway,
-            ops=settings.ops,
-            issuers=settings.issuers,
-            context=settings.context,
-            tenancy=settings.tenancy,
-            policies=settings.policies,
-            shadow=settings.shadow,
-            services=settings.services,
-            audit=settings.audit,
-            store=settings.store,
-            doors=settings.doors,
-            decision_api=settings.decision_api,
-            log_format=log_format.value,
-        )
+    configuration = Configuration(
+        gateway=settings.gateway,
+        ops=settings.ops,
+        issuers=settings.issuers,
+        context=settings.context,
+        tenancy=settings.tenancy,
+        policies=settings.policies,
+        services=settings.services,
+        audit=settings.audit,
+        store=settings.store,
+        doors=settings.doors,
+        decision_api=settings.decision_api,
+        shadow=settings.shadow,
+        revocation=settings.revocation,
+        redis=settings.redis,
     )
+    raise typer.Exit(run(configuration, log_format=log_format.value))
 
 
 def consumer(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:

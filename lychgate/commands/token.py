@@ -1,12 +1,13 @@
-"""`lychgate token mint`: a token of the development issuer."""
+"""`lychgate token mint` and `revoke`: a token of the development issuer, and the end of any token."""
 
 from typing import Annotated
 
 import typer
 
+from lychgate.commands import revoke
 from lychgate.commands.report import ConfigOption, JsonOption, example, print_json
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Tokens of the development issuer.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make tokens, and revoke them.")
 
 
 @app.command(epilog=example("lychgate token mint --role member_agent --tenant acme --user mia"))
@@ -32,3 +33,6 @@ def mint(
         print_json({"token": token})
     else:
         typer.echo(token)
+
+
+revoke.add_to(app)

@@ -6,6 +6,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
+from gateway.fleet.metrics import FleetMetrics
 from gateway.freshness_metrics import FreshnessMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.shadow.metrics import ShadowMetrics
@@ -19,6 +20,7 @@ _HOMES = (
     GatewayMetrics,
     SupervisorMetrics,
     FreshnessMetrics,
+    FleetMetrics,
     DecisionMetrics,
     DoorMetrics,
     ShadowMetrics,

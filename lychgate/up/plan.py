@@ -137,6 +137,7 @@ def _state(settings: Settings) -> dict[str, object]:
         "AUDIT__SPOOL__FOLDER": settings.audit.spool.folder,
         "CONTEXT__KEY_FILE": settings.context.key_file,
         "QUERY__CURSOR_KEY_FILE": settings.query.cursor_key_file,
+        "REVOCATION__FOLDER": settings.revocation.folder,
     }
     default = UpSettings().state_folder
     return {name: folder / path.relative_to(default) for name, path in paths.items() if path.is_relative_to(default)}

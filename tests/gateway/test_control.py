@@ -29,21 +29,33 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     Sample,
     ToWorker,
     WorkerConfig,
     supervisor_channel,
     worker_channel,
 )
+from gateway.revocations import Revocation
 from tests.builders import plane
 
 CONFIG = WorkerConfig(slot=1, listen_fd=3, producer_id="w1", spool_folder="spool/w1")
 FAMILY = Family("a", "what a is", "counter", (Sample("a_total", (("code", "forbidden"),), 2.0),))
-ORDERS: list[ToWorker] = [Configure(CONFIG), Install(7, plane.sources(1)), AskMetrics(8), Drain(2.5)]
+ACME = Revocation(kind="tenant", tenant_id="acme", issued_before=7.5, version=2, lifted=True, made_by="a/b/c")
+ORDERS: list[ToWorker] = [
+    Configure(CONFIG),
+    Install(7, plane.sources(1)),
+    Revoke(8, (ACME,)),
+    Revoke(9, (), stale=True),
+    AskMetrics(8),
+    Drain(2.5),
+]
 REPORTS: list[FromWorker] = [
     Hello(42),
     Installed(7, "v1"),
     Installed(8, "v1", "no"),
+    Revoked(8),
     MetricsReply(9, (FAMILY,)),
     KidUnknown("dev", "k"),
     Drained(),

@@ -26,16 +26,19 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     ToWorker,
     WorkerConfig,
     supervisor_channel,
 )
+from gateway.revocations import Revocation
 from gateway.sources import SourceFile, Sources, TlsSource
 from tests.builders import certificates, plane, tokens, tunnels
 from tests.builders.certificates import Authority
 from tests.servers.upstream import Visit, upstream
 
-HEAVY = ("pydantic", "fastapi", "httpx", "typer", "asyncpg", "aiokafka", "uvicorn", "starlette")
+HEAVY = ("pydantic", "fastapi", "httpx", "typer", "asyncpg", "redis", "aiokafka", "uvicorn", "starlette")
 
 
 class Started:
@@ -128,6 +131,34 @@ async def test_a_worker_serves_what_it_was_sent_counts_and_drains(tmp_path: Path
         assert await started.hear() == Drained()
         assert await started.ended() == 0
     assert any(path.name.startswith("end") or path.suffix for path in (tmp_path / "spool").iterdir())
+
+
+async def test_a_revocation_does_not_wait_for_a_snapshot(tmp_path: Path) -> None:
+    """It is in force and acknowledged while the next one is built, and holds by that one too; sources stay in order."""
+    async with upstream() as service, worker(tmp_path) as started:
+        sources = plane.sources(service.port)
+        later = msgspec.structs.replace(sources, strict=True)
+        field = f"Bearer {plane.token(sub='mia')}"
+        known = Revocation(kind="user", issuer="dev", tenant_id="acme", sub="tom", issued_before=4e9)
+        started.channel.send(Revoke(1, (known,)))
+        assert await started.hear() == Revoked(1), "before there are any sources"
+        started.channel.send(Install(2, sources))
+        assert await started.hear() == Installed(2, sources.version)
+        tom = await get(f"{started.url}/orders", authorization=f"Bearer {plane.token(sub='tom')}")
+        assert (tom.status_code, tom.json()["code"]) == (401, "token_invalid")
+        assert (await get(f"{started.url}/orders", authorization=field)).status_code == 200
+        started.channel.send(Install(3, later))
+        started.channel.send(Install(4, sources))
+        started.channel.send(Revoke(5, (msgspec.structs.replace(known, sub="mia"),)))
+        assert await started.hear() == Revoked(5)
+        assert (await get(f"{started.url}/orders", authorization=field)).status_code == 401
+        assert await started.hear() == Installed(3, later.version)
+        assert await started.hear() == Installed(4, sources.version)
+        assert (await get(f"{started.url}/orders", authorization=field)).status_code == 401
+        started.channel.send(Install(6, later))
+        started.channel.send(Drain(5))
+        assert await started.hear() == Drained(), "nobody waits for what is being built then"
+        assert await started.ended() == 0
 
 
 async def test_a_worker_keeps_what_it_has_when_a_certificate_cannot_be_used(tmp_path: Path) -> None:

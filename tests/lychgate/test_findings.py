@@ -115,3 +115,19 @@ def test_the_decision_apis_files_are_looked_at(tmp_path: Path) -> None:
     environment = {"LYCHGATE_DECISION_API__TYPES": json.dumps({"person": "Usr"})}
     (finding,) = configuration_findings(load(ROOT / "lychgate.yaml", environment))
     assert finding == "decision_api: types.person: the schema declares no entity type `Usr`"
+
+
+def test_what_redis_needs_is_looked_at(tmp_path: Path) -> None:
+    """The fleet's key and the password, before a gateway is started with them."""
+    key, password = tmp_path / "key", tmp_path / "password"
+    section = {"url": "redis://a", "fleet_key_file": str(key), "password_file": str(password)}
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_REDIS": json.dumps(section)})
+    assert configuration_findings(settings) == [f"redis: {key}: cannot be read: No such file or directory"]
+    key.write_text("short")
+    assert configuration_findings(settings) == [f"redis: {key}: shorter than 32 bytes"]
+    key.write_text("k" * 64)
+    assert configuration_findings(settings) == [f"redis: {password}: cannot be read: No such file or directory"]
+    password.write_bytes(b"\xff")
+    assert configuration_findings(settings) == [f"redis: {password}: not UTF-8"]
+    password.write_text("s3cret")
+    assert configuration_findings(settings) == []

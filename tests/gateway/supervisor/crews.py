@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.control import WorkerConfig
 from gateway.metrics import SupervisorMetrics
+from gateway.revocations import Revocation
 from gateway.sources import ContextSource, SourceFile, Sources
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.listen import public_socket
@@ -45,7 +46,9 @@ class Stand(msgspec.Struct):
 
 
 @asynccontextmanager
-async def running_crew(sources: Sources, *, slots: int = 2, install_s: float = 5.0) -> AsyncIterator[Stand]:
+async def running_crew(
+    sources: Sources, *, slots: int = 2, install_s: float = 5.0, revoked: tuple[Revocation, ...] = ()
+) -> AsyncIterator[Stand]:
     """A crew of stand-ins on a free port; drained, and if need be killed, at the end."""
     registry = CollectorRegistry()
     totals = Totals(registry)
@@ -62,6 +65,7 @@ async def running_crew(sources: Sources, *, slots: int = 2, install_s: float = 5
             backoff_s=0.5,
             command=STANDIN,
             install_s=install_s,
+            revoked=lambda: [(revoked[:500], False), (revoked[500:], False)],
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(crew.run(sources))

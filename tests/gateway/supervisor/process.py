@@ -21,6 +21,7 @@ import httpx
 from audit.settings import AuditSettings, StoreSettings
 from gateway.decision_settings import DecisionApiSettings
 from gateway.doors.settings import DoorSettings
+from gateway.fleet_settings import RedisSettings, RevocationSettings
 from gateway.service_settings import ServiceSettings
 from gateway.settings import (
     ContextSettings,
@@ -32,6 +33,7 @@ from gateway.settings import (
 )
 from gateway.shadow_settings import ShadowSettings
 from gateway.supervisor.app import run
+from gateway.supervisor.configuration import Configuration
 from tests.builders import plane, tokens
 from tests.gateway.supervisor.crews import alive
 
@@ -58,6 +60,8 @@ def sections(folder: Path, store_dsn: str, service_port: int, **changes: Mapping
         "tenancy": {},
         "policies": {"folder": str(plane.ROOT / "policies")},
         "shadow": {},
+        "revocation": {"folder": str(folder / "revocations")},
+        "redis": {},
         "audit": {"spool": {"folder": str(folder / "spool")}},
         "store": {
             "host": login.hostname,
@@ -207,7 +211,7 @@ async def gone(pids: list[int], within_s: float = 5.0) -> bool:
 def main() -> int:
     """Be the supervisor."""
     given = json.load(sys.stdin)
-    return run(
+    configuration = Configuration(
         gateway=GatewaySettings(**given["gateway"]),
         ops=OpsSettings(**given["ops"]),
         issuers=[IssuerSettings(**issuer) for issuer in given["issuers"]],
@@ -220,7 +224,10 @@ def main() -> int:
         store=StoreSettings(**given["store"]),
         doors=DoorSettings(**given["doors"]),
         decision_api=DecisionApiSettings(**given.get("decision_api", {})),
+        revocation=RevocationSettings(**given["revocation"]),
+        redis=RedisSettings(**given["redis"]),
     )
+    return run(configuration)
 
 
 if __name__ == "__main__":

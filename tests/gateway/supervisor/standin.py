@@ -2,7 +2,8 @@
 
 What it should do wrong is told by the name of the routes file it is sent:
 `refuse` cannot build (`refuse-slot-1`: only in slot 1), `slow` takes half a second, `silent` never answers,
-`die` exits, `garbage` breaks the protocol, `deaf` does not drain.
+`die` exits, `garbage` breaks the protocol, `deaf` does not drain,
+`forgetful` does not answer what is revoked, `tells` says how much that was before its sources.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ from gateway.control import (
     Installed,
     KidUnknown,
     MetricsReply,
+    Revoke,
+    Revoked,
     ToWorker,
     worker_channel,
 )
@@ -42,6 +45,7 @@ class Standin:
         self.mood = ""
         self.slot = -1
         self.held: dict[int, str] = {}
+        self.revoked = 0
 
     async def run(self) -> None:
         """Answer every frame until told to leave, or until the supervisor is gone."""
@@ -49,12 +53,14 @@ class Standin:
         async for message in self.channel:
             match message:
                 case Install(seq=seq, sources=sources, hold=hold):
-                    if sources.routes.name == "slow":
-                        await asyncio.sleep(0.5)
-                    self.install(seq, sources, hold=hold)
+                    await self.install(seq, sources, hold=hold)
                 case Commit(seq=seq, prepared=prepared):
                     self.version = self.held.pop(prepared)
                     self.channel.send(Installed(seq, self.version))
+                case Revoke(seq=seq, entries=entries):
+                    self.revoked += len(entries)
+                    if self.mood != "forgetful":
+                        self.channel.send(Revoked(seq))
                 case AskMetrics(seq=seq):
                     self.metrics.answered("order", b"GET", 200, 0.001)
                     self.metrics.connections.set(2)
@@ -68,7 +74,7 @@ class Standin:
                 case Drain():
                     pass
 
-    def install(self, seq: int, sources: Sources, *, hold: bool) -> None:
+    async def install(self, seq: int, sources: Sources, *, hold: bool) -> None:
         """Acknowledge, or do wrong as the mood says."""
         self.mood = sources.routes.name
         match self.mood:
@@ -82,8 +88,12 @@ class Standin:
                 return
             case "silent":
                 return
+            case "slow":
+                await asyncio.sleep(0.5)
             case "garbage":
                 self.channel._writer.write(b"\xff\xff\xff\xff")
+            case "tells":  # what it was told before its sources
+                self.channel.send(KidUnknown("revoked", str(self.revoked)))
             case "unknown-kid":
                 self.channel.send(KidUnknown("dev", "k2"))
         if hold:

@@ -259,3 +259,27 @@ async def _requests(ops: httpx.AsyncClient) -> float:
     found = json.loads(answer.text)["families"]
     family = next(each for each in found if each["name"] == "lychgate_requests")
     return float(sum(sample["value"] for sample in family["samples"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "journal", "why"),
+    [
+        ({}, b"00000000 {}\n", "test.revocations:1: not as it was written"),
+        (
+            {"redis": {"url": "redis://127.0.0.1:1", "fleet_key_file": "/nowhere/key"}},
+            b"",
+            "redis: /nowhere/key: cannot be",
+        ),
+    ],
+)
+async def test_what_is_revoked_cannot_be_known(
+    tmp_path: Path, store: str, changes: dict[str, dict[str, str]], journal: bytes, why: str
+) -> None:
+    """A damaged journal, or a fleet without its key, stops the start with its place: nobody is let back in."""
+    folder = tmp_path / "revocations"
+    folder.mkdir()
+    (folder / "test.revocations").write_bytes(journal)
+    async with started(sections(tmp_path, store, 1, **changes), tmp_path) as gateway:
+        assert await gateway.process.wait() == 2
+        assert why in gateway.log
+        assert "Traceback" not in gateway.log

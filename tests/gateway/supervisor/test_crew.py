@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.control import REVOCATIONS_A_FRAME
+from gateway.revocations import Revocation
 from gateway.supervisor.crew import restart_delay
 from tests.gateway.supervisor.crews import alive, make_sources, running_crew, until
 
@@ -211,3 +213,33 @@ def _total(totals: object, name: str) -> float:
         for sample in metric.samples
         if sample.name == name
     )
+
+
+def _entries(count: int) -> tuple[Revocation, ...]:
+    return tuple(Revocation(kind="jti", issuer="dev", jti=f"t-{n}", expires_at=9.0) for n in range(count))
+
+
+async def test_what_is_revoked_is_acknowledged_by_all() -> None:
+    """Also where it takes several frames, and where there is nothing but word of staleness."""
+    async with running_crew(make_sources()) as stand:
+        await until(lambda: stand.crew.ready, "crew ready")
+        assert await stand.crew.revoke(_entries(REVOCATIONS_A_FRAME * 2 + 1), stale=False) == 2
+        assert await stand.crew.revoke((), stale=True) == 2
+
+
+async def test_a_worker_knows_what_is_revoked_before_it_serves() -> None:
+    """All of it, in any number of frames, ahead of its first sources."""
+    entries = _entries(507)
+    async with running_crew(make_sources("tells"), revoked=entries) as stand:
+        await until(lambda: len(stand.kids) == 2, "both have told")
+        assert set(stand.kids) == {("revoked", str(len(entries)))}
+
+
+async def test_a_worker_that_does_not_acknowledge_is_killed() -> None:
+    """Its successor is told everything; nobody waits for the one that is stuck."""
+    async with running_crew(make_sources(), slots=1, install_s=3.0) as stand:
+        await until(lambda: stand.crew.ready, "crew ready")
+        await stand.crew.install(make_sources("forgetful"))
+        before = stand.crew.report()[0].pid
+        assert await stand.crew.revoke(_entries(1), stale=False) == 0
+        await until(lambda: stand.crew.report()[0].pid not in {before, None}, "another worker")
