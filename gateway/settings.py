@@ -267,7 +267,11 @@ class PolicySettings(Section):
     Attributes:
         folder: Where the `.cedar` files and the schema are.
         strict: Whether any error of any policy denies.
+        tables: Where the decision tables are that `lychgate policy test` runs.
+        mutants_allowed: The list of mistakes in policies that no decision table need notice, each with its reason.
     """
 
     folder: Path = Path("policies")
     strict: bool = False
+    tables: Path = Path("tests/cases/decisions")
+    mutants_allowed: Path | None = None

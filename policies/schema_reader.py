@@ -141,7 +141,7 @@ class _Reader:
         }
 
     def _action(self) -> None:
-        uid = EntityUid(self._qualified("Action"), _unquoted(self._next()))
+        uid = EntityUid(self._qualified("Action"), unquoted(self._next()))
         groups: tuple[EntityUid, ...] = ()
         applies: dict[str, tuple[str, ...]] = {}
         context: _Type = {}
@@ -164,7 +164,7 @@ class _Reader:
             path = [self._next()]
             while self._drop("::"):
                 path.append(self._next())
-            groups.append(EntityUid("::".join(path[:-1]), _unquoted(path[-1])))
+            groups.append(EntityUid("::".join(path[:-1]), unquoted(path[-1])))
             self._drop(",")
         return tuple(groups)
 
@@ -192,7 +192,7 @@ class _Reader:
                 self._next()
                 if self._drop("("):
                     self._at += 2
-            name = _unquoted(self._next())
+            name = unquoted(self._next())
             required = not self._drop("?")
             self._next()  # :
             attributes[name] = (self._type(), required)
@@ -238,7 +238,7 @@ class _Reader:
         return True
 
 
-def _unquoted(word: str) -> str:
+def unquoted(word: str) -> str:
     """A name as it is, or the text of a string literal."""
     if not word.startswith('"'):
         return word
