@@ -25,6 +25,7 @@ from roles.entities import principal_entities
 from roles.model import Principal
 from roles.scenario import Scenario, Who, caller, filled
 from roles.tables.case import Case
+from roles.tables.context import misfit
 from roles.tables.document import Node, Refused
 from roles.tables.fields import Fields, entities, nearest, uid
 
@@ -117,15 +118,27 @@ def _asked(
         said = Fields(fields.file, fields.node("principal"), "a principal", _ENTITY)
         who = Entity(EntityUid(said.text("type"), said.text("id")), said.json("attrs"), _parents(said))
         resource, described = _resource(fields, about, None)
-        context = filled(about.context, fields.json("context"))
+        context = context_of(fields, about)
         principal_made = _Made(who, described="attrs" in said or "parents" in said)
         return Question(who.uid, action.id, resource, context, _entities([principal_made, described], fields)), None
     names = known_roles(fields.file, fields.node("roles"), fields.texts("roles"), catalogue)
     principal = caller(Scenario(action=action.id, roles=names, principal=_who(fields)), catalogue)
     resource, described = _resource(fields, about, principal.tenant_id)
     made = [*(_Made(entity, described=True) for entity in principal_entities(principal, catalogue)), described]
-    context = filled(about.context, fields.json("context"))
+    context = context_of(fields, about)
     return Question(principal.uid, action.id, resource, context, _entities(made, fields)), principal
+
+
+def context_of(fields: Fields, about: ActionType) -> dict[str, Json]:
+    """The context, with what the gateway would add.
+
+    Raises:
+        Refused: It is not one of the action's.
+    """
+    context = filled(about.context, fields.json("context"))
+    if reason := misfit(context, about.context):
+        fields.refuse("context", reason)
+    return context
 
 
 def _who(fields: Fields) -> Who:

@@ -15,6 +15,7 @@ from policies.model import EntityUid, Question
 from policies.schema_reader import unquoted
 from roles.tables.case import Case
 from roles.tables.case_list import known_action
+from roles.tables.context import misfit
 from roles.tables.document import Node, Refused
 from roles.tables.fields import Fields, entities, uid
 
@@ -38,14 +39,18 @@ def read_cedar_case(file: str, node: Node, number: int, bundle: Bundle) -> Case:
     fields = Fields(file, node, "a case", _KEYS)
     request = Fields(file, fields.node("request"), "a request", _REQUEST)
     action = known_action(file, request.node("action"), _uid(request, "action"), bundle)
+    principal, resource = _uid(request, "principal"), _uid(request, "resource")
+    context = request.json("context")
+    if reason := misfit(context, bundle.schema.actions[action].context):
+        request.refuse("context", reason)
     errors = fields.node("num_errors").value if "num_errors" in fields else 0
     if not isinstance(errors, int) or isinstance(errors, bool):
         fields.refuse("num_errors", "`num_errors` is a number")
     asked = Question(
-        principal=_uid(request, "principal"),
+        principal=principal,
         action=action.id,
-        resource=_uid(request, "resource"),
-        context=request.json("context"),
+        resource=resource,
+        context=context,
         entities=entities(file, fields.nodes("entities")),
     )
     reasons = frozenset(_full(name, bundle) for name in fields.texts("reason")) if "reason" in fields else None

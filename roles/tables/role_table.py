@@ -21,11 +21,12 @@ from policies.errors import Finding
 from policies.model import EntityUid, Json
 from roles.catalogue import Catalogue
 from roles.model import NO_TENANT, PLATFORM_TENANT
-from roles.scenario import Scenario, What, Who, caller, question
+from roles.scenario import Scenario, What, Who, caller, filled, question
 from roles.tables.case import Case
 from roles.tables.case_list import known_action, known_roles
+from roles.tables.context import misfit
 from roles.tables.document import Node, Refused
-from roles.tables.fields import Fields, effect, nearest
+from roles.tables.fields import Fields, effect
 
 _KEYS: Final = ("resource", "tenant", "context", "roles", "decisions")
 
@@ -70,10 +71,12 @@ def _row(
     known_action(file, row, EntityUid("Action", action), bundle)
     types = bundle.resource_types(action)
     if kind not in types:
-        raise Refused(file, row, f"`{action}` is not about a `{kind}`{nearest(kind, types)}")
+        raise Refused(file, row, f"`{action}` is not about a `{kind}`; it is about {', '.join(types)}")
     cells = row.value if isinstance(row.value, list) else []
     if len(cells) != len(roles):
-        raise Refused(file, row, f"`{action}` has {len(cells)} decisions for {len(roles)} roles")
+        raise Refused(file, row, f"`{action}` needs {len(roles)} decisions, one a role; here are {len(cells)}")
+    if reason := misfit(filled(bundle.context_type(action), context), bundle.context_type(action)):
+        raise Refused(file, row, reason)
     for role, cell in zip(roles, cells, strict=True):
         home, of = _tenants(role, tenant, catalogue)
         what = What(type=kind, id="r-1", tenant=of)

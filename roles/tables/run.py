@@ -67,7 +67,7 @@ def run(cases: Iterable[Case], engine: Engine, catalogue: Catalogue) -> list[Out
             answer = decide(case.question)
             outcomes.append(Outcome(case, answer, differences(case, answer, decide, catalogue)))
         except NoDecision as exc:
-            findings.append(Finding(case.file, case.line, 0, f"`{case.name}` cannot be asked: {exc.reason}"))
+            findings.append(Finding(case.file, case.line, 0, f"`{case.name}` does not fit the schema: {exc.reason}"))
     if findings:
         raise TableErrors(findings)
     return outcomes

@@ -40,6 +40,7 @@ def test_a_condition_that_cannot_be_evaluated_is_neither() -> None:
   principal: {type: Person, id: p, attrs: {level: 3}}
   action: edit
   resource: {type: Doc, id: d, attrs: {owner: {__entity: {type: Person, id: p}}, public: false}}
+  context: {hour: 23}
   expect: deny
   errors: [doc.night]
 """,

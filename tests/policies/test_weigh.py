@@ -41,7 +41,7 @@ def test_policies_that_fail_decide_as_in_the_engine(strict: bool) -> None:
     for number in range(64):
         text = CASES.replace("LEVEL", str(number & 2)).replace("ACTION", "edit" if number & 1 else "view")
         text = text.replace("OWNER", "p" if number & 4 else "q").replace("PUBLIC", "true" if number & 8 else "false")
-        text = text.replace("CONTEXT", ("{}", "{hour: 23}", "{hour: 3}", "{}")[number >> 4])
+        text = text.replace("CONTEXT", ("{hour: 22}", "{hour: 23}", "{hour: 3}", "{hour: 99}")[number >> 4])
         (case,) = cases_of(text, bundle)
         weight = scale.weigh(case.action, case.question)
         answer = engine.decide_action(case.action, case.question)
