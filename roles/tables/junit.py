@@ -15,6 +15,9 @@ from roles.tables.run import Outcome
 
 _NOT_XML: Final = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
+_BLANKS: Final = {ord("\n"): "&#10;", ord("\t"): "&#9;"}
+"""In an attribute a reader would make spaces of them (section 3.3.3)."""
+
 
 def junit(outcomes: Iterable[Outcome], told: Callable[[Outcome], str], seconds: float) -> str:
     """Write the report.
@@ -55,8 +58,8 @@ def _counts(outcomes: list[Outcome]) -> str:
 
 
 def _attributes(**values: str) -> str:
-    return "".join(f' {name}="{_text(value)}"' for name, value in values.items())
+    return "".join(f' {name}="{_text(value).translate(_BLANKS)}"' for name, value in values.items())
 
 
 def _text(value: str) -> str:
-    return escape(_NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", value))
+    return escape(_NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", value)).replace("\r", "&#13;")

@@ -64,7 +64,7 @@ def mutation(cases: Iterable[Case], bundle: Bundle, catalogue: Catalogue, *, str
         catalogue: Says which roles stand beside which.
         strict: As `policies.engine.Engine`'s.
     """
-    found = mutants(bundle, _neighbours(catalogue))
+    found = mutants(bundle, neighbours(catalogue))
     fit = fitting(found, bundle.schema)
     trial = _Trial(bundle, fit, strict=strict)
     killers: dict[str, Case] = {}
@@ -133,7 +133,7 @@ def _id(mutant: Mutant) -> str | None:
     return mutant.policy.id if mutant.policy else None
 
 
-def _neighbours(catalogue: Catalogue) -> dict[EntityUid, list[EntityUid]]:
+def neighbours(catalogue: Catalogue) -> dict[EntityUid, list[EntityUid]]:
     """The roles before and after each: who grants too much or too little mostly misses by one."""
     roles = [EntityUid("Role", name) for name in catalogue.names]
     return {

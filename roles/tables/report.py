@@ -95,6 +95,11 @@ class Reporter:
         return f"{self.place(policy.file, policy.line)} {policy.id} ({word})"
 
 
+def visible(text: str) -> str:
+    """A text on one line, so that nothing in a table can move a terminal's cursor or change its colours."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def summary(outcomes: Sequence[Outcome], covered: Sequence[Covered] | None, found: Mutation | None) -> Line:
     """One line about everything."""
     failed = sum(not outcome.passed for outcome in outcomes)

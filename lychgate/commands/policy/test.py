@@ -66,13 +66,14 @@ def run_tables(
     reporter = Reporter(bundle, folder)
     if junit is not None:
         _write_junit(junit, outcomes, reporter, time.monotonic() - began)
-    explained = _explained(allowed or settings.policies.mutants_allowed)
+    # The configured list is about the configured policies.
+    explained = _explained(allowed or (settings.policies.mutants_allowed if policies is None else None))
     failed = [outcome for outcome in outcomes if not outcome.passed]
     covered = _covered(outcomes, bundle) if coverage or min_coverage is not None else None
     # With a case that fails anyway every mistake would be noticed.
     wanted = (mutate or max_survivors is not None) and not failed
     found = _mutated(settings, cases, bundle) if wanted else None
-    findings = [*_low(covered, min_coverage), *_survived(found, max_survivors, explained, complete=only is None)]
+    findings = [*_low(covered, min_coverage), *_survived(found, max_survivors, explained)]
     if as_json:
         print_json({**document(outcomes, covered, found, explained[1]), "findings": findings})
     else:
@@ -167,16 +168,14 @@ def _low(covered: "Sequence[Covered] | None", least: float | None) -> list[str]:
     return [f"coverage is {percentage(covered):.1f} %, below {least:g} %"]
 
 
-def _survived(
-    found: "Mutation | None", most: int | None, explained: tuple[str, Mapping[str, str]], *, complete: bool
-) -> list[str]:
-    """What is wrong with what went unnoticed; a list cannot be held against a part of the cases."""
+def _survived(found: "Mutation | None", most: int | None, explained: tuple[str, Mapping[str, str]]) -> list[str]:
+    """What is wrong with what went unnoticed, and with the list that explains it."""
     from roles.tables.allowed import stale, unexpected
 
     if found is None:
         return []
     file, allowed = explained
-    findings = [str(finding) for finding in stale(found.survivors, allowed, file)] if complete else []
+    findings = [str(finding) for finding in stale(found.survivors, allowed, file)]
     left = len(unexpected(found.survivors, allowed))
     if most is not None and left > most:
         findings.append(f"{left} mistakes would go unnoticed, more than {most}")
@@ -184,12 +183,14 @@ def _survived(
 
 
 def _tell(reporter: "Reporter", outcomes: "Sequence[Outcome]", *, verbose: bool) -> None:
+    from roles.tables.report import visible
+
     for outcome in outcomes:
         if not outcome.passed:
             for line in reporter.failure(outcome):
                 _print(line)
         elif verbose:
-            typer.echo(f"ok   {outcome.case.place}: {outcome.case.name}")
+            typer.echo(visible(f"ok   {outcome.case.place}: {outcome.case.name}"))
 
 
 def _tell_more(
@@ -211,11 +212,11 @@ def _tell_more(
 
 
 def _print(line: "Line") -> None:
-    from roles.tables.report import Tone
+    from roles.tables.report import Tone, visible
 
     text, tone = line
     looks: dict[Tone, dict[str, Any]] = {Tone.BAD: {"fg": "red"}, Tone.GOOD: {"fg": "green"}, Tone.ASIDE: {"dim": True}}
-    typer.secho(text, **looks.get(tone, {}))  # without a terminal the colours are left out
+    typer.secho(visible(text), **looks.get(tone, {}))  # without a terminal the colours are left out
 
 
 def add_to(app: typer.Typer) -> None:
