@@ -125,31 +125,43 @@ def test_coverage_below_the_threshold_is_exit_code_1(tmp_path: Path) -> None:
     assert "coverage is 0.0 %, below 50 %" in low.output
 
 
+PUBLIC = """
+- name: the public reads
+  principal: {type: Person, id: p, attrs: {level: 1}}
+  action: view
+  resource: {type: Doc, id: d, attrs: {owner: {__entity: {type: Person, id: q}}, public: true}}
+  context: {hour: 3}
+  expect: allow
+  policies: [doc.public]
+"""
+
+
 def test_more_survivors_than_allowed_is_exit_code_1(tmp_path: Path) -> None:
     """Each with its place; a list of explained ones is taken off, and held to what survives."""
-    file = table(tmp_path, GOOD)
-    told = run(file, "--mutate", "--json")
+    folder = folder_of(tmp_path, POLICIES, SCHEMA)
+    words = (table(tmp_path, PUBLIC), "--policies", folder)
+    told = run(*words, "--mutate", "--json")
     assert told.exit_code == 0
     survivors = json.loads(told.output)["mutation"]["survivors"]
-    assert run(file, "--max-survivors", len(survivors)).exit_code == 0
+    assert run(*words, "--max-survivors", len(survivors)).exit_code == 0
     allowed = tmp_path / "allowed.yaml"
     entries = [{"mutant": each["mutant"], "reason": "so"} for each in survivors[1:]]
     allowed.write_text(json.dumps(entries), encoding="utf-8")
-    assert run(file, "--max-survivors", 1, "--allowed", allowed).exit_code == 0
-    over = run(file, "--max-survivors", 0, "--allowed", allowed)
+    assert run(*words, "--max-survivors", 1, "--allowed", allowed).exit_code == 0
+    over = run(*words, "--max-survivors", 0, "--allowed", allowed)
     assert over.exit_code == 1
     assert "1 mistakes would go unnoticed, more than 0" in over.output
-    place = f"unnoticed policies/{survivors[0]['file']}:{survivors[0]['line']}: {survivors[0]['mutant']}\n"
+    place = f"unnoticed {folder}/{survivors[0]['file']}:{survivors[0]['line']}: {survivors[0]['mutant']}\n"
     assert place in over.output
     allowed.write_text(json.dumps([*entries, {"mutant": "gone", "reason": "so"}]), encoding="utf-8")
-    stale = run(file, "--mutate", "--allowed", allowed)
+    stale = run(*words, "--mutate", "--allowed", allowed)
     assert stale.exit_code == 1
     assert f"{allowed}: `gone` is listed as allowed and does not survive" in stale.output
-    assert refusal(file, "--allowed", tmp_path / "nowhere") == (
+    assert refusal(*words, "--allowed", tmp_path / "nowhere") == (
         f"{tmp_path / 'nowhere'}: cannot be read: No such file or directory"
     )
     allowed.write_text("a: b", encoding="utf-8")
-    assert refusal(file, "--allowed", allowed) == f"{allowed}:1: a list of `mutant` and `reason` is expected"
+    assert refusal(*words, "--allowed", allowed) == f"{allowed}:1: a list of `mutant` and `reason` is expected"
 
 
 def test_mistakes_are_not_tried_while_a_case_fails(tmp_path: Path) -> None:
@@ -172,18 +184,7 @@ def test_json_is_one_document(tmp_path: Path) -> None:
 def test_other_policies_with_another_schema(tmp_path: Path) -> None:
     """A folder that knows neither our users nor our roles, by YAML and by Cedar's own JSON; no list of ours applies."""
     folder = folder_of(tmp_path, POLICIES, SCHEMA)
-    yaml = table(
-        tmp_path,
-        """
-- name: the public reads
-  principal: {type: Person, id: p, attrs: {level: 1}}
-  action: view
-  resource: {type: Doc, id: d, attrs: {owner: {__entity: {type: Person, id: q}}, public: true}}
-  context: {hour: 3}
-  expect: allow
-  policies: [doc.public]
-""",
-    )
+    yaml = table(tmp_path, PUBLIC)
     cedar = tmp_path / "cedar.json"
     request = {
         "principal": 'Person::"p"',
