@@ -29,19 +29,11 @@ from roles.tables.context import misfit
 from roles.tables.document import Node, Refused
 from roles.tables.fields import Fields, entities, nearest, uid
 
-_KEYS: Final = (
-    "name",
-    "principal",
-    "roles",
-    "action",
-    "resource",
-    "context",
-    "entities",
-    "expect",
-    "policies",
-    "missing_role",
-    "errors",
+KEYS: Final = (
+    *("name", "roles", "principal", "action", "resource", "context", "entities"),
+    *("expect", "policies", "missing_role", "errors"),
 )
+"""What a case may say; docs/decision-tables.md has what each means."""
 _ENTITY: Final = ("type", "id", "attrs", "parents")
 _WHO: Final = ("tenant", "sub", "issuer")
 _WHAT: Final = ("type", "id", "tenant", "attrs", "parents")
@@ -53,7 +45,7 @@ def read_case(file: str, node: Node, bundle: Bundle, catalogue: Catalogue) -> Ca
     Raises:
         Refused: It is not one, or is about an action, a role or a type of resource that is not there.
     """
-    fields = Fields(file, node, "a case", _KEYS)
+    fields = Fields(file, node, "a case", KEYS)
     name = fields.text("name")
     action = action_of(fields, bundle)
     asked, principal = _asked(fields, action, bundle, catalogue)
