@@ -55,7 +55,7 @@ def test_policies_that_fail_decide_as_in_the_engine(strict: bool) -> None:
 def test_a_question_that_does_not_fit_is_no_weight() -> None:
     """As with the engine: nothing is guessed."""
     bundle = documents()
-    case = cases_of(CASES.replace("LEVEL", "x").replace("ACTION", "view").replace("CONTEXT", "{}"), bundle)[0]
+    case = cases_of(CASES.replace("LEVEL", "x").replace("ACTION", "view").replace("CONTEXT", "{hour: 1}"), bundle)[0]
     with pytest.raises(NoDecision):
         Scale(bundle.policies.values(), bundle.schema).weigh(case.action, case.question)
     with pytest.raises(NoDecision, match="the schema declares no such action"):
