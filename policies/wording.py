@@ -90,10 +90,9 @@ def condition_lines(policy: Policy) -> list[int]:
     """The line on which each condition starts, in order."""
     spans = list(tokens(policy.text))
     words = [policy.text[span.start : span.end] for span in spans]
-    lines, depth = [], 0
+    lines = []
     for index, word in enumerate(words[:-1]):
-        depth += (word in {"(", "{", "["}) - (word in {")", "}", "]"})
-        if depth == 0 and word in {"when", "unless"} and words[index + 1] == "{":
+        if word in {"when", "unless"} and words[index + 1] == "{":  # nowhere else does a bracket follow such a word
             lines.append(policy.line + policy.text.count("\n", 0, spans[index].start))
     return lines
 

@@ -88,6 +88,20 @@ def changes(policy: str) -> list[str]:
             ],
         ),
         (
+            'permit (principal, action, resource) when { resource.open || principal in [Role::"Z", Role::"Z"] };',
+            [
+                'dropped when { resource.open || principal in [Role::"Z", Role::"Z"] }',
+                'negated when { resource.open || principal in [Role::"Z", Role::"Z"] }',
+                (
+                    'resource.open || principal in [Role::"Z", Role::"Z"] became '
+                    'resource.open && principal in [Role::"Z", Role::"Z"]'
+                ),
+                'resource.open || principal in [Role::"Z", Role::"Z"] became resource.open',
+                'resource.open || principal in [Role::"Z", Role::"Z"] became principal in [Role::"Z", Role::"Z"]',
+                'dropped Role::"Z"',  # either of them: the same tree
+            ],
+        ),
+        (
             "permit (principal, action, resource) when { (if resource.open then resource.n else 1) < 2 };",
             [
                 "dropped when { (if resource.open then resource.n else 1) < 2 }",

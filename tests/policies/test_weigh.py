@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 
 from policies.engine import Engine
@@ -9,7 +10,7 @@ from policies.errors import NoDecision
 from policies.model import EntityUid
 from policies.weigh import Scale, decided
 from tests.builders.questions import real_bundle, real_engine
-from tests.builders.tables import cases_of, documents, shipped_cases
+from tests.builders.tables import POLICIES, SCHEMA, cases_of, checked, documents, shipped_cases
 
 CASES = """
 - name: a
@@ -33,8 +34,9 @@ def test_what_is_weighed_decides_as_the_engine_does() -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_policies_that_fail_decide_as_in_the_engine(strict: bool) -> None:
-    """An erroring forbid denies; in strict mode any error does."""
-    bundle = documents()
+    """An erroring forbid denies; in strict mode an erroring permit does, too."""
+    senior = "permit (principal, action, resource) when { principal.level + 9223372036854775806 > 0 };"
+    bundle = checked(f'{POLICIES}@id("senior") @reason("fails from level 2 on") {senior}', SCHEMA)
     effects = {policy.id: policy.effect for policy in bundle.policies.values()}
     scale, engine = Scale(bundle.policies.values(), bundle.schema), Engine(bundle, strict=strict)
     seen = set()
@@ -50,6 +52,16 @@ def test_policies_that_fail_decide_as_in_the_engine(strict: bool) -> None:
         assert [error.policy_id for error in ours.errors] == [error.policy_id for error in answer.errors]
         seen.add((answer.effect, bool(answer.errors)))
     assert len(seen) >= 3
+
+
+def test_an_error_that_names_no_policy_is_no_weight() -> None:
+    """Whose it is stands in Cedar's text alone; where it cannot be read there nothing is guessed."""
+    bundle = documents()
+    odd = msgspec.structs.replace(bundle.policies["doc.night"], id="a`b")
+    text = CASES.replace("LEVEL", "3").replace("ACTION", "edit").replace("CONTEXT", "{hour: 23}")
+    (case,) = cases_of(text.replace("PUBLIC", "true"), bundle)
+    with pytest.raises(NoDecision, match="an error that names no policy"):
+        Scale([odd], bundle.schema).weigh(case.action, case.question)
 
 
 def test_a_question_that_does_not_fit_is_no_weight() -> None:
