@@ -12,7 +12,7 @@ import msgspec
 from policies.bundle import Bundle, Policy
 from policies.model import Effect
 from policies.parts import Parts, Standing, conditions_of
-from policies.wording import condition
+from policies.wording import condition, condition_lines
 from roles.tables.run import Outcome
 
 
@@ -22,14 +22,16 @@ class Covered(msgspec.Struct, frozen=True):
     Attributes:
         policy: The policy.
         decided: In how many cases it was among the policies that decided.
-        aside: In how many cases that ask about one of its actions it did not apply.
-        holes: What was not seen, in words.
+        asked: How many cases ask about one of its actions.
+        aside: In how many of these it did not apply.
+        holes: What was not seen: the line of the policy or condition, and words for it.
     """
 
     policy: Policy
     decided: int
+    asked: int
     aside: int
-    holes: tuple[str, ...]
+    holes: tuple[tuple[int, str], ...]
 
 
 def coverage(outcomes: Iterable[Outcome], bundle: Bundle) -> list[Covered]:
@@ -41,15 +43,17 @@ def coverage(outcomes: Iterable[Outcome], bundle: Bundle) -> list[Covered]:
     """
     parts = Parts(bundle)
     decided: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
     aside: Counter[str] = Counter()
     clauses: dict[str, set[tuple[int, bool]]] = {name: set() for name in bundle.policies}
     for outcome in outcomes:
         decided.update(outcome.answer.reasons)
         for name, standing in parts.standings(outcome.case.action, outcome.case.question).items():
+            asked[name] += 1
             aside[name] += not standing.applies and not standing.fails
             clauses[name].update((index, held) for index, held in enumerate(standing.conditions) if held is not None)
     return [
-        Covered(policy, decided[name], aside[name], tuple(_holes(policy, decided[name], aside[name], clauses[name])))
+        _with_holes(Covered(policy, decided[name], asked[name], aside[name], ()), clauses[name])
         for name, policy in bundle.policies.items()
     ]
 
@@ -82,12 +86,20 @@ def obstacle(policy: Policy, standing: Standing) -> str:
     return "did not apply"
 
 
-def _holes(policy: Policy, decided: int, aside: int, clauses: set[tuple[int, bool]]) -> Iterable[str]:
-    if not decided:
-        yield "never decides"
-    if not aside:
-        yield "never stands aside"
-    for index, clause in enumerate(conditions_of(policy)):
+def _with_holes(found: Covered, clauses: set[tuple[int, bool]]) -> Covered:
+    return msgspec.structs.replace(found, holes=tuple(_holes(found, clauses)))
+
+
+def _holes(found: Covered, clauses: set[tuple[int, bool]]) -> Iterable[tuple[int, str]]:
+    policy = found.policy
+    if not found.asked:
+        yield policy.line, "no case asks about its actions"
+        return
+    if not found.decided:
+        yield policy.line, "never decides"
+    if not found.aside:
+        yield policy.line, "never stands aside"
+    for index, (clause, line) in enumerate(zip(conditions_of(policy), condition_lines(policy), strict=True)):
         for held, word in ((True, "satisfied"), (False, "unsatisfied")):
             if (index, held) not in clauses:
-                yield f"never {word}: {condition(clause)}"
+                yield line, f"never {word}: {condition(clause)}"

@@ -6,7 +6,7 @@ with all mistakes at once, and every decision with one mistake in it follows fro
 instead of one for each mistake (ADR 0119).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -55,7 +55,9 @@ class Mutation(msgspec.Struct, frozen=True):
         return 100 * (1 - len(self.survivors) / len(self.fates)) if self.fates else 100.0
 
 
-def mutation(cases: Iterable[Case], bundle: Bundle, catalogue: Catalogue, *, strict: bool = False) -> Mutation:
+def mutation(
+    cases: Sequence[Case], bundle: Bundle, catalogue: Catalogue, *, strict: bool = False, part: bool = False
+) -> Mutation:
     """Hold cases against mistakes.
 
     Args:
@@ -63,6 +65,7 @@ def mutation(cases: Iterable[Case], bundle: Bundle, catalogue: Catalogue, *, str
         bundle: The policies.
         catalogue: Says which roles stand beside which.
         strict: As `policies.engine.Engine`'s.
+        part: Whether mistakes that no case asks about are left out, as where the cases are a part of all.
     """
     found = mutants(bundle, neighbours(catalogue))
     fit = fitting(found, bundle.schema)
@@ -72,7 +75,8 @@ def mutation(cases: Iterable[Case], bundle: Bundle, catalogue: Catalogue, *, str
         for mutant in trial.concerned(case.action):
             if mutant.name not in killers and trial.notices(case, mutant, catalogue):
                 killers[mutant.name] = case
-    fates = tuple(Fate(mutant, killers.get(mutant.name)) for mutant in fit)
+    asked = {mutant.name for action in {case.action for case in cases} for mutant in trial.concerned(action)}
+    fates = tuple(Fate(each, killers.get(each.name)) for each in fit if not part or each.name in asked)
     return Mutation(fates, len(found) - len(fit))
 
 

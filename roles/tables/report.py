@@ -61,6 +61,14 @@ class Reporter:
         lines += [(f"    {text}", Tone.PLAIN) for text in self._grounds(outcome)]
         return [*lines, ("", Tone.PLAIN)]
 
+    def holes(self, covered: Iterable[Covered]) -> list[str]:
+        """What the cases have not seen, each with its place."""
+        return [
+            f"unseen {self.place(each.policy.file, line)}: {each.policy.id}: {what}"
+            for each in covered
+            for line, what in each.holes
+        ]
+
     def place(self, file: str, line: int) -> str:
         """`policies/order.cedar:12`."""
         return f"{self._folder / file}:{line}"
@@ -113,16 +121,30 @@ def summary(outcomes: Sequence[Outcome], covered: Sequence[Covered] | None, foun
 
 
 def coverage_rows(covered: Iterable[Covered]) -> list[dict[str, Any]]:
-    """A row for each policy."""
+    """A row for each policy: in how many of the cases about its actions it decided, and stood aside."""
     return [
         {
             "policy": each.policy.id,
+            "asked": each.asked,
             "decided": each.decided,
             "stood aside": each.aside,
-            "not seen": "; ".join(each.holes),
+            "holes": len(each.holes),
         }
         for each in covered
     ]
+
+
+def _covered(each: Covered) -> dict[str, Any]:
+    policy = each.policy
+    return {
+        "policy": policy.id,
+        "file": policy.file,
+        "line": policy.line,
+        "asked": each.asked,
+        "decided": each.decided,
+        "stood_aside": each.aside,
+        "holes": [{"line": line, "what": what} for line, what in each.holes],
+    }
 
 
 def document(
@@ -146,7 +168,7 @@ def document(
     ]
     whole: dict[str, Any] = {"cases": len(outcomes), "failed": len(failures), "failures": failures}
     if covered is not None:
-        whole["coverage"] = {"percent": round(percentage(covered), 2), "policies": coverage_rows(covered)}
+        whole["coverage"] = {"percent": round(percentage(covered), 2), "policies": list(map(_covered, covered))}
     if found is not None:
         whole["mutation"] = {
             "mutants": len(found.fates),

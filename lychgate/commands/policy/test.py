@@ -69,10 +69,10 @@ def run_tables(
     # The configured list is about the configured policies.
     explained = _explained(allowed or (settings.policies.mutants_allowed if policies is None else None))
     failed = [outcome for outcome in outcomes if not outcome.passed]
-    covered = _covered(outcomes, bundle) if coverage or min_coverage is not None else None
+    covered = _covered(outcomes, bundle, part=only is not None) if coverage or min_coverage is not None else None
     # With a case that fails anyway every mistake would be noticed.
     wanted = (mutate or max_survivors is not None) and not failed
-    found = _mutated(settings, cases, bundle) if wanted else None
+    found = _mutated(settings, cases, bundle, part=only is not None) if wanted else None
     findings = [*_low(covered, min_coverage), *_survived(found, max_survivors, explained)]
     if as_json:
         print_json({**document(outcomes, covered, found, explained[1]), "findings": findings})
@@ -147,17 +147,19 @@ def _explained(file: Path | None) -> tuple[str, dict[str, str]]:
         raise ConfigurationError(str(exc)) from exc
 
 
-def _covered(outcomes: "Sequence[Outcome]", bundle: "Bundle") -> "list[Covered]":
+def _covered(outcomes: "Sequence[Outcome]", bundle: "Bundle", *, part: bool) -> "list[Covered]":
+    """What was seen of each policy; of a part of the cases only what they ask about is expected."""
     from roles.tables.coverage import coverage
 
-    return coverage(outcomes, bundle)
+    return [each for each in coverage(outcomes, bundle) if each.asked or not part]
 
 
-def _mutated(settings: "Settings", cases: "Sequence[Case]", bundle: "Bundle") -> "Mutation":
+def _mutated(settings: "Settings", cases: "Sequence[Case]", bundle: "Bundle", *, part: bool) -> "Mutation":
     from lychgate.findings import catalogue_of
     from roles.tables.mutation import mutation
 
-    return mutation(cases, bundle, catalogue_of(settings.gateway.roles_file), strict=settings.policies.strict)
+    catalogue = catalogue_of(settings.gateway.roles_file)
+    return mutation(cases, bundle, catalogue, strict=settings.policies.strict, part=part)
 
 
 def _low(covered: "Sequence[Covered] | None", least: float | None) -> list[str]:
@@ -200,10 +202,13 @@ def _tell_more(
     found: "Mutation | None",
     allowed: Mapping[str, str],
 ) -> None:
+    """Coverage, mistakes and the summary."""
     from roles.tables.report import coverage_rows, summary
 
     if covered is not None:
         print_rows("coverage", coverage_rows(covered), as_json=False)
+        for hole in reporter.holes(covered):
+            typer.echo(hole)
     for mutant in found.survivors if found else ():
         place = reporter.place(mutant.file, mutant.line)
         why = f" (allowed: {allowed[mutant.name]})" if mutant.name in allowed else ""

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from lychgate import cli
 from lychgate.errors import ConfigurationError
-from tests.builders.questions import ROOT
+from tests.builders.questions import ROOT, real_bundle
 from tests.builders.tables import POLICIES, SCHEMA, folder_of
 
 GOOD = "- {name: a Manager reads, roles: [Manager], action: order:read, expect: allow, policies: [order.read]}\n"
@@ -53,7 +53,7 @@ def test_the_shipped_tables_pass_and_hold_the_policies() -> None:
     last = done.output.splitlines()[-1]
     assert ", 0 failed; " in last
     assert "100.0 % covered" in last
-    assert "never" not in done.output
+    assert "unseen " not in done.output
     assert done.output.count("unnoticed ") == done.output.count(" (allowed: ") > 0
 
 
@@ -102,6 +102,14 @@ def test_a_filter_takes_a_part(tmp_path: Path) -> None:
     assert refusal(file, "--filter", "nobody") == "no case fits `nobody`"
 
 
+def test_a_part_answers_for_what_it_asks_about() -> None:
+    """Policies of other actions are neither holes nor survivors."""
+    done = run("tests/cases/decisions/conditions.yaml", "--filter", "per cent", "--coverage", "--mutate")
+    assert done.exit_code == 0
+    assert "order.cashier-discount" in done.output
+    assert "customer.till" not in done.output.replace("customer.till: widened", "")
+
+
 def test_junit_is_written_also_for_failures(tmp_path: Path) -> None:
     """With the diff in it."""
     file, report = table(tmp_path, GOOD + BAD), tmp_path / "report.xml"
@@ -119,7 +127,9 @@ def test_coverage_below_the_threshold_is_exit_code_1(tmp_path: Path) -> None:
     file = table(tmp_path, GOOD)
     told = run(file, "--coverage")
     assert told.exit_code == 0
-    assert "never decides" in told.output
+    assert "order.read" in told.output
+    order = real_bundle().policies["order.sell"]
+    assert f"unseen policies/order.cedar:{order.line}: order.sell: no case asks about its actions\n" in told.output
     low = run(file, "--min-coverage", 50)
     assert low.exit_code == 1
     assert "coverage is 0.0 %, below 50 %" in low.output
