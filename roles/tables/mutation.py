@@ -65,7 +65,7 @@ def mutation(
         bundle: The policies.
         catalogue: Says which roles stand beside which.
         strict: As `policies.engine.Engine`'s.
-        part: Whether mistakes that no case asks about are left out, as where the cases are a part of all.
+        part: Whether mistakes in policies that no case asks about are left out, because the cases are a part of all.
     """
     found = mutants(bundle, neighbours(catalogue))
     fit = fitting(found, bundle.schema)
@@ -75,8 +75,8 @@ def mutation(
         for mutant in trial.concerned(case.action):
             if mutant.name not in killers and trial.notices(case, mutant, catalogue):
                 killers[mutant.name] = case
-    asked = {mutant.name for action in {case.action for case in cases} for mutant in trial.concerned(action)}
-    fates = tuple(Fate(each, killers.get(each.name)) for each in fit if not part or each.name in asked)
+    asked = {policy.id for action in {case.action for case in cases} for policy in bundle.slice(action)}
+    fates = tuple(Fate(each, killers.get(each.name)) for each in fit if not part or each.origin in asked)
     return Mutation(fates, len(found) - len(fit))
 
 

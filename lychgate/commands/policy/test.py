@@ -73,7 +73,7 @@ def run_tables(
     # With a case that fails anyway every mistake would be noticed.
     wanted = (mutate or max_survivors is not None) and not failed
     found = _mutated(settings, cases, bundle, part=only is not None) if wanted else None
-    findings = [*_low(covered, min_coverage), *_survived(found, max_survivors, explained)]
+    findings = [*_low(covered, min_coverage), *_survived(found, max_survivors, explained, part=only is not None)]
     if as_json:
         print_json({**document(outcomes, covered, found, explained[1]), "findings": findings})
     else:
@@ -170,14 +170,16 @@ def _low(covered: "Sequence[Covered] | None", least: float | None) -> list[str]:
     return [f"coverage is {percentage(covered):.1f} %, below {least:g} %"]
 
 
-def _survived(found: "Mutation | None", most: int | None, explained: tuple[str, Mapping[str, str]]) -> list[str]:
-    """What is wrong with what went unnoticed, and with the list that explains it."""
+def _survived(
+    found: "Mutation | None", most: int | None, explained: tuple[str, Mapping[str, str]], *, part: bool
+) -> list[str]:
+    """What is wrong with what went unnoticed, and with the list that explains it: of a part, not all of it survives."""
     from roles.tables.allowed import stale, unexpected
 
     if found is None:
         return []
     file, allowed = explained
-    findings = [str(finding) for finding in stale(found.survivors, allowed, file)]
+    findings = [] if part else [str(finding) for finding in stale(found.survivors, allowed, file)]
     left = len(unexpected(found.survivors, allowed))
     if most is not None and left > most:
         findings.append(f"{left} mistakes would go unnoticed, more than {most}")

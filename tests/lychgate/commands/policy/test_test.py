@@ -107,7 +107,7 @@ def test_a_part_answers_for_what_it_asks_about() -> None:
     done = run("tests/cases/decisions/conditions.yaml", "--filter", "per cent", "--coverage", "--mutate")
     assert done.exit_code == 0
     assert "order.cashier-discount" in done.output
-    assert "customer.till" not in done.output.replace("customer.till: widened", "")
+    assert "customer.till" not in done.output
 
 
 def test_junit_is_written_also_for_failures(tmp_path: Path) -> None:
