@@ -215,6 +215,25 @@ def test_other_policies_with_another_schema(tmp_path: Path) -> None:
     assert "2 cases: 2 passed, 0 failed" in done.output
 
 
+def test_strict_policies_are_tested_strictly(tmp_path: Path) -> None:
+    """As the gateway would decide: with `policies.strict` an erroring permit denies, also with a mistake elsewhere."""
+    senior = '@id("senior") @reason("fails") permit (principal, action, resource)'
+    senior += " when { principal.level + 9223372036854775807 > 0 };"
+    folder = folder_of(tmp_path, POLICIES + senior, SCHEMA)
+    file = table(tmp_path, PUBLIC.replace("[doc.public]", "[doc.public]\n  errors: [doc.senior]"))
+    config = tmp_path / "lychgate.yaml"
+    for strict, failed, unnoticed in (("false", 0, True), ("true", 1, False)):
+        config.write_text(f"policies: {{folder: {folder}, strict: {strict}}}\n", encoding="utf-8")
+        done = run(file, "--config", config, "--mutate")
+        assert f"1 cases: {1 - failed} passed, {failed} failed" in done.output
+        assert ("unnoticed " in done.output) is unnoticed
+    denied = PUBLIC.replace("allow", "deny").replace("[doc.public]", "[doc.senior]\n  errors: [doc.senior]")
+    strictly = run(table(tmp_path, denied), "--config", config, "--mutate")
+    assert strictly.exit_code == 0
+    assert "unnoticed" in strictly.output  # in strict mode what is public makes no difference
+    assert f"unnoticed {folder}/doc.cedar:2: doc.public: dropped\n" in strictly.output
+
+
 def test_what_cannot_be_read_is_exit_code_2(tmp_path: Path) -> None:
     """Tables, policies and folders, with their places."""
     wrong = table(tmp_path, "- {name: a}\n- 5\n")
