@@ -1,6 +1,10 @@
 """Tables that are wrong are refused whole, and each message says where and why."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roles.errors import TableErrors
 from roles.tables.read import read_tables
@@ -148,3 +152,56 @@ def test_what_is_not_said_is_not_expected() -> None:
     assert case.policies is None
     assert case.missing_role is not None  # unset, which is another thing than none
     assert case.errors == frozenset()
+
+
+_WORDS = st.sampled_from(
+    [
+        *("name", "roles", "principal", "action", "resource", "context", "entities", "expect", "policies", "errors"),
+        *("missing_role", "request", "decision", "reason", "num_errors", "decisions", "tenant", "type", "id", "attrs"),
+        *("parents", "uid", "__entity", "__extn", "fn", "arg", "order:read", "order:discount", "percent", "now"),
+        *("allow", "deny", "Manager", "User", "Order", "acme", "tags", "cross_tenant", 'User::"a"', "Action"),
+    ]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | _WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_WORDS | st.text(max_size=3), inner, max_size=8),
+    max_leaves=25,
+)
+
+
+@given(st.text() | _VALUES.map(json.dumps), st.sampled_from(["t.yaml", "t.json"]))
+def test_whatever_is_in_a_file_it_is_read_or_refused(text: str, name: str) -> None:
+    """Nothing else comes out of the reader, and every finding has a line."""
+    try:
+        cases = read_tables([(name, text)], real_bundle(), real_catalogue())
+    except TableErrors as exc:
+        assert all(finding.line >= 1 for finding in exc.findings)  # noqa: PT017 -- either way is right
+    else:
+        assert cases or text.strip() == "[]"
+
+
+_CASES = st.fixed_dictionaries(
+    {"name": st.just("a"), "action": st.sampled_from(["order:read", "order:discount", "data:see_pii"])},
+    optional={
+        "roles": st.lists(st.sampled_from(["Manager", "Admin", "Boss"]), max_size=2) | _VALUES,
+        "principal": st.dictionaries(st.sampled_from(["type", "id", "tenant", "attrs", "parents"]), _VALUES) | _VALUES,
+        "resource": st.dictionaries(st.sampled_from(["type", "id", "tenant", "attrs", "parents"]), _VALUES) | _VALUES,
+        "context": st.dictionaries(st.sampled_from(["percent", "now", "cross_tenant"]), _VALUES) | _VALUES,
+        "entities": st.lists(st.dictionaries(st.sampled_from(["uid", "attrs", "parents", "tags"]), _VALUES)) | _VALUES,
+        "expect": st.sampled_from(["allow", "deny"]) | _VALUES,
+        "missing_role": st.sampled_from(["Admin", None, "Service"]) | _VALUES,
+    },
+)
+
+
+@given(_CASES)
+def test_whatever_a_case_says_it_runs_or_is_refused(case: dict[str, object]) -> None:
+    """Cedar's refusals are findings, too."""
+    try:
+        run(
+            read_tables([("t.yaml", json.dumps([case]))], real_bundle(), real_catalogue()),
+            real_engine(),
+            real_catalogue(),
+        )
+    except TableErrors as exc:
+        assert all(finding.line >= 1 for finding in exc.findings)  # noqa: PT017 -- either way is right
