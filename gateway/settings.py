@@ -276,6 +276,8 @@ class PolicySettings(Section):
         poll_s: How often they are looked at even if nobody has told of a change; on a network filesystem nobody does.
         stale_after_s: How long the files may be refused or unreadable before the gateway is not ready any more; 0 for
             ever.
+        tables: Where the decision tables are that `lychgate policy test` runs.
+        mutants_allowed: The list of mistakes in policies that no decision table need notice, each with its reason.
     """
 
     folder: Path = Path("policies")
@@ -287,6 +289,8 @@ class PolicySettings(Section):
     settle_s: Annotated[float, Field(ge=0, le=60)] = 0.2
     poll_s: Annotated[float, Field(ge=0.1, le=3600)] = 5.0
     stale_after_s: Annotated[float, Field(ge=0)] = 0.0
+    tables: Path = Path("tests/cases/decisions")
+    mutants_allowed: Path | None = None
 
     @model_validator(mode="after")
     def _trusted(self) -> Self:

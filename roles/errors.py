@@ -2,13 +2,30 @@
 
 RolesError
 |- CatalogueError     roles.toml cannot be used; file, line and reason
+|- TableErrors        decision tables that cannot be run; every finding with its place
 |- ContextUnusable    a key or setting that security contexts cannot be signed or verified with
 `- ContextRejected    a security context that must not be believed; code and reason
 """
 
+from collections.abc import Iterable
+
+from policies.errors import Finding
+
 
 class RolesError(Exception):
     """The root of this package's errors."""
+
+
+class TableErrors(RolesError):
+    """Decision tables that cannot be run.
+
+    Attributes:
+        findings: At least one, sorted by place, each once.
+    """
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(sorted(set(findings)))
+        super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
 class CatalogueError(RolesError):

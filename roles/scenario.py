@@ -12,6 +12,7 @@ import msgspec
 
 from policies.bundle import Bundle
 from policies.model import Entity, EntityUid, Json, Question
+from policies.schema_reader import ContextAttribute
 from policies.typed import typed
 from roles.catalogue import Catalogue
 from roles.entities import principal_entities
@@ -109,15 +110,28 @@ def question(scenario: Scenario, bundle: Bundle, catalogue: Catalogue, now: str 
         raise ScenarioError(f"`{scenario.action}` is about {', '.join(types)}: say which")
     resource = EntityUid(scenario.resource.type or types[0], scenario.resource.id)
     tenant = scenario.resource.tenant or principal.tenant_id
-    declared = bundle.context_type(scenario.action)
-    given: dict[str, Json] = {"now": now, "cross_tenant": False, **scenario.context}
-    context = {
-        name: typed(value, declared[name].type if name in declared else "")
-        for name, value in given.items()
-        if name in declared or name in scenario.context
-    }
+    context = filled(bundle.context_type(scenario.action), scenario.context, now)
     entities = (*principal_entities(principal, catalogue), Entity(resource, {"tenant": tenant}))
     return Question(principal.uid, scenario.action, resource, context, entities)
+
+
+def filled(declared: Mapping[str, ContextAttribute], given: Mapping[str, Json], now: str = NOON) -> dict[str, Json]:
+    """A context as Cedar takes it.
+
+    Args:
+        declared: What the action's context holds.
+        given: What the description says of it.
+        now: As `question` takes it.
+
+    Returns:
+        What is given, and what the gateway would add where the action declares it.
+    """
+    whole: dict[str, Json] = {"now": now, "cross_tenant": False, **given}
+    return {
+        name: typed(value, declared[name].type if name in declared else "")
+        for name, value in whole.items()
+        if name in declared or name in given
+    }
 
 
 def _home(roles: tuple[str, ...], catalogue: Catalogue) -> str:

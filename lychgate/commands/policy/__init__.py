@@ -2,8 +2,8 @@
 
 import typer
 
-from lychgate.commands.policy import bundle, check, decide, explain, matrix, replay
+from lychgate.commands.policy import bundle, check, decide, explain, matrix, replay, test
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
-for verb in (check, explain, matrix, decide, replay, bundle):
+for verb in (check, test, matrix, explain, replay, decide, bundle):
     verb.add_to(app)
