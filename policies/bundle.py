@@ -29,6 +29,7 @@ class Policy(msgspec.Struct, frozen=True):
         line: Its first line there.
         text: As written.
         tree: Cedar's JSON form of it, for whoever analyses policies.
+        column: Where it begins in its first line, from 1.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Policy(msgspec.Struct, frozen=True):
     line: int
     text: str
     tree: Mapping[str, Json]
+    column: int = 1
 
     @property
     def scope_actions(self) -> frozenset[EntityUid] | None:

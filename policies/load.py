@@ -26,6 +26,15 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VALIDATION: Final = re.compile(r"^for policy `[^`]*`, ")
 _IN_ACTION: Final = re.compile(r'Action::"(?:\\.|[^"\\])*"')
 
+_KINDS: Final = (
+    ("unrecognized action", "unknown-action"),
+    ("unrecognized entity type", "unknown-entity-type"),
+    ("unable to find an applicable action", "impossible-scope"),
+    ("access to optional attribute", "optional-attribute"),
+    ("not found", "unknown-attribute"),
+)
+"""What Cedar's words about a policy that does not fit the schema contain, and the code of it."""
+
 SourceText = tuple[str, str]
 """A file's name and its text."""
 
@@ -52,11 +61,11 @@ def read_folder(folder: Path) -> tuple[list[SourceText], SourceText]:
             files.append((path.name, path.read_text(encoding="utf-8")))
         except UnicodeDecodeError as exc:
             line = exc.object.count(b"\n", 0, exc.start) + 1
-            findings.append(Finding(path.name, line, 0, "not UTF-8"))
+            findings.append(Finding(path.name, line, 0, "not UTF-8", "unreadable"))
         except OSError as exc:
-            findings.append(Finding(path.name, 0, 0, f"cannot be read: {exc.strerror}"))
+            findings.append(Finding(path.name, 0, 0, f"cannot be read: {exc.strerror}", "unreadable"))
     if len(files) + len(findings) == 1:
-        findings.append(Finding(str(folder), 0, 0, "no `.cedar` file here"))
+        findings.append(Finding(str(folder), 0, 0, "no `.cedar` file here", "unreadable"))
     if findings:
         raise PolicyErrors(findings)
     *policies, schema = files
@@ -87,7 +96,8 @@ def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
                 findings.append(policy)
             elif policy.id in seen:
                 first = seen[policy.id]
-                findings.append(statement.finding(f"the id `{policy.id}` is taken at {first.file}:{first.line}"))
+                taken = f"the id `{policy.id}` is taken at {first.file}:{first.line}"
+                findings.append(statement.finding(taken, code="policy-id"))
             else:
                 seen[policy.id] = statement
                 policies.append((policy, statement))
@@ -103,17 +113,18 @@ def _parsed(statement: Statement) -> Policy | Finding:
         return locate(statement, message, _refusal)
     parsed: dict[str, dict[str, dict[str, Json]]] = json.loads(cedarpy.policies_to_json_str(statement.text))
     if parsed["templates"]:
-        return statement.finding("a template decides nothing; write the policy out")
+        return statement.finding("a template decides nothing; write the policy out", code="template")
     (tree,) = parsed["staticPolicies"].values()
     annotations = tree.get("annotations", {})
     local_id, reason = (annotations.get(key) for key in ("id", "reason")) if isinstance(annotations, dict) else ("", "")
     stem = PurePath(statement.file).stem
     if not isinstance(local_id, str) or not local_id:
-        return statement.finding("a policy without an `@id`")
+        return statement.finding("a policy without an `@id`", code="policy-id")
     if not _ID.fullmatch(local_id) or not _ID.fullmatch(stem):
-        return statement.finding(f"`{stem}.{local_id}` is not a policy id ({_ID.pattern} on both sides of the dot)")
+        wrong = f"`{stem}.{local_id}` is not a policy id ({_ID.pattern} on both sides of the dot)"
+        return statement.finding(wrong, code="policy-id")
     if not isinstance(reason, str) or not reason:
-        return statement.finding(f"the policy `{local_id}` has no `@reason`")
+        return statement.finding(f"the policy `{local_id}` has no `@reason`", code="policy-reason")
     return Policy(
         id=f"{stem}.{local_id}",
         effect=Effect.ALLOW if tree["effect"] == "permit" else Effect.DENY,
@@ -122,6 +133,7 @@ def _parsed(statement: Statement) -> Policy | Finding:
         line=statement.line,
         text=statement.text,
         tree=tree,
+        column=statement.finding("").column,
     )
 
 
@@ -141,7 +153,12 @@ def _validation(policies: Sequence[tuple[Policy, Statement]], schema: Schema) ->
         # A policy over many actions fails in each: the first in the alphabet speaks for all.
         others = f" (and {len(messages) - 1} more like it)" if len(messages) > 1 else ""
         found = locate(policies[number][1], min(messages), _refusal)
-        yield Finding(found.file, found.line, found.column, found.reason + others)
+        yield Finding(found.file, found.line, found.column, found.reason + others, _code(found.reason))
+
+
+def _code(message: str) -> str:
+    """The kind of what the schema has against a policy. Cedar's library tells it by its words only."""
+    return next((code for words, code in _KINDS if words in message), "type")
 
 
 def _refusal(text: str) -> str | None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import cedarpy
+import msgspec
 
 from policies.errors import PolicyErrors
 from policies.lexer import Statement, locate
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, read_actions
+from policies.schema_reader import ActionType, Shape, read_actions, read_shapes
 
 
 class Schema:
@@ -22,9 +23,11 @@ class Schema:
         text: As written.
         handle: Cedar's parsed form.
         actions: Every action that applies to something, by uid. Mere groups are not among them.
+        entities: What each entity type's attributes hold, by the type's full name.
+        contexts: What each action's context holds, likewise.
     """
 
-    __slots__ = ("_closures", "actions", "handle", "name", "text")
+    __slots__ = ("_closures", "actions", "contexts", "entities", "handle", "name", "text")
 
     def __init__(self, name: str, text: str) -> None:
         """Parse a schema.
@@ -37,8 +40,12 @@ class Schema:
         try:
             self.handle = cedarpy.Schema.from_str(text)
         except ValueError as exc:
-            raise PolicyErrors([locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)]) from exc
-        declared = read_actions(str(self.handle))
+            found = locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)
+            raise PolicyErrors([msgspec.structs.replace(found, code="schema")]) from exc
+        canonical = str(self.handle)
+        declared = read_actions(canonical)
+        shapes: tuple[Mapping[str, Shape], Mapping[EntityUid, Shape]] = read_shapes(canonical)
+        self.entities, self.contexts = shapes
         self.actions: Mapping[EntityUid, ActionType] = MappingProxyType(
             {uid: action for uid, action in declared.items() if action.resource_types}
         )

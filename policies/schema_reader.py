@@ -55,6 +55,14 @@ _Type: TypeAlias = "str | _Record"
 """A type as written: a name, or a record. Of a set only the name `Set` is kept."""
 
 
+Shape: TypeAlias = "str | Mapping[str, Shape]"
+"""What an attribute holds, common types followed: a record's attributes, or the name of any other type. `Set` is all
+that is said of a set."""
+
+
+_NOTHING: Final[_Type] = {}
+
+
 class _Action(msgspec.Struct, frozen=True):
     """An action as declared: `context` may be the name of a common type declared further down."""
 
@@ -87,6 +95,21 @@ def read_actions(canonical: str) -> dict[EntityUid, ActionType]:
     }
 
 
+def read_shapes(canonical: str) -> tuple[dict[str, Shape], dict[EntityUid, Shape]]:
+    """What entities and contexts hold, to any depth.
+
+    Args:
+        canonical: As for `read_actions`.
+
+    Returns:
+        A record for each entity type, by full name, and for each action's context, by uid.
+    """
+    reader = _Reader(canonical)
+    reader.read()
+    entities = {name: reader.shape(kind, name.rpartition("::")[0]) for name, kind in reader.attributes.items()}
+    return entities, {uid: reader.shape(action.context, action.namespace) for uid, action in reader.actions.items()}
+
+
 class _Reader:
     """Goes through the words once, declaration by declaration."""
 
@@ -94,9 +117,9 @@ class _Reader:
         self._words = [text[token.start : token.end] for token in tokens(text)]
         self._at = 0
         self._namespace = ""
-        self._entities: set[str] = set()
         self._types: dict[str, _Type] = {}
         self.actions: dict[EntityUid, _Action] = {}
+        self.attributes: dict[str, _Type] = {}
 
     def read(self) -> None:
         while self._at < len(self._words):
@@ -117,14 +140,13 @@ class _Reader:
                     self._next()  # ;
                 case "action":
                     self._action()
-                case _:  # an entity type: what it holds is Cedar's business; its strings are words of their own
-                    self._entities.add(self._qualified(self._next()))
-                    self._at = self._words.index(";", self._at) + 1
+                case _:  # `entity`
+                    self._entity()
 
     def entity(self, name: str, namespace: str) -> str:
         """The full name of an entity type: of the namespace it is written in, if there is one of this name."""
         local = f"{namespace}::{name}"
-        return local if local in self._entities else name
+        return local if local in self.attributes else name
 
     def group(self, uid: EntityUid, namespace: str) -> EntityUid:
         """The full uid of an action group, likewise."""
@@ -139,6 +161,25 @@ class _Reader:
             name: ContextAttribute(self._plain(kind, action.namespace), required)
             for name, (kind, required) in written.items()
         }
+
+    def shape(self, kind: _Type, namespace: str) -> Shape:
+        resolved = self._resolved(kind, namespace)
+        if isinstance(resolved, str):
+            return self._plain(resolved, namespace)
+        return {name: self.shape(inner, namespace) for name, (inner, _) in resolved.items()}
+
+    def _entity(self) -> None:
+        name, attributes = self._qualified(self._next()), _NOTHING
+        while (word := self._next()) != ";":
+            if word == "in":
+                self._names()
+            elif word == "{":
+                attributes = self._record()
+            elif word == "tags":
+                self._type()
+            elif word == "enum":
+                self._at = self._words.index(";", self._at)
+        self.attributes[name] = attributes
 
     def _action(self) -> None:
         uid = EntityUid(self._qualified("Action"), _unquoted(self._next()))
