@@ -1,4 +1,4 @@
-"""What `lychgate policy check` finds in policies: everything `policies.load` refuses, and what `policies.lint` proves."""
+"""What a check finds in policies: everything `policies.load` refuses, and what `policies.lint` proves."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -18,9 +18,7 @@ from policies.lint.roles import groups, idle_roles, unknown_roles
 from policies.lint.suppress import Block, suppressed
 from policies.load import SourceText, build_bundle, read_folder
 
-_OF_ROUTES: Final = frozenset(
-    {"unreached-policy", "route-without-permit", "anonymous-never-passes", "crossing-routes"}
-)
+_OF_ROUTES: Final = frozenset({"unreached-policy", "route-without-permit", "anonymous-never-passes", "crossing-routes"})
 _OF_ROLES: Final = frozenset({"unknown-role", "idle-role"})
 
 
@@ -71,6 +69,11 @@ def check_folder(folder: Path, roles: Collection[str] | None = None) -> list[Fin
         return list(exc.findings)
     catalogue = None if roles is None else Catalogue({name: frozenset({name}) for name in roles})
     return check_bundle(bundle, files, catalogue)
+
+
+def check_roles(bundle: Bundle, roles: Collection[str]) -> list[Finding]:
+    """Roles the policies name and the catalogue does not; the gateway refuses such a set, too."""
+    return sorted(unknown_roles(claims_of(bundle, {}), roles))
 
 
 def check_bundle(

@@ -6,13 +6,14 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lychgate.reference import commands, errors, events, http, metrics, routes, settings
+from lychgate.reference import commands, errors, events, findings, http, metrics, routes, settings
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "cli.md": commands.page,
         "errors.md": errors.page,
         "events.md": events.page,
+        "findings.md": findings.page,
         "http.md": http.page,
         "metrics.md": metrics.page,
         "routes.md": routes.page,

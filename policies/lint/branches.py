@@ -50,15 +50,12 @@ def conditions_of(policy: Policy) -> Way:
         scope = policy.tree[variable]
         if isinstance(scope, dict) and (node := _scope(variable, scope)) is not None:
             found.append((node, True))
-    clauses = policy.tree["conditions"]
-    for clause in clauses if isinstance(clauses, list) else ():
-        if isinstance(clause, dict):
-            found.append((clause["body"], clause["kind"] == "when"))
-    return tuple(found)
+    clauses: Any = policy.tree["conditions"]
+    return (*found, *((clause["body"], clause["kind"] == "when") for clause in clauses))
 
 
 def _scope(variable: str, scope: dict[str, Any]) -> Json:
-    left = {"Var": variable}
+    left: Json = {"Var": variable}
     match scope:
         case {"op": "==" | "in" as operator, "entity": uid}:
             return {operator: {"left": left, "right": _entity(uid)}}
@@ -89,8 +86,9 @@ def _split(node: Json, truth: bool) -> Sequence[Way]:
             no = _both(_split(condition, False), _split(otherwise, truth))
             return _either(yes, no)
         case {"is": {"left": left, "entity_type": kind, "in": group}}:
-            parts = ({"is": {"left": left, "entity_type": kind}}, {"in": {"left": left, "right": group}})
-            return _combined(*parts, truth, all_of=truth)
+            of_type: Json = {"is": {"left": left, "entity_type": kind}}
+            inside: Json = {"in": {"left": left, "right": group}}
+            return _combined(of_type, inside, truth, all_of=truth)
         case _:
             return (((node, truth),),)
 

@@ -31,9 +31,7 @@ class Claim:
         self._groups = groups
         named = policy.scope_actions
         self.actions = frozenset(
-            uid
-            for uid in bundle.schema.actions
-            if named is None or not named.isdisjoint(bundle.schema.groups(uid))
+            uid for uid in bundle.schema.actions if named is None or not named.isdisjoint(bundle.schema.groups(uid))
         )
         self.conditions = conditions_of(policy)
         self.conjuncts = conjuncts(self.conditions)
@@ -67,7 +65,7 @@ class Claim:
             memberships: The roles the principal can have at most; None where nobody knows.
 
         Returns:
-            The conditions that cannot hold together, and how many ways there are that all fail; None where it may apply.
+            The conditions that cannot hold together, and how many ways there are; None where it may apply.
         """
         start = self.facts(memberships).extend(given)
         first: tuple[Literal, ...] = ()

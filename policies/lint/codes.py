@@ -105,7 +105,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             "A request matches two routes, neither of which is the narrower one; the left-most literal segment wins.",
             "Add a route for the path in common, or rename a segment.",
         ),
-        "unknown-role": _warning(
+        "unknown-role": _error(
             "A policy names a role that is not in the catalogue: nobody can have it, so it is a typing error.",
             "Correct the name, or add the role to `roles.toml`.",
         ),
@@ -130,8 +130,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             "Bound the values first (`x.a < 1000 && …`), or compare without arithmetic.",
         ),
         "entity-not-given": _warning(
-            "An attribute of an entity is read that is neither principal nor resource: the gateway gives Cedar no other, "
-            "so that the evaluation fails.",
+            "An attribute of an entity is read that is neither principal nor resource: the gateway gives Cedar no "
+            "other, so that the evaluation fails.",
             "Ask `x.owner has name` first, or put the value into the context or the resource.",
         ),
         "unreached-policy": _warning(
@@ -147,8 +147,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             "Write a permit for the anonymous role, or take `anonymous` out of the route.",
         ),
         "bad-suppression": _warning(
-            "A comment that should silence a finding cannot: no reason, a code that is unknown or that the gateway refuses, "
-            "or no policy or route directly below.",
+            "A comment that should silence a finding cannot: no reason, a code that is unknown or that the gateway "
+            "refuses, or no policy or route directly below.",
             "Write `// lychgate: allow CODE why it is right`, in the lines above the policy.",
         ),
         "idle-suppression": _warning(

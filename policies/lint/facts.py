@@ -5,19 +5,16 @@ step is a consequence of Cedar's semantics for one request, so a conflict proves
 is not understood is kept by its text: an expression cannot be true and false at once.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
-from operator import add, mul, sub
 from types import MappingProxyType
 from typing import Any, Final
 
 from policies.lint.branches import Literal
-from policies.lint.wording import literal, wording
+from policies.lint.values import LONG, all_roles, compatible, entities, entity, matches, number, plain, typed
+from policies.lint.wording import wording
 from policies.model import EntityUid, Json
 from policies.schema import Schema
-
-LONG: Final = (-(2**63), 2**63 - 1)
-"""The least and the greatest Long."""
 
 Groups = Mapping[EntityUid, frozenset[EntityUid]]
 """What an entity is certainly in, itself included."""
@@ -103,7 +100,7 @@ class Facts:
 
     # --- one form of expression each
 
-    def _add(self, node: Json, truth: bool, fact: Literal) -> None:
+    def _add(self, node: Json, truth: bool, fact: Literal) -> None:  # noqa: C901, PLR0912 - one line a form
         match node:
             case {"Value": bool(value)}:
                 self._require(value is truth, fact)
@@ -123,21 +120,31 @@ class Facts:
                 self._less(left, right, truth, fact)
             case {"<=": {"left": left, "right": right}} | {">=": {"left": right, "right": left}}:
                 self._less(right, left, not truth, fact)
-            case {"is": {"left": {"Var": ("principal" | "resource") as variable}, "entity_type": kind, **more}} if not more:
+            case {"is": {"left": left, "entity_type": kind, "in": group}} if truth:
+                self._add({"is": {"left": left, "entity_type": kind}}, True, fact)
+                self._add({"in": {"left": left, "right": group}}, True, fact)
+            case {"is": {"in": _}}:
+                self._opaque(node, truth, fact)
+            case {"is": {"left": {"Var": "principal" | "resource" as variable}, "entity_type": kind}}:
                 self._is(str(variable), str(kind), truth, fact)
-            case {"in": {"left": {"Var": variable}, "right": right}} if (uids := _entities(right)) is not None:
+            case {"in": {"left": {"Var": variable}, "right": right}} if (uids := entities(right)) is not None:
                 self._in(str(variable), uids, truth, fact)
             case {"has": {"left": {"Var": "context"}, "attr": str(name)}}:
                 self._remember("has", name, truth, fact)
                 self._has[name] = truth
             case {"like": {"left": left, "pattern": list(pattern)}} if truth:
+                self._opaque(node, truth, fact)
                 self._likes.setdefault(wording(left), []).append((pattern, fact))
-                self._check_likes(wording(left), fact)
+                self._check_likes(wording(left))
             case _:
-                self.entangled.append(wording(node))
-                self._remember("", wording(node), truth, fact)
+                self._opaque(node, truth, fact)
         if not self.conflict and not self._possible_actions():
             self.conflict = (fact,)
+
+    def _opaque(self, node: Json, truth: bool, fact: Literal) -> None:
+        """Something that is not understood: kept by its text."""
+        self.entangled.append(wording(node))
+        self._remember("", wording(node), truth, fact)
 
     def _require(self, holds: bool, *facts: Literal) -> None:
         if not holds and not self.conflict:
@@ -169,10 +176,10 @@ class Facts:
                         self._require(False, self._known[clash], fact)
 
     def _equal(self, left: Json, right: Json, truth: bool, fact: Literal) -> None:
-        one, other = _plain(left), _plain(right)
+        one, other = plain(left), plain(right)
         texts = sorted((wording(left), wording(right)))
         if one is not None and other is not None:
-            self._require((_typed(one) == _typed(other)) is truth, fact)
+            self._require((typed(one) == typed(other)) is truth, fact)
         elif texts[0] == texts[1]:
             self._require(truth, fact)
         elif one is None and other is None:
@@ -190,15 +197,15 @@ class Facts:
         if not truth:
             self._excluded.setdefault(term, []).append((value, fact))
         elif term in self._values:
-            self._require(_typed(self._values[term][0]) == _typed(value), self._values[term][1], fact)
+            self._require(typed(self._values[term][0]) == typed(value), self._values[term][1], fact)
         else:
             self._values[term] = (value, fact)
         if term in self._values:
             for excluded, why in self._excluded.get(term, ()):
-                self._require(_typed(excluded) != _typed(self._values[term][0]), self._values[term][1], why)
+                self._require(typed(excluded) != typed(self._values[term][0]), self._values[term][1], why)
         if isinstance(value, int) and not isinstance(value, bool):
             self._bound(term, fact, low=value, high=value) if truth else self._check_bounds(term, fact)
-        uid = _uid(value)
+        uid = entity(value)
         if uid is not None and isinstance(node, dict) and isinstance(variable := node.get("Var"), str):
             if variable == "action":
                 kept = {it for it in self._actions if (it == uid) is truth}
@@ -206,7 +213,7 @@ class Facts:
             elif truth:
                 self._is(variable, uid.type, True, fact)
         if truth:
-            self._check_likes(term, fact)
+            self._check_likes(term)
 
     def _bound(self, term: str, fact: Literal, low: int | None = None, high: int | None = None) -> None:
         """A Long is at least, or at most, a number."""
@@ -222,7 +229,7 @@ class Facts:
         self._require(low <= high, *(reasons or [fact]))
         if low == high:
             for value, why in self._excluded.get(term, ()):
-                self._require(_typed(value) != _typed(low), *reasons, why)
+                self._require(typed(value) != typed(low), *reasons, why)
 
     def _is(self, variable: str, kind: str, truth: bool, fact: Literal) -> None:
         types = self._types.get(variable, self._all_types(variable))
@@ -240,16 +247,16 @@ class Facts:
             for outside_of, why_not in self._outside.get(variable, ()):
                 if all(not outside_of.isdisjoint(self._closure(uid)) for uid in inside_of):
                     self._require(False, why, why_not)
-            if variable == "principal" and self._memberships is not None and _all_roles(inside_of):
+            if variable == "principal" and self._memberships is not None and all_roles(inside_of):
                 self._require(not self._memberships.isdisjoint(inside_of), why)
 
-    def _check_likes(self, term: str, fact: Literal) -> None:
+    def _check_likes(self, term: str) -> None:
         value = self._values.get(term)
         for pattern, why in self._likes.get(term, ()):
             if value is not None and isinstance(value[0], str):
-                self._require(_matches(value[0], pattern), value[1], why)
+                self._require(matches(value[0], pattern), value[1], why)
         for (one, why), (other, why_not) in product(self._likes.get(term, ()), repeat=2):
-            if not _compatible(one, other):
+            if not compatible(one, other):
                 self._require(False, why, why_not)
 
     # --- what is left
@@ -281,93 +288,6 @@ class Facts:
         return True
 
 
-def number(node: Json) -> int | None:
-    """The Long that an expression of literals is; None for any other, and for one that overflows."""
-    match node:
-        case {"Value": int(value)} if not isinstance(value, bool):
-            return value
-        case {"neg": {"arg": inner}} if (value := number(inner)) is not None:
-            return _within(-value)
-        case {"+": {"left": left, "right": right}}:
-            return _calculated(left, right, add)
-        case {"-": {"left": left, "right": right}}:
-            return _calculated(left, right, sub)
-        case {"*": {"left": left, "right": right}}:
-            return _calculated(left, right, mul)
-        case _:
-            return None
-
-
-def _calculated(left: Json, right: Json, operation: Callable[[int, int], int]) -> int | None:
-    one, other = number(left), number(right)
-    return None if one is None or other is None else _within(operation(one, other))
-
-
-def _within(value: int) -> int | None:
-    return value if LONG[0] <= value <= LONG[1] else None
-
-
-def _plain(node: Json) -> Json:
-    """The value of a literal or of arithmetic on literals; None for anything else."""
-    folded = number(node)
-    if folded is not None:
-        return folded
-    value = literal(node)
-    return None if isinstance(value, dict) and "__entity" not in value else value
-
-
-def _typed(value: Json) -> tuple[str, str]:
-    """A literal so that only equal ones are equal: Python's `True` is its 1."""
-    return (type(value).__name__, repr(value))
-
-
-def _uid(value: Json) -> EntityUid | None:
-    match value:
-        case {"__entity": {"type": str(kind), "id": str(name)}}:
-            return EntityUid(kind, name)
-        case _:
-            return None
-
-
-def _entities(node: Json) -> frozenset[EntityUid] | None:
-    """The entities of a literal or a set of literals; None where it is not that."""
-    members = node["Set"] if isinstance(node, dict) and isinstance(node.get("Set"), list) else [node]
-    uids = [_uid(literal(member)) for member in members]
-    known = [uid for uid in uids if uid is not None]
-    return frozenset(known) if len(known) == len(uids) else None
-
-
-def _all_roles(uids: frozenset[EntityUid]) -> bool:
-    return all(uid.type == "Role" for uid in uids)
-
-
 def _distinct(facts: tuple[Literal, ...]) -> tuple[Literal, ...]:
     """Each fact once, as it is worded."""
     return tuple({(wording(node), truth): (node, truth) for node, truth in facts}.values())
-
-
-def _matches(text: str, pattern: list[Any]) -> bool:
-    """Whether a text is of a pattern: `*` is any text, all else itself."""
-    places = {0}
-    for part in pattern:
-        if part == "Wildcard":
-            places = set(range(min(places), len(text) + 1)) if places else places
-        else:
-            piece = part["Literal"]
-            places = {at + len(piece) for at in places if text.startswith(piece, at)}
-    return len(text) in places
-
-
-def _compatible(one: list[Any], other: list[Any]) -> bool:
-    """Whether a text can have the beginnings of two patterns."""
-    first, second = _beginning(one), _beginning(other)
-    return first.startswith(second) or second.startswith(first)
-
-
-def _beginning(pattern: list[Any]) -> str:
-    text = ""
-    for part in pattern:
-        if part == "Wildcard":
-            break
-        text += part["Literal"]
-    return text

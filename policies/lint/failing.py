@@ -16,7 +16,8 @@ from typing import Any, Final
 from policies.bundle import Bundle
 from policies.errors import Finding
 from policies.lint.claim import Claim
-from policies.lint.facts import LONG, Facts, number
+from policies.lint.facts import Facts
+from policies.lint.values import LONG, number
 from policies.lint.wording import wording
 from policies.model import Effect, Json
 from policies.schema_reader import Shape
@@ -62,29 +63,27 @@ class _Walk:
         if facts.conflict or not isinstance(node, dict) or len(node) != 1:
             return  # never reached
         ((operator, operand),) = node.items()
-        match operator, operand:
-            case ("&&" | "||"), {"left": left, "right": right}:
+        match node:
+            case {"&&": {"left": left, "right": right}} | {"||": {"left": left, "right": right}}:
                 yield from self.expression(left, facts)
                 yield from self.expression(right, facts.copy().add(left, operator == "&&"))
-                return
-            case "if-then-else", {"if": condition, "then": then, "else": otherwise}:
+            case {"if-then-else": {"if": condition, "then": then, "else": otherwise}}:
                 yield from self.expression(condition, facts)
                 yield from self.expression(then, facts.copy().add(condition))
                 yield from self.expression(otherwise, facts.copy().add(condition, False))
-                return
-            case ".", {"left": left, "attr": str(attribute)} if self._is_not_given(left, attribute, facts):
+            case {".": {"left": left, "attr": str(attribute)}} if self._is_not_given(left, attribute, facts):
                 earlier = list(self.expression(left, facts))
                 how = f"fails where `{wording(left)}` is not among the entities Cedar is given"
                 yield from earlier or [("entity-not-given", node, how)]
-                return
-        if operator in _ARITHMETIC:
-            if (values := _overflows(node, facts)) is not None:
-                yield "forbid-can-fail", node, f"overflows{values}"
-            return
-        if operator == "offset" and not _is_constructor(operand[1]):
-            yield "forbid-can-fail", node, f"fails where `{wording(operand[1])}` is long"
-        for part in _parts(operand):
-            yield from self.expression(part, facts)
+            case _ if operator in _ARITHMETIC:
+                if (values := _overflows(node, facts)) is not None:
+                    yield "forbid-can-fail", node, f"overflows{values}"
+            case {"offset": [moment, length]} if not _is_constructor(length):
+                yield "forbid-can-fail", node, f"fails where `{wording(length)}` is long"
+                yield from self.expression(moment, facts)
+            case _:
+                for part in _parts(operand):
+                    yield from self.expression(part, facts)
 
     def _is_not_given(self, left: Json, attribute: str, facts: Facts) -> bool:
         """Whether an attribute is read of an entity that is neither principal nor resource, unasked."""
@@ -117,7 +116,7 @@ class _Walk:
 
 
 def _overflows(node: Json, facts: Facts) -> str | None:
-    """For which values arithmetic leaves the range of Long: ` for x = 1`, empty for all; None where it is not known to."""
+    """For which values arithmetic overflows: ` for x = 1`, empty for all; None where it is not known to."""
     terms = list(dict.fromkeys(_terms(node)))
     if None in terms or len(terms) > _MOST_TERMS:
         return None
@@ -158,15 +157,15 @@ def _is_path(node: Json) -> bool:
             return False
 
 
-def _with_values(node: Json, given: Mapping[str, int]) -> Json:
+def _with_values(node: Any, given: Mapping[str, int]) -> Json:
     """Arithmetic with numbers in place of its attributes."""
     match node:
         case {"neg": {"arg": inner}}:
             return {"neg": {"arg": _with_values(inner, given)}}
-        case {"+": sides} | {"-": sides} | {"*": sides} if isinstance(sides, dict):
+        case {"+": sides} | {"-": sides} | {"*": sides}:
             return {next(iter(node)): {side: _with_values(inner, given) for side, inner in sides.items()}}
-        case {"Value": _}:
-            return node
+        case {"Value": value}:
+            return {"Value": value}
         case _:
             return {"Value": given[wording(node)]}
 

@@ -32,8 +32,8 @@ def never_applies(claims: Sequence[Claim], bundle: Bundle) -> tuple[list[Finding
         found = claim.conflict()
         if found is not None:
             dead.add(claim.policy.id)
-            facts, number = found
-            facts = sorted(facts, key=lambda fact: find(claim.policy.text, fact_text(*fact)))
+            conflict, number = found
+            facts = sorted(conflict, key=lambda fact: find(claim.policy.text, fact_text(*fact)))
             what = f"{said(facts)} {'are never true together' if len(facts) > 1 else 'is never true'}"
             more = "; nor does any other way to meet the conditions hold" if number > 1 else ""
             findings.append(claim.finding(CODE, f"the policy never applies: {what}{more}", fact_text(*facts[-1])))

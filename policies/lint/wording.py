@@ -41,7 +41,7 @@ def entity_text(value: Mapping[str, Any]) -> str:
     return f"{value['type']}::{json.dumps(value['id'], ensure_ascii=False)}"
 
 
-def _text(operator: str, operand: Any) -> str:
+def _text(operator: str, operand: Any) -> str:  # noqa: C901, PLR0911 - one line a form
     match operator:
         case "Value":
             return _value(operand)
@@ -65,6 +65,11 @@ def _text(operator: str, operand: Any) -> str:
             return f"[{', '.join(wording(member) for member in operand)}]"
         case "Record":
             return f"{{{', '.join(f'{json.dumps(name)}: {wording(value)}' for name, value in operand.items())}}}"
+        case _:
+            return _operation(operator, operand)
+
+
+def _operation(operator: str, operand: Any) -> str:
     if operator in _INFIX:
         return f"{_tight(operand['left'])} {operator} {_tight(operand['right'])}"
     if operator in _METHODS:
@@ -87,8 +92,8 @@ def _attribute(operator: str, operand: Mapping[str, Any]) -> str:
 
 def _value(value: Json) -> str:
     match value:
-        case {"__entity": {"type": str(), "id": str()} as uid}:
-            return entity_text(uid)
+        case {"__entity": {"type": str(kind), "id": str(name)}}:
+            return entity_text({"type": kind, "id": name})
         case {"__extn": {"fn": str(function), "arg": argument}}:
             return f"{function}({json.dumps(argument)})"
         case _:
