@@ -77,6 +77,13 @@ def tokens(text: str) -> Iterator[Span]:
             yield Span(*found.span())
 
 
+def comments(text: str) -> Iterator[tuple[str, int]]:
+    """The comments of a text in order, `//` included, each with its place."""
+    for found in _TOKEN.finditer(text):
+        if found["blank"] is not None and found[0].startswith("//"):
+            yield found[0], found.start()
+
+
 def cut(file: str, source: str) -> list[Statement]:
     """Cut a policy file into statements.
 

@@ -107,6 +107,12 @@ def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
     return Bundle((policy for policy, _ in policies), parsed_schema)
 
 
+def parse_findings(name: str, text: str) -> list[Finding]:
+    """What Cedar cannot read in a policy file, schema or not."""
+    refused = ((statement, _refusal(statement.text)) for statement in cut(name, text))
+    return [locate(statement, message, _refusal) for statement, message in refused if message]
+
+
 def _parsed(statement: Statement) -> Policy | Finding:
     """One statement as a policy, or what is wrong with it by itself."""
     if message := _refusal(statement.text):

@@ -12,8 +12,8 @@ def page() -> str:
         "Findings",
         """
 What `lychgate policy check` and `lychgate config check` say about policies, roles and routes, each with file, line and
-column. An `error` is refused by the gateway, too; a `warning` is found by a check only. Every warning is proved from the
-files: where a proof is not had, nothing is said.
+column. An `error` is refused by the gateway, too; a `warning` is found by a check only. Every warning is proved from
+the files: where a proof is not had, nothing is said.
 
 A warning that is meant to be is allowed where it is, with its reason, in the lines above the policy; above a route the
 same behind `#`:

@@ -2,8 +2,8 @@
 
 import typer
 
-from lychgate.commands.policy import check
+from lychgate.commands.policy import check, fmt
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
-for verb in (check,):
+for verb in (check, fmt):
     verb.add_to(app)
