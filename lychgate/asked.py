@@ -32,7 +32,8 @@ _OURS: Final = frozenset({"now", "cross_tenant"})
 def roles_of(catalogue: Catalogue, file: str, text: str) -> Roles:
     """The catalogue as the check takes it, with the line of each role's name."""
     held = {name: frozenset(catalogue.with_included([name])) for name in catalogue.names}
-    return Roles(held, file, {name: line for name in catalogue.names if (line := _line_of(name, text))})
+    lines = {name: line for name in catalogue.names if (line := _line_of(name, text))}
+    return Roles(held, file, lines, frozenset({catalogue.anonymous}))
 
 
 def asked_of(file: str, text: str, bundle: Bundle, services: Mapping[str, object], catalogue: Catalogue) -> Asked:
@@ -49,20 +50,23 @@ def asked_of(file: str, text: str, bundle: Bundle, services: Mapping[str, object
         routes = load_routes(file, text, bundle, services).routes
     except RoutesError as exc:
         lines = [0, *entry_lines(text, exc.entries)]
-        faults = [Finding(file, lines[fault.entry], 1, fault.reason, fault.code) for fault in exc.faults]
+        faults = [
+            Finding(file, lines[fault.entry], min(lines[fault.entry], 1), fault.reason, fault.code)
+            for fault in exc.faults
+        ]
         # Without a table nobody knows what is asked: then everything is, and only the file is found fault with.
         return Asked(list(_anything(bundle)), faults)
     lines = entry_lines(text, len(routes))
     at = {route.id: line for route, line in zip(routes, lines, strict=True)}
     findings = [
-        Finding(file, at[route.id], 1, f"route `{route.id}`: {route.problem}", "route")
+        _finding(file, at[route.id], f"route `{route.id}`: {route.problem}", "route")
         for route in routes
         if route.problem
     ]
     for crossing in crossings(routes):
         what = f"{crossing.loser.method} {crossing.common}"
         reason = f"`{crossing.loser.id}` does not get {what}: `{crossing.winner.id}` does, by a literal further left"
-        findings.append(Finding(file, at[crossing.loser.id], 1, reason, "crossing-routes"))
+        findings.append(_finding(file, at[crossing.loser.id], reason, "crossing-routes"))
     occasions = [
         *(occasion for route in routes for occasion in _of_route(route, file, at[route.id], catalogue)),
         *(_ask(route, catalogue) for route in vars(actions).values() if isinstance(route, Route)),
@@ -71,6 +75,11 @@ def asked_of(file: str, text: str, bundle: Bundle, services: Mapping[str, object
     ends = [line - 1 for line in lines[1:]] + [text.count("\n") + 1]
     blocks = [Block(file, first, last) for first, last in zip(lines, ends, strict=True)]
     return Asked(occasions, findings, [(file, text)], blocks)
+
+
+def _finding(file: str, line: int, reason: str, code: str) -> Finding:
+    """About an entry, or about the whole file where its line is not known."""
+    return Finding(file, line, min(line, 1), reason, code)
 
 
 def _of_route(route: Route, file: str, line: int, catalogue: Catalogue) -> Iterator[Occasion]:

@@ -29,11 +29,13 @@ class Catalogue(msgspec.Struct, frozen=True):
         held: Each role with all that come with it, itself included.
         file: Where they are written.
         lines: The line of each.
+        always: Those that must be there whether a policy names them or not.
     """
 
     held: Mapping[str, frozenset[str]]
     file: str = ""
     lines: Mapping[str, int] = {}
+    always: frozenset[str] = frozenset()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -98,9 +100,15 @@ def check_bundle(
     if catalogue is not None:
         findings += unknown_roles(claims, catalogue.held)
         findings += [
-            Finding(catalogue.file, catalogue.lines.get(role, 0), 1, _IDLE.format(role), "idle-role")
+            Finding(
+                catalogue.file,
+                catalogue.lines.get(role, 0),
+                min(catalogue.lines.get(role, 0), 1),
+                _IDLE.format(role),
+                "idle-role",
+            )
             for role in idle_roles(bundle, catalogue.held)
-            if catalogue.file
+            if catalogue.file and role not in catalogue.always
         ]
     if asked is not None:
         findings += [*unreached(living, asked.occasions, bundle), *unallowed(living, asked.occasions, bundle)]

@@ -189,6 +189,13 @@ def _emit(out: "_Writer", nodes: Sequence[_Node], indent: int, deeper: int = 0) 
                     out.newline()
                 _emit(out, piece, indent + (deeper if number else 0), inner)
             return
+    branches = _branches(nodes)
+    if len(branches) > 1:
+        for number, branch in enumerate(branches):
+            if number:
+                out.newline()
+            _emit(out, branch, indent + min(number, 1))
+        return
     for number, node in enumerate(nodes):
         if isinstance(node, _Token):
             out.token(node, indent)
@@ -219,6 +226,16 @@ def _cut(nodes: Sequence[_Node], operators: frozenset[str]) -> list[list[_Node]]
         if isinstance(node, _Token) and node.text in operators:
             pieces.append([])
     return [piece for piece in pieces if piece]
+
+
+def _branches(nodes: Sequence[_Node]) -> list[list[_Node]]:
+    """Nodes cut before each `then` and `else`."""
+    pieces: list[list[_Node]] = [[]]
+    for node in nodes:
+        if isinstance(node, _Token) and node.text in {"then", "else"} and pieces[-1]:
+            pieces.append([])
+        pieces[-1].append(node)
+    return pieces
 
 
 def _all(nodes: Sequence[_Node]) -> Iterator[_Token]:

@@ -7,7 +7,7 @@ be handed to another process.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -17,6 +17,7 @@ from policies.bundle import Bundle, Policy
 from policies.errors import Finding, PolicyErrors
 from policies.lexer import Statement, cut, locate
 from policies.model import Effect, Json
+from policies.pinpoint import pinpoint
 from policies.schema import Schema
 
 SCHEMA_FILE: Final = "schema.cedarschema"
@@ -26,10 +27,12 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VALIDATION: Final = re.compile(r"^for policy `[^`]*`, ")
 _IN_ACTION: Final = re.compile(r'Action::"(?:\\.|[^"\\])*"')
 
+_UNKNOWN: Final = ("unknown-action", "unknown-entity-type")
+_IMPOSSIBLE: Final = "impossible-scope"
 _KINDS: Final = (
-    ("unrecognized action", "unknown-action"),
-    ("unrecognized entity type", "unknown-entity-type"),
-    ("unable to find an applicable action", "impossible-scope"),
+    ("unrecognized action", _UNKNOWN[0]),
+    ("unrecognized entity type", _UNKNOWN[1]),
+    ("unable to find an applicable action", _IMPOSSIBLE),
     ("access to optional attribute", "optional-attribute"),
     ("not found", "unknown-attribute"),
 )
@@ -154,12 +157,33 @@ def _validation(policies: Sequence[tuple[Policy, Statement]], schema: Schema) ->
     for error in result.errors:
         message = _VALIDATION.sub("", error.error)
         number = int(error.policy_id.removeprefix("policy"))  # Cedar numbers policies in the order of the text
-        grouped[number, _IN_ACTION.sub("", message)].append(message)
-    for (number, _), messages in grouped.items():
+        grouped[number, _kind(error.error)].append(message)
+    unknown = {number for (number, kind) in grouped if _code(kind) in _UNKNOWN}
+    for (number, kind), messages in grouped.items():
+        if number in unknown and _code(kind) == _IMPOSSIBLE:
+            continue  # because of the name that nobody knows
         # A policy over many actions fails in each: the first in the alphabet speaks for all.
         others = f" (and {len(messages) - 1} more like it)" if len(messages) > 1 else ""
-        found = locate(policies[number][1], min(messages), _refusal)
-        yield Finding(found.file, found.line, found.column, found.reason + others, _code(found.reason))
+        policy, statement = policies[number]
+        found = locate(statement, min(messages), _refusal)
+        if (found.line, found.column) == (policy.line, policy.column):
+            found = statement.finding(found.reason, pinpoint(policy.text, policy.tree, _refuses(schema, kind)))
+        yield Finding(found.file, found.line, found.column, found.reason + others, _code(kind))
+
+
+def _refuses(schema: Schema, kind: str) -> Callable[[str], bool]:
+    """Whether the schema has the same against another policy."""
+
+    def refuses(text: str) -> bool:
+        errors = cedarpy.validate_policies(text, schema.handle, release_gil=True).errors
+        return any(_kind(error.error) == kind for error in errors)
+
+    return refuses
+
+
+def _kind(message: str) -> str:
+    """A message without the policy and the action it is about."""
+    return _IN_ACTION.sub("", _VALIDATION.sub("", message))
 
 
 def _code(message: str) -> str:

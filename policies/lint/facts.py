@@ -121,6 +121,7 @@ class Facts:
             case {"<=": {"left": left, "right": right}} | {">=": {"left": right, "right": left}}:
                 self._less(right, left, not truth, fact)
             case {"is": {"left": left, "entity_type": kind, "in": group}} if truth:
+                self._remember("", wording(node), truth, fact)
                 self._add({"is": {"left": left, "entity_type": kind}}, True, fact)
                 self._add({"in": {"left": left, "right": group}}, True, fact)
             case {"is": {"in": _}}:

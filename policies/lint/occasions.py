@@ -103,10 +103,10 @@ def unallowed(claims: Sequence[Claim], occasions: Iterable[Occasion], bundle: Bu
             continue
         if occasion.anonymous:
             reason = f"`{occasion.name}` is open to callers without a credential, and no permit can allow them"
-            yield Finding(occasion.file, occasion.line, 1, reason, "anonymous-never-passes")
+            yield Finding(occasion.file, occasion.line, min(occasion.line, 1), reason, "anonymous-never-passes")
         else:
             reason = f"no permit can ever allow `{occasion.name}` (`{occasion.action}`), whichever roles the caller has"
-            yield Finding(occasion.file, occasion.line, 1, reason, "route-without-permit")
+            yield Finding(occasion.file, occasion.line, min(occasion.line, 1), reason, "route-without-permit")
 
 
 def _applies(claim: Claim, occasion: Occasion, given: Collection[Literal]) -> bool:

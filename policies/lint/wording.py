@@ -54,6 +54,8 @@ def _text(operator: str, operand: Any) -> str:  # noqa: C901, PLR0911 - one line
         case "is":
             where = f" in {_tight(operand['in'])}" if "in" in operand else ""
             return f"{_tight(operand['left'])} is {operand['entity_type']}{where}"
+        case "neg" if literal(operand["arg"]) is not None:
+            return f"-({wording(operand['arg'])})"  # `-1` would be a literal
         case "!" | "neg":
             return f"{_PREFIX[operator]}{_tight(operand['arg'])}"
         case "isEmpty":

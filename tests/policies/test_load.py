@@ -88,8 +88,8 @@ def test_a_statement_that_does_not_parse_is_found_at_its_fault(text: str, expect
             3,
             'unable to guarantee safety of access to optional attribute `size` in context for Action::"doc:read"',
         ),
-        ("principal, action, resource", "principal.tenant == 1", 1, "the types Long and String are not compatible"),
-        ("principal, action, resource", "1 + 2", 1, "unexpected type: expected Bool but saw Long"),
+        ("principal, action, resource", "principal.tenant == 1", 3, "the types Long and String are not compatible"),
+        ("principal, action, resource", "1 + 2", 3, "unexpected type: expected Bool but saw Long"),
     ],
 )
 def test_a_policy_that_does_not_fit_the_schema_is_found(scope: str, condition: str, line: int, reason: str) -> None:
@@ -176,4 +176,4 @@ def test_a_folder_that_cannot_be_read_says_what_is_missing(tmp_path: Path) -> No
     (tmp_path / SCHEMA[0]).write_text(SCHEMA[1])
     with pytest.raises(PolicyErrors) as caught:
         read_folder(tmp_path)
-    assert caught.value.findings == (Finding("x.cedar", 2, 0, "not UTF-8"),)
+    assert caught.value.findings == (Finding("x.cedar", 2, 0, "not UTF-8", "unreadable"),)
