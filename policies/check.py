@@ -100,13 +100,7 @@ def check_bundle(
     if catalogue is not None:
         findings += unknown_roles(claims, catalogue.held)
         findings += [
-            Finding(
-                catalogue.file,
-                catalogue.lines.get(role, 0),
-                min(catalogue.lines.get(role, 0), 1),
-                _IDLE.format(role),
-                "idle-role",
-            )
+            Finding(catalogue.file, line := catalogue.lines.get(role, 0), min(line, 1), _IDLE.format(role), "idle-role")
             for role in idle_roles(bundle, catalogue.held)
             if catalogue.file and role not in catalogue.always
         ]

@@ -181,20 +181,11 @@ def _emit(out: "_Writer", nodes: Sequence[_Node], indent: int, deeper: int = 0) 
     if flat is not None and out.fits(flat, nodes, indent):
         out.whole(nodes, indent)
         return
-    for operators, inner in _SPLITS:
-        pieces = _cut(nodes, operators)
-        if len(pieces) > 1:
-            for number, piece in enumerate(pieces):
-                if number:
-                    out.newline()
-                _emit(out, piece, indent + (deeper if number else 0), inner)
-            return
-    branches = _branches(nodes)
-    if len(branches) > 1:
-        for number, branch in enumerate(branches):
+    if len(pieces := _pieces(nodes, deeper)) > 1:
+        for number, (piece, more, inner) in enumerate(pieces):
             if number:
                 out.newline()
-            _emit(out, branch, indent + min(number, 1))
+            _emit(out, piece, indent + more, inner)
         return
     for number, node in enumerate(nodes):
         if isinstance(node, _Token):
@@ -206,6 +197,15 @@ def _emit(out: "_Writer", nodes: Sequence[_Node], indent: int, deeper: int = 0) 
             out.whole([node], indent)
         else:
             _emit_bracket(out, node, indent)
+
+
+def _pieces(nodes: Sequence[_Node], deeper: int) -> list[tuple[list[_Node], int, int]]:
+    """An expression cut where it is broken first; how much deeper each piece stands, and what is broken in it."""
+    for operators, inner in _SPLITS:
+        pieces = _cut(nodes, operators)
+        if len(pieces) > 1:
+            return [(piece, deeper if number else 0, inner) for number, piece in enumerate(pieces)]
+    return [(branch, min(number, 1), 0) for number, branch in enumerate(_branches(nodes))]
 
 
 def _emit_bracket(out: "_Writer", node: _Bracket, indent: int) -> None:
