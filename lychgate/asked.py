@@ -54,7 +54,7 @@ def asked_of(file: str, text: str, bundle: Bundle, services: Mapping[str, object
             Finding(file, lines[fault.entry], min(lines[fault.entry], 1), fault.reason, fault.code)
             for fault in exc.faults
         ]
-        # Without a table nobody knows what is asked: then everything is, and only the file is found fault with.
+        # Without a table nobody knows what is asked: then anything may be, and only the file is found fault with.
         return Asked(list(_anything(bundle)), faults)
     lines = entry_lines(text, len(routes))
     at = {route.id: line for route, line in zip(routes, lines, strict=True)}
@@ -72,6 +72,8 @@ def asked_of(file: str, text: str, bundle: Bundle, services: Mapping[str, object
         *(_ask(route, catalogue) for route in vars(actions).values() if isinstance(route, Route)),
         *_of_readers(catalogue),
     ]
+    if any(route.problem for route in routes):
+        occasions += _anything(bundle)  # what such a route would ask, nobody knows
     ends = [line - 1 for line in lines[1:]] + [text.count("\n") + 1]
     blocks = [Block(file, first, last) for first, last in zip(lines, ends, strict=True)]
     return Asked(occasions, findings, [(file, text)], blocks)

@@ -28,7 +28,7 @@ def test_a_broken_route_is_named(tmp_path: Path) -> None:
     )
     settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_GATEWAY__ROUTES_FILE": str(routes)})
     (finding,) = configuration_findings(settings)
-    assert finding.startswith(f"{routes}: route `odd`: ")
+    assert finding.startswith(f"{routes}:1: route `odd`: ")
     assert "`nowhere`" in finding
     assert "`order:sing`" in finding
 

@@ -62,7 +62,7 @@ def test_comments_are_heard(tmp_path: Path) -> None:
     text = '@id("{}") @reason("r")\npermit (principal, action, resource);\n'
     above = "// lychgate: allow shadowed for now\n// lychgate: allow unreached-policy not yet\n"
     folder = folder_with(tmp_path, text.format("a") + text.format("b"))
-    assert [(it.line, it.code) for it in check_folder(folder)] == [(4, "shadowed")]
+    assert [(it.line, it.code) for it in check_folder(folder)] == [(3, "shadowed")]
     assert check_folder(folder_with(tmp_path, text.format("a") + above + text.format("b"))) == []
 
 

@@ -169,6 +169,7 @@ def read(text: str) -> object:
     return json.loads(cedarpy.policies_to_json_str(text))
 
 
+@settings(max_examples=50)
 @given(untidy())
 def test_nothing_but_blanks_changes(text: str) -> None:
     """The same tokens and comments in the same order, the same to Cedar, and the same when it is done again."""

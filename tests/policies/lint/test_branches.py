@@ -1,6 +1,6 @@
 """The ways in which conditions can hold."""
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from policies.lint.branches import conditions_of, conjuncts, ways
@@ -63,6 +63,7 @@ def test_what_is_certain() -> None:
     ]
 
 
+@settings(max_examples=40)
 @given(CONDITIONS, st.lists(requests(("r",)), min_size=5, max_size=10))
 def test_one_of_the_ways_holds_wherever_the_policy_applies(
     condition: str, asked: list[tuple[EntityUid, Question]]

@@ -1,7 +1,7 @@
 """Policies that change nothing, because another says the same or the opposite."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from policies.lint.claim import claims_of
@@ -99,6 +99,7 @@ def test_a_role_that_comes_with_another_counts() -> None:
     assert [it.line for it in covered(with_roles, bundle)] == [3]
 
 
+@settings(max_examples=30)
 @given(policy_texts(), policy_texts(), st.lists(requests(), min_size=8, max_size=16))
 def test_what_covers_applies_wherever_the_other_does(
     wide: str, narrow: str, asked: list[tuple[EntityUid, Question]]

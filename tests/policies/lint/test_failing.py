@@ -4,7 +4,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 
 from policies.lint.failing import failing, failures
 from policies.lint.wording import wording
@@ -94,6 +94,7 @@ def test_a_permit_may_fail() -> None:
     assert found(f"permit (principal, {READ}, resource) when {{ context.l * 2 > 3 }};") == []
 
 
+@settings(max_examples=60)
 @given(CONDITIONS, requests(("r",), ("User",)))
 def test_what_is_found_does_fail(condition: str, asked: tuple[EntityUid, Question]) -> None:
     """With the values named, Cedar cannot evaluate the expression."""

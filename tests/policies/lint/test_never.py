@@ -1,7 +1,7 @@
 """Policies that can never apply: what is found, and that nothing is found of one that can."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from policies.lint.never import never_applies
@@ -89,6 +89,7 @@ def test_the_place_is_the_last_of_the_conditions_that_clash() -> None:
     assert (finding.line, finding.column, finding.code) == (5, 3, "never-applies")
 
 
+@settings(max_examples=60)
 @given(policy_texts(), st.lists(requests(), min_size=8, max_size=16))
 def test_what_is_found_never_applies(policy: str, asked: list[tuple[EntityUid, Question]]) -> None:
     """Cedar finds no request, of those that are tried, to which it does."""
