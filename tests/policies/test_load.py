@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from policies.errors import Finding, PolicyErrors
-from policies.load import build_bundle, load_bundle, read_folder
+from policies.load import build_bundle, load_bundle, parse_findings, read_folder
 from policies.model import Effect
 from tests.builders.questions import ROOT
 
@@ -177,3 +177,10 @@ def test_a_folder_that_cannot_be_read_says_what_is_missing(tmp_path: Path) -> No
     with pytest.raises(PolicyErrors) as caught:
         read_folder(tmp_path)
     assert caught.value.findings == (Finding("x.cedar", 2, 0, "not UTF-8", "unreadable"),)
+
+
+def test_a_file_is_read_without_its_schema() -> None:
+    """What Cedar cannot read is found; what the schema or we would have against it is not asked."""
+    assert parse_findings("p.cedar", "permit (principal, action, resource);") == []
+    (found,) = parse_findings("p.cedar", "\npermit (principal, , resource);\n")
+    assert (found.file, found.line, found.column, found.code) == ("p.cedar", 2, 20, "syntax")
