@@ -14,6 +14,7 @@ from typing import Final
 import cedarpy
 
 from policies.bundle import Bundle, Policy
+from policies.depth import LIMIT, too_deep
 from policies.errors import Finding, PolicyErrors
 from policies.lexer import Statement, cut, locate
 from policies.model import Effect, Json
@@ -27,6 +28,7 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VALIDATION: Final = re.compile(r"^for policy `[^`]*`, ")
 _IN_ACTION: Final = re.compile(r'Action::"(?:\\.|[^"\\])*"')
 
+_TOO_DEEP: Final = f"nested more than {LIMIT} deep; many values are a set, and a policy may be two"
 _UNKNOWN: Final = ("unknown-action", "unknown-entity-type")
 _IMPOSSIBLE: Final = "impossible-scope"
 _KINDS: Final = (
@@ -112,14 +114,21 @@ def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
 
 def parse_findings(name: str, text: str) -> list[Finding]:
     """What Cedar cannot read in a policy file, schema or not."""
-    refused = ((statement, _refusal(statement.text)) for statement in cut(name, text))
-    return [locate(statement, message, _refusal) for statement, message in refused if message]
+    return [found for statement in cut(name, text) if (found := _unreadable(statement)) is not None]
+
+
+def _unreadable(statement: Statement) -> Finding | None:
+    """Why Cedar cannot read a statement, or must not be shown it; None when it can."""
+    if (deep := too_deep(statement.text)) is not None:
+        return statement.finding(_TOO_DEEP, deep.start, "too-deep")
+    message = _refusal(statement.text)
+    return locate(statement, message, _refusal) if message else None
 
 
 def _parsed(statement: Statement) -> Policy | Finding:
     """One statement as a policy, or what is wrong with it by itself."""
-    if message := _refusal(statement.text):
-        return locate(statement, message, _refusal)
+    if (found := _unreadable(statement)) is not None:
+        return found
     parsed: dict[str, dict[str, dict[str, Json]]] = json.loads(cedarpy.policies_to_json_str(statement.text))
     if parsed["templates"]:
         return statement.finding("a template decides nothing; write the policy out", code="template")

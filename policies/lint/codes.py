@@ -53,6 +53,10 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             "Cedar cannot read the policy.",
             "Correct the word at the place named; what may stand where is Cedar's grammar.",
         ),
+        "too-deep": _error(
+            "A policy nests so deep, by brackets or by operators in a row, that reading it would be a risk.",
+            "Compare with a set, `context.x in [...]` or `[...].contains(context.x)`, or write two policies.",
+        ),
         "template": _error(
             "A template decides nothing.",
             "Write the policy out, with a principal and a resource instead of `?principal` and `?resource`.",

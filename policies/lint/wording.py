@@ -13,7 +13,9 @@ from typing import Any, Final
 from policies.model import Json
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_INFIX: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "&&", "||", "+", "-", "*", "in"})
+_INFIX: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
+_CHAINED: Final = frozenset({"&&", "||", "+", "-", "*"})
+"""Those that Cedar reads from left to right when they stand in a row."""
 _METHODS: Final = frozenset({"contains", "containsAll", "containsAny", "getTag", "hasTag"})
 _CONSTRUCTORS: Final = frozenset({"ip", "decimal", "datetime", "duration"})
 _PREFIX: Final[Mapping[str, str]] = MappingProxyType({"!": "!", "neg": "-"})
@@ -72,6 +74,8 @@ def _text(operator: str, operand: Any) -> str:  # noqa: C901, PLR0911 - one line
 
 
 def _operation(operator: str, operand: Any) -> str:
+    if operator in _CHAINED:
+        return f" {operator} ".join(_tight(link) for link in _chain(operator, operand))
     if operator in _INFIX:
         return f"{_tight(operand['left'])} {operator} {_tight(operand['right'])}"
     if operator in _METHODS:
@@ -82,6 +86,16 @@ def _operation(operator: str, operand: Any) -> str:
         first, *others = operand
         return f"{_tight(first)}.{operator}({', '.join(wording(part) for part in others)})"
     return json.dumps({operator: operand})
+
+
+def _chain(operator: str, operand: Any) -> list[Json]:
+    """What one operator joins, from the left; a loop, because such chains are long."""
+    links: list[Json] = [operand["right"]]
+    node = operand["left"]
+    while isinstance(node, dict) and operator in node:
+        links.append(node[operator]["right"])
+        node = node[operator]["left"]
+    return [node, *reversed(links)]
 
 
 def _attribute(operator: str, operand: Mapping[str, Any]) -> str:

@@ -62,6 +62,7 @@ title = { from = "body", pointer = "/title" }
 pages = { from = "body", pointer = "/pages" }
 price = { from = "body", pointer = "/price" }
 """
+DEEP = '@id("a") @reason("r") permit (principal, action == Action::"doc:read", resource) when {{ {}true{} }};'
 
 
 def cases() -> list[Any]:
@@ -79,6 +80,9 @@ def found_in(case: dict[str, Any], folder: Path) -> list[str]:
         (policies / "base.cedar").write_text(BASE)
     if "policies" in case:
         (policies / "p.cedar").write_text(case["policies"])
+    if "deep" in case:
+        brackets = ("(" * case["deep"], ")" * case["deep"])
+        (policies / "p.cedar").write_text(DEEP.format(*brackets))
     if "bytes" in case:
         (policies / "p.cedar").write_bytes(case["bytes"].encode("latin-1"))
     roles, routes = folder / "roles.toml", folder / "routes.toml"

@@ -149,7 +149,7 @@ def test_what_would_be_lost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         laid_out("permit (principal, action, resource);")
 
 
-_BLANKS = st.sampled_from(["", " ", "\n", "\n\n\n", "  // x\n", "\n// y\n", "\n// z\n\n// w\n", "\r\n", "\t"])
+_BLANKS = st.sampled_from(["", " ", "\n", "\n\n\n", "  // x \t\r\n", "\n// y\n", "\n// z\n\n// w\n", "\r\n", "\t"])
 
 
 @st.composite
