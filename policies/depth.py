@@ -12,6 +12,9 @@ from policies.lexer import Span, tokens
 LIMIT: Final = 200
 """Far more than a policy for people needs; a list of values is a set, which does not nest."""
 
+TOO_DEEP: Final = f"nested more than {LIMIT} deep; many values are a set, and a policy may be two"
+"""What a finding says."""
+
 _OPEN: Final = frozenset({"(", "[", "{"})
 _CLOSED: Final = frozenset({")", "]", "}"})
 _NESTING: Final = frozenset({"&&", "||", "+", "-", "*", "!", "else", "when", "unless"})

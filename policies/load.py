@@ -14,7 +14,7 @@ from typing import Final
 import cedarpy
 
 from policies.bundle import Bundle, Policy
-from policies.depth import LIMIT, too_deep
+from policies.depth import TOO_DEEP, too_deep
 from policies.errors import Finding, PolicyErrors
 from policies.lexer import Statement, cut, locate
 from policies.model import Effect, Json
@@ -28,7 +28,6 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VALIDATION: Final = re.compile(r"^for policy `[^`]*`, ")
 _IN_ACTION: Final = re.compile(r'Action::"(?:\\.|[^"\\])*"')
 
-_TOO_DEEP: Final = f"nested more than {LIMIT} deep; many values are a set, and a policy may be two"
 _UNKNOWN: Final = ("unknown-action", "unknown-entity-type")
 _IMPOSSIBLE: Final = "impossible-scope"
 _KINDS: Final = (
@@ -120,7 +119,7 @@ def parse_findings(name: str, text: str) -> list[Finding]:
 def _unreadable(statement: Statement) -> Finding | None:
     """Why Cedar cannot read a statement, or must not be shown it; None when it can."""
     if (deep := too_deep(statement.text)) is not None:
-        return statement.finding(_TOO_DEEP, deep.start, "too-deep")
+        return statement.finding(TOO_DEEP, deep.start, "too-deep")
     message = _refusal(statement.text)
     return locate(statement, message, _refusal) if message else None
 

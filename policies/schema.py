@@ -9,6 +9,7 @@ from types import MappingProxyType
 import cedarpy
 import msgspec
 
+from policies.depth import TOO_DEEP, too_deep
 from policies.errors import PolicyErrors
 from policies.lexer import Statement, locate
 from policies.model import EntityUid
@@ -37,10 +38,13 @@ class Schema:
         """
         self.name = name
         self.text = text
+        whole = Statement(name, text, 0, len(text))
+        if (deep := too_deep(text)) is not None:
+            raise PolicyErrors([whole.finding(TOO_DEEP, deep.start, "too-deep")])
         try:
             self.handle = cedarpy.Schema.from_str(text)
         except ValueError as exc:
-            found = locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)
+            found = locate(whole, _reason(exc), _refusal)
             raise PolicyErrors([msgspec.structs.replace(found, code="schema")]) from exc
         canonical = str(self.handle)
         declared = read_actions(canonical)

@@ -54,8 +54,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             "Correct the word at the place named; what may stand where is Cedar's grammar.",
         ),
         "too-deep": _error(
-            "A policy nests so deep, by brackets or by operators in a row, that reading it would be a risk.",
-            "Compare with a set, `context.x in [...]` or `[...].contains(context.x)`, or write two policies.",
+            "A policy or the schema nests so deep, by brackets or operators in a row, that reading it would be a risk.",
+            "Ask a set, `principal in [...]` or `[...].contains(context.x)`, or write two policies.",
         ),
         "template": _error(
             "A template decides nothing.",
