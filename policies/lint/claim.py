@@ -35,6 +35,7 @@ class Claim:
         )
         self.conditions = conditions_of(policy)
         self.conjuncts = conjuncts(self.conditions)
+        self._implied: dict[tuple[str, bool], bool] = {}
 
     @cached_property
     def ways(self) -> tuple[Way, ...]:
@@ -42,9 +43,26 @@ class Claim:
         return tuple(ways(self.conditions))
 
     @cached_property
-    def words(self) -> frozenset[tuple[str, bool]]:
-        """Its conjuncts by their text."""
-        return frozenset((wording(node), truth) for node, truth in self.conjuncts)
+    def worded(self) -> dict[tuple[str, bool], Json]:
+        """Its conjuncts, by their text and the value they have."""
+        return {(wording(node), truth): node for node, truth in self.conjuncts}
+
+    @cached_property
+    def fixes(self) -> frozenset[tuple[str, tuple[str, str]]]:
+        """The literals that expressions are when it applies, by the expressions' text."""
+        return frozenset(self.certain.equal_to())
+
+    def implies(self, words: tuple[str, bool], node: Json) -> bool:
+        """Whether an expression has a value whenever it applies; remembered, because many policies ask the same.
+
+        Args:
+            words: Its text and the value.
+            node: It.
+        """
+        known = self._implied.get(words)
+        if known is None:
+            known = self._implied[words] = bool(self.certain.copy().add(node, not words[1]).conflict)
+        return known
 
     @cached_property
     def certain(self) -> Facts:

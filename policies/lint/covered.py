@@ -11,7 +11,6 @@ from policies.bundle import Bundle
 from policies.errors import Finding
 from policies.lint.claim import Claim
 from policies.lint.failing import failing
-from policies.lint.wording import wording
 from policies.model import Effect
 
 
@@ -44,16 +43,13 @@ def covers(wide: Claim, narrow: Claim, *, certain: bool) -> bool:
         narrow: The other.
         certain: Whether nothing in `wide` can fail.
     """
-    if not narrow.actions <= wide.actions:
+    # Two sets are compared before anything is proved: a thousand policies are a million pairs.
+    if not narrow.actions <= wide.actions or not wide.fixes <= narrow.fixes:
         return False
-    for node, truth in wide.conjuncts:
-        if (wording(node), truth) in narrow.words:
-            continue
-        if not certain and wide.policy.effect is Effect.ALLOW:
-            return False
-        if not narrow.certain.copy().add(node, not truth).conflict:
-            return False
-    return True
+    missing = [(words, node) for words, node in wide.worded.items() if words not in narrow.worded]
+    if missing and not certain and wide.policy.effect is Effect.ALLOW:
+        return False
+    return all(narrow.implies(words, node) for words, node in missing)
 
 
 def _stays(one: Claim, other: Claim) -> bool:

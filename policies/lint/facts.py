@@ -94,6 +94,10 @@ class Facts:
         """Whether an expression is known to be true, as it is worded."""
         return ("True", wording(node)) in self._known
 
+    def equal_to(self) -> Iterable[tuple[str, tuple[str, str]]]:
+        """Every expression but the action that is a literal, by its text, and which."""
+        return ((term, typed(value)) for term, (value, _) in self._values.items() if term != "action")
+
     def tangles(self) -> Iterable[str]:
         """The texts of everything that is known of values but for bounds and types."""
         return (*self.entangled, *self._excluded)

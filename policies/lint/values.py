@@ -43,7 +43,7 @@ def plain(node: Json) -> Json:
     if folded is not None:
         return folded
     value = literal(node)
-    return None if isinstance(value, dict) and "__entity" not in value else value
+    return value if isinstance(value, (bool, int, str)) or entity(value) is not None else None
 
 
 def typed(value: Json) -> tuple[str, str]:

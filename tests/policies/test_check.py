@@ -67,10 +67,10 @@ def test_comments_are_heard(tmp_path: Path) -> None:
 
 
 def test_a_thousand_policies_are_checked_in_seconds() -> None:
-    """Nothing goes through all pairs but a comparison of sets."""
+    """All pairs are compared as sets; what is proved is proved once for all that ask the same."""
     one = '@id("p{0}") @reason("r") permit (principal == User::"u{0}", action, resource);'
     files = [("p.cedar", "\n".join(one.format(number) for number in range(1000)))]
     bundle = build_bundle(files, ("s", SCHEMA))
     began = time.process_time()
     assert check_bundle(bundle, files) == []
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 5
