@@ -20,11 +20,13 @@ test: ready programs $(if $(CI),tools) ## the tests, on real servers; ARGS narro
 fuzz: ready ## a million hostile inputs through the data plane; ARGS="--inputs N --seed S", "--replay S:N" or --guided
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-check: ready ## lint, types, import contracts, the repository's own rules; ARGS goes to ruff: ARGS=--fix
+check: ready ## lint, types, import contracts, policies, the repository's own rules; ARGS goes to ruff: ARGS=--fix
 	@$(BIN)/ruff check $(ARGS)
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/lychgate policy fmt --check
+	@$(BIN)/lychgate policy check
 	@$(BIN)/pytest -q tests/test_repository.py tests/test_environment.py
 	@$(BIN)/towncrier build --draft --version unreleased > /dev/null 2>&1 || $(BIN)/towncrier build --draft
 

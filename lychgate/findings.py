@@ -1,23 +1,34 @@
 """What is wrong with the files a configuration names: routes, roles, policies, certificates. Each with its place."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.route.load import RoutesError, load_routes
+from msgspec.structs import replace
+
+from lychgate.asked import asked_of, roles_of
 from lychgate.clock import utc_now
 from lychgate.errors import ConfigurationError
 from policies.bundle import Bundle
-from policies.check import check_folder, check_roles
+from policies.check import check_bundle
 from policies.errors import Finding, PolicyErrors
 from policies.load import SourceText, build_bundle, load_bundle
+from policies.origin import Origin
+from policies.schema import Schema
 from roles.catalogue import Catalogue
 from roles.errors import CatalogueError
 from roles.load import load_catalogue
 
 if TYPE_CHECKING:
     from lychgate.settings import Settings
+
+
+class Routes(NamedTuple):
+    """A routes file and the services it may name."""
+
+    file: Path
+    services: Mapping[str, object]
 
 
 def catalogue_of(file: Path) -> Catalogue:
@@ -62,15 +73,70 @@ def require_known_roles(names: Sequence[str], file: Path) -> None:
         raise ConfigurationError(f"no token can carry the role `{name}`{hint}")
 
 
-def policy_findings(folder: Path, roles_file: Path) -> list[Finding]:
-    """Everything that is wrong with the policies.
+def policy_findings(folder: Path, roles_file: Path, routes: Routes | None = None) -> list[Finding]:
+    """Everything that is wrong with the policies of a folder, and with the routes that lead to them.
+
+    Args:
+        folder: With the policies and their schema.
+        roles_file: The role catalogue.
+        routes: The routes that ask them; None where they are asked by others.
+
+    Returns:
+        The findings, sorted by place, files as paths.
 
     Raises:
-        ConfigurationError: There is no such folder, or no catalogue to compare with.
+        ConfigurationError: There is no such folder, no catalogue or no routes file to compare with.
     """
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: there is no such folder")
-    return check_folder(folder, catalogue_of(roles_file).names)
+    return origin_findings(Origin(folder), roles_file, routes)
+
+
+def origin_findings(origin: Origin, roles_file: Path, routes: Routes | None = None) -> list[Finding]:
+    """The same of a folder or a bundle; the roles and routes that a bundle brings count.
+
+    Raises:
+        ConfigurationError: As for `policy_findings`.
+    """
+    try:
+        texts = origin.read()
+        bundle = build_bundle(texts.policies, texts.schema)
+    except PolicyErrors as exc:
+        found = list(exc.findings)  # routes are checked against the schema: not before it holds
+    else:
+        packed = texts.roles
+        catalogue = catalogue_of(roles_file) if packed is None else _packed_catalogue(origin, packed)
+        roles = packed or _text(roles_file)
+        asked = None
+        if routes is not None:
+            name, text = texts.routes or _text(routes.file)
+            asked = asked_of(name, text, bundle, routes.services, catalogue)
+        found = check_bundle(bundle, texts.policies, roles_of(catalogue, *roles), asked)
+    return sorted(
+        replace(finding, file=str(origin.folder / finding.file))
+        if origin.bundle is None and (origin.folder / finding.file).is_file()
+        else finding
+        for finding in found
+    )
+
+
+def _packed_catalogue(origin: Origin, roles: SourceText) -> Catalogue:
+    try:
+        return load_catalogue(roles[1], roles[0])
+    except CatalogueError as exc:
+        raise ConfigurationError(f"{origin.bundle}: {exc}") from exc
+
+
+def _text(file: Path) -> SourceText:
+    try:
+        return str(file), file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{file}: cannot be read: {exc}") from exc
+
+
+def routes_of(settings: "Settings") -> Routes:
+    """The configured routes."""
+    return Routes(settings.gateway.routes_file, settings.services)
 
 
 def configuration_findings(settings: "Settings") -> list[str]:
@@ -79,15 +145,14 @@ def configuration_findings(settings: "Settings") -> list[str]:
     Raises:
         ConfigurationError: A file it names cannot be read, or the role catalogue is not one.
     """
-    policies = _configured_findings(settings)
-    if policies:
-        return [str(finding) for finding in policies]  # routes are checked against the schema: not before it holds
-    texts = settings.policies.origin().read()
-    bundle = build_bundle(texts.policies, texts.schema)
+    origin = settings.policies.origin()
+    if origin.bundle is None and not origin.folder.is_dir():
+        raise ConfigurationError(f"{origin.folder}: there is no such folder")
+    policies = origin_findings(origin, settings.gateway.roles_file, routes_of(settings))
     return (
-        route_findings(settings, bundle, texts.routes)
+        [str(finding) for finding in policies]
         + _certificate_findings(settings)
-        + _decision_findings(settings, texts.schema)
+        + _decision_findings(settings, origin)
         + _shadow_findings(settings)
         + _fleet_findings(settings)
     )
@@ -99,22 +164,6 @@ def _shadow_findings(settings: "Settings") -> list[str]:
     if folder is None:
         return []
     return [f"shadow: {finding}" for finding in policy_findings(folder, settings.gateway.roles_file)]
-
-
-def _configured_findings(settings: "Settings") -> list[Finding]:
-    """Everything that is wrong with the policies that a gateway would read: those of the folder, or of the bundle."""
-    origin = settings.policies.origin()
-    if origin.bundle is None:
-        return policy_findings(origin.folder, settings.gateway.roles_file)
-    try:
-        texts = origin.read()
-        bundle = build_bundle(texts.policies, texts.schema)
-        catalogue = load_catalogue(texts.roles[1], texts.roles[0]) if texts.roles is not None else None
-    except PolicyErrors as exc:
-        return list(exc.findings)
-    except CatalogueError as exc:
-        raise ConfigurationError(f"{origin.bundle}: {exc}") from exc
-    return check_roles(bundle, (catalogue or catalogue_of(settings.gateway.roles_file)).names)
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:
@@ -136,11 +185,16 @@ def _certificate_findings(settings: "Settings") -> list[str]:
     return findings
 
 
-def _decision_findings(settings: "Settings", schema: SourceText) -> list[str]:
-    """Everything that is wrong with the decision API's own files."""
+def _decision_findings(settings: "Settings", origin: Origin) -> list[str]:
+    """Everything that is wrong with the decision API's own files, once the schema holds that they are held against."""
     from gateway.supervisor.decision import page_key, read_sheets
     from gateway.supervisor.errors import StartRefused
 
+    try:
+        schema = origin.read().schema
+        Schema(*schema)
+    except PolicyErrors:
+        return []
     try:
         page_key(settings.decision_api)
         read_sheets(settings.decision_api, schema, strict=settings.policies.strict)
@@ -158,25 +212,3 @@ def _fleet_findings(settings: "Settings") -> list[str]:
     except ValueError as exc:
         return [f"redis: {exc}"]
     return []
-
-
-def route_findings(settings: "Settings", bundle: Bundle, packed: SourceText | None = None) -> list[str]:
-    """Everything that is wrong with the routes.
-
-    Args:
-        settings: Names the file, and the services.
-        bundle: The policies, whose schema routes are checked against.
-        packed: The routes, where a bundle brings them.
-
-    Raises:
-        ConfigurationError: The file cannot be read.
-    """
-    file = settings.gateway.routes_file
-    try:
-        name, text = packed or (str(file), file.read_text(encoding="utf-8"))
-        table = load_routes(name, text, bundle, settings.services)
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{file}: cannot be read: {exc}") from exc
-    except RoutesError as exc:
-        return str(exc).splitlines()
-    return [f"{name}: route `{route.id}`: {route.problem}" for route in table.routes if route.problem]

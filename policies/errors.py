@@ -22,12 +22,14 @@ class Finding(msgspec.Struct, frozen=True, order=True, gc=False):
         line: From 1; 0 where the whole file is meant.
         column: From 1, in characters; 0 where the whole file is meant.
         reason: Why, lower case, without a full stop, what the author wrote in backticks.
+        code: What kind of fault it is, one of `policies.lint.codes.CODES`: stable, where reasons are worded anew.
     """
 
     file: str
     line: int
     column: int
     reason: str
+    code: str = "syntax"
 
     def __str__(self) -> str:
         """`file:line: reason`, the form editors jump to."""

@@ -66,11 +66,11 @@ class Statement(msgspec.Struct, frozen=True, gc=False):
         """Its first line, from 1."""
         return self.source.count("\n", 0, self.start) + 1
 
-    def finding(self, reason: str, offset: int = 0) -> Finding:
+    def finding(self, reason: str, offset: int = 0, code: str = "syntax") -> Finding:
         """A finding at `offset` characters into the statement."""
         at = self.start + offset
         line = self.source.count("\n", 0, at) + 1
-        return Finding(self.file, line, at - (self.source.rfind("\n", 0, at) + 1) + 1, reason)
+        return Finding(self.file, line, at - (self.source.rfind("\n", 0, at) + 1) + 1, reason, code)
 
 
 def tokens(text: str) -> Iterator[Span]:
@@ -89,6 +89,13 @@ def unquoted(word: str) -> str:
         return chr(int(found[1], 16)) if found[1] else _ESCAPED.get(found[2], found[2])
 
     return _ESCAPE.sub(plain, word[1:-1])
+
+
+def comments(text: str) -> Iterator[tuple[str, int]]:
+    """The comments of a text in order, `//` included, each with its place."""
+    for found in _TOKEN.finditer(text):
+        if found["blank"] is not None and found[0].startswith("//"):
+            yield found[0], found.start()
 
 
 def cut(file: str, source: str) -> list[Statement]:
@@ -137,6 +144,30 @@ def locate(statement: Statement, message: str, parse: Callable[[str], str | None
             if statement.text.startswith(word, start) and start + len(word) in ends:
                 return statement.finding(message, start)
     return statement.finding(message)
+
+
+def find(text: str, words: str) -> int:
+    """Where a sequence of tokens stands first in a text, whatever blanks, comments and parentheses are between.
+
+    Args:
+        text: A statement.
+        words: Of its grammar, for example `context.n < 10`.
+
+    Returns:
+        The offset of the first of the tokens; 0 where the text spells it differently.
+    """
+    wanted = [word for word, _ in _bare(words)]
+    spelled = _bare(text)
+    for at in range(len(spelled) - len(wanted) + 1):
+        if all(spelled[at + n][0] == word for n, word in enumerate(wanted)):
+            return spelled[at][1]
+    return 0
+
+
+def _bare(text: str) -> list[tuple[str, int]]:
+    """Tokens without parentheses, each with its place."""
+    words = ((text[token.start : token.end], token.start) for token in tokens(text))
+    return [(word, start) for word, start in words if word not in {"(", ")"}]
 
 
 def _first_refused(text: str, spans: list[Span], message: str, parse: Callable[[str], str | None]) -> int:

@@ -7,16 +7,18 @@ be handed to another process.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
 import cedarpy
 
 from policies.bundle import Bundle, Policy
+from policies.depth import TOO_DEEP, TOO_MUCH, too_deep
 from policies.errors import Finding, PolicyErrors
 from policies.lexer import Statement, cut, locate
 from policies.model import Effect, Json
+from policies.pinpoint import pinpoint
 from policies.schema import Schema
 
 SCHEMA_FILE: Final = "schema.cedarschema"
@@ -25,6 +27,17 @@ SCHEMA_FILE: Final = "schema.cedarschema"
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VALIDATION: Final = re.compile(r"^for policy `[^`]*`, ")
 _IN_ACTION: Final = re.compile(r'Action::"(?:\\.|[^"\\])*"')
+
+_UNKNOWN: Final = ("unknown-action", "unknown-entity-type")
+_IMPOSSIBLE: Final = "impossible-scope"
+_KINDS: Final = (
+    ("unrecognized action", _UNKNOWN[0]),
+    ("unrecognized entity type", _UNKNOWN[1]),
+    ("unable to find an applicable action", _IMPOSSIBLE),
+    ("access to optional attribute", "optional-attribute"),
+    ("not found", "unknown-attribute"),
+)
+"""What Cedar's words about a policy that does not fit the schema contain, and the code of it."""
 
 SourceText = tuple[str, str]
 """A file's name and its text."""
@@ -52,11 +65,11 @@ def read_folder(folder: Path) -> tuple[list[SourceText], SourceText]:
             files.append((path.name, path.read_text(encoding="utf-8")))
         except UnicodeDecodeError as exc:
             line = exc.object.count(b"\n", 0, exc.start) + 1
-            findings.append(Finding(path.name, line, 0, "not UTF-8"))
+            findings.append(Finding(path.name, line, 0, "not UTF-8", "unreadable"))
         except OSError as exc:
-            findings.append(Finding(path.name, 0, 0, f"cannot be read: {exc.strerror}"))
+            findings.append(Finding(path.name, 0, 0, f"cannot be read: {exc.strerror}", "unreadable"))
     if len(files) + len(findings) == 1:
-        findings.append(Finding(str(folder), 0, 0, "no `.cedar` file here"))
+        findings.append(Finding(str(folder), 0, 0, "no `.cedar` file here", "unreadable"))
     if findings:
         raise PolicyErrors(findings)
     *policies, schema = files
@@ -87,7 +100,8 @@ def build_bundle(files: Iterable[SourceText], schema: SourceText) -> Bundle:
                 findings.append(policy)
             elif policy.id in seen:
                 first = seen[policy.id]
-                findings.append(statement.finding(f"the id `{policy.id}` is taken at {first.file}:{first.line}"))
+                taken = f"the id `{policy.id}` is taken at {first.file}:{first.line}"
+                findings.append(statement.finding(taken, code="policy-id"))
             else:
                 seen[policy.id] = statement
                 policies.append((policy, statement))
@@ -108,15 +122,39 @@ def policy_tree(text: str) -> dict[str, Json]:
     return tree
 
 
+def parse_findings(name: str, text: str) -> list[Finding]:
+    """What Cedar cannot read in a policy file, schema or not."""
+    return [found for statement in cut(name, text) if (found := _unreadable(statement)) is not None]
+
+
+def _unreadable(statement: Statement) -> Finding | None:
+    """Why Cedar cannot read a statement, or must not be shown it; None when it can."""
+    if (deep := too_deep(statement.text)) is not None:
+        return statement.finding(TOO_DEEP, deep.start, "too-deep")
+    message = _refusal(statement.text)
+    return locate(statement, message, _refusal) if message else None
+
+
 def parse(statement: Statement) -> dict[str, Json] | Finding:
     """One statement in Cedar's JSON form of a policy, or why it is none."""
-    if message := _refusal(statement.text):
-        return locate(statement, message, _refusal)
+    if (found := _unreadable(statement)) is not None:
+        return found
     parsed: dict[str, dict[str, dict[str, Json]]] = json.loads(cedarpy.policies_to_json_str(statement.text))
     if parsed["templates"]:
-        return statement.finding("a template decides nothing; write the policy out")
+        return statement.finding("a template decides nothing; write the policy out", code="template")
     (tree,) = parsed["staticPolicies"].values()
-    return tree
+    return tree if _kept(tree) else statement.finding(TOO_MUCH, code="too-deep")
+
+
+def _kept(tree: dict[str, Json]) -> bool:
+    """Whether Cedar takes a policy in the form it gave it in: its JSON may nest less than its text."""
+    try:
+        cedarpy.PolicySet.from_json_str(
+            json.dumps({"staticPolicies": {"p": tree}, "templates": {}, "templateLinks": []}), release_gil=True
+        )
+    except ValueError:
+        return False
+    return True
 
 
 def _parsed(statement: Statement) -> Policy | Finding:
@@ -128,11 +166,12 @@ def _parsed(statement: Statement) -> Policy | Finding:
     local_id, reason = (annotations.get(key) for key in ("id", "reason")) if isinstance(annotations, dict) else ("", "")
     stem = PurePath(statement.file).stem
     if not isinstance(local_id, str) or not local_id:
-        return statement.finding("a policy without an `@id`")
+        return statement.finding("a policy without an `@id`", code="policy-id")
     if not _ID.fullmatch(local_id) or not _ID.fullmatch(stem):
-        return statement.finding(f"`{stem}.{local_id}` is not a policy id ({_ID.pattern} on both sides of the dot)")
+        wrong = f"`{stem}.{local_id}` is not a policy id ({_ID.pattern} on both sides of the dot)"
+        return statement.finding(wrong, code="policy-id")
     if not isinstance(reason, str) or not reason:
-        return statement.finding(f"the policy `{local_id}` has no `@reason`")
+        return statement.finding(f"the policy `{local_id}` has no `@reason`", code="policy-reason")
     return Policy(
         id=f"{stem}.{local_id}",
         effect=Effect.ALLOW if tree["effect"] == "permit" else Effect.DENY,
@@ -156,12 +195,38 @@ def _validation(policies: Sequence[tuple[Policy, Statement]], schema: Schema) ->
     for error in result.errors:
         message = _VALIDATION.sub("", error.error)
         number = int(error.policy_id.removeprefix("policy"))  # Cedar numbers policies in the order of the text
-        grouped[number, _IN_ACTION.sub("", message)].append(message)
-    for (number, _), messages in grouped.items():
+        grouped[number, _kind(error.error)].append(message)
+    unknown = {number for (number, kind) in grouped if _code(kind) in _UNKNOWN}
+    for (number, kind), messages in grouped.items():
+        if number in unknown and _code(kind) == _IMPOSSIBLE:
+            continue  # because of the name that nobody knows
         # A policy over many actions fails in each: the first in the alphabet speaks for all.
         others = f" (and {len(messages) - 1} more like it)" if len(messages) > 1 else ""
-        found = locate(policies[number][1], min(messages), _refusal)
-        yield Finding(found.file, found.line, found.column, found.reason + others)
+        policy, statement = policies[number]
+        found = locate(statement, min(messages), _refusal)
+        if (found.line, found.column) == (policy.line, policy.column):
+            found = statement.finding(found.reason, pinpoint(policy.text, policy.tree, _refuses(schema, kind)))
+        yield Finding(found.file, found.line, found.column, found.reason + others, _code(kind))
+
+
+def _refuses(schema: Schema, kind: str) -> Callable[[str], bool]:
+    """Whether the schema has the same against another policy."""
+
+    def refuses(text: str) -> bool:
+        errors = cedarpy.validate_policies(text, schema.handle, release_gil=True).errors
+        return any(_kind(error.error) == kind for error in errors)
+
+    return refuses
+
+
+def _kind(message: str) -> str:
+    """A message without the policy and the action it is about."""
+    return _IN_ACTION.sub("", _VALIDATION.sub("", message))
+
+
+def _code(message: str) -> str:
+    """The kind of what the schema has against a policy. Cedar's library tells it by its words only."""
+    return next((code for words, code in _KINDS if words in message), "type")
 
 
 def _refusal(text: str) -> str | None:

@@ -16,8 +16,8 @@ import msgspec
 
 from policies.bundle import Bundle, Policy
 from policies.model import Effect, EntityUid, Json
-from policies.standing import conditions_of
 from policies.schema import Schema
+from policies.standing import conditions_of
 from policies.wording import condition, condition_lines, line_of, scope, uid, worded
 
 Neighbours = Mapping[EntityUid, Sequence[EntityUid]]

@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import cedarpy
+import msgspec
 
+from policies.depth import TOO_DEEP, too_deep
 from policies.errors import PolicyErrors
 from policies.lexer import Statement, locate
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, EntityType, read_actions, read_entities, read_parent_types
+from policies.schema_reader import (
+    ActionType,
+    EntityType,
+    Shape,
+    read_actions,
+    read_entities,
+    read_parent_types,
+    read_shapes,
+)
 
 
 class Schema:
@@ -25,9 +35,22 @@ class Schema:
         actions: Every action that applies to something, by uid. Mere groups are not among them.
         parent_types: Every entity type that another entity may be in.
         entities: Every entity type with its attributes, by name.
+        shapes: What each entity type's attributes hold, to any depth, by the type's full name.
+        contexts: What each action's context holds, likewise.
     """
 
-    __slots__ = ("_closures", "actions", "canonical", "entities", "handle", "name", "parent_types", "text")
+    __slots__ = (
+        "_closures",
+        "actions",
+        "canonical",
+        "contexts",
+        "entities",
+        "handle",
+        "name",
+        "parent_types",
+        "shapes",
+        "text",
+    )
 
     def __init__(self, name: str, text: str) -> None:
         """Parse a schema.
@@ -37,14 +60,20 @@ class Schema:
         """
         self.name = name
         self.text = text
+        whole = Statement(name, text, 0, len(text))
+        if (deep := too_deep(text)) is not None:
+            raise PolicyErrors([whole.finding(TOO_DEEP, deep.start, "too-deep")])
         try:
             self.handle = cedarpy.Schema.from_str(text, release_gil=True)
         except ValueError as exc:
-            raise PolicyErrors([locate(Statement(name, text, 0, len(text)), _reason(exc), _refusal)]) from exc
+            found = locate(whole, _reason(exc), _refusal)
+            raise PolicyErrors([msgspec.structs.replace(found, code="schema")]) from exc
         self.canonical = str(self.handle)
         declared = read_actions(self.canonical)
         self.parent_types = read_parent_types(self.canonical)
         self.entities: Mapping[str, EntityType] = MappingProxyType(read_entities(self.canonical))
+        shapes: tuple[Mapping[str, Shape], Mapping[EntityUid, Shape]] = read_shapes(self.canonical)
+        self.shapes, self.contexts = shapes
         self.actions: Mapping[EntityUid, ActionType] = MappingProxyType(
             {uid: action for uid, action in declared.items() if action.resource_types}
         )

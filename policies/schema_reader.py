@@ -54,6 +54,11 @@ _Type: TypeAlias = "str | _Record"
 """A type as written: a name, or a record. Of a set only the name `Set` is kept."""
 
 
+Shape: TypeAlias = "str | Mapping[str, Shape]"
+"""What an attribute holds, common types followed: a record's attributes, or the name of any other type. `Set` is all
+that is said of a set."""
+
+
 class _Action(msgspec.Struct, frozen=True):
     """An action as declared: `context` may be the name of a common type declared further down."""
 
@@ -106,6 +111,21 @@ def read_entities(canonical: str) -> dict[str, EntityType]:
     reader = _Reader(canonical)
     reader.read()
     return {name: MappingProxyType(reader.attributes(name)) for name in reader.entities}
+
+
+def read_shapes(canonical: str) -> tuple[dict[str, Shape], dict[EntityUid, Shape]]:
+    """What entities and contexts hold, to any depth.
+
+    Args:
+        canonical: As for `read_actions`.
+
+    Returns:
+        A record for each entity type, by full name, and for each action's context, by uid.
+    """
+    reader = _Reader(canonical)
+    reader.read()
+    entities = {name: reader.shape(*record) for name, record in reader.entities.items()}
+    return entities, {uid: reader.shape(action.context, action.namespace) for uid, action in reader.actions.items()}
 
 
 class _Reader:
@@ -164,6 +184,12 @@ class _Reader:
         return {
             name: ContextAttribute(self._plain(kind, namespace), required) for name, (kind, required) in record.items()
         }
+
+    def shape(self, kind: _Type, namespace: str) -> Shape:
+        resolved = self._resolved(kind, namespace)
+        if isinstance(resolved, str):
+            return self._plain(resolved, namespace)
+        return {name: self.shape(inner, namespace) for name, (inner, _) in resolved.items()}
 
     def _entity(self) -> None:
         """A declaration behind the word `entity`: the ids of an enumeration and tags are passed over."""

@@ -7,7 +7,7 @@ refuses its path: dropping it would let a wider route have its requests.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -24,8 +24,32 @@ _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _TYPES: Final = frozenset({"String", "Long", "Boolean"})
 
 
+class RouteFault(msgspec.Struct, frozen=True):
+    """Why a routes file cannot be used.
+
+    Attributes:
+        entry: The number of the entry, from 1; 0 where it is about the whole file.
+        reason: With the entry's number and id.
+        code: `routes` or `same-routes`.
+    """
+
+    entry: int
+    reason: str
+    code: str = "routes"
+
+
 class RoutesError(ValueError):
-    """The routes file cannot be used; the text names file, route and reason, one finding a line."""
+    """The routes file cannot be used; the text names file, route and reason, one finding a line.
+
+    Attributes:
+        faults: At least one.
+        entries: How many entries the file has.
+    """
+
+    def __init__(self, name: str, faults: Iterable[RouteFault], entries: int = 0) -> None:
+        self.faults = tuple(faults)
+        self.entries = entries
+        super().__init__("\n".join(f"{name}: {fault.reason}" for fault in self.faults))
 
 
 class _Resource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,27 +110,28 @@ def load_routes(name: str, text: str, bundle: Bundle, services: Mapping[str, obj
     try:
         entries = msgspec.convert(tomllib.loads(text), _File).route
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
-        raise RoutesError(f"{name}: {exc}") from None
-    findings: list[str] = []
+        raise RoutesError(name, [RouteFault(0, str(exc))]) from None
+    faults: list[RouteFault] = []
     routes: list[Route] = []
     seen: set[str] = set()
+    taken: dict[tuple[str, tuple[str | None, ...]], Route] = {}
     for number, raw in enumerate(entries, 1):
-        label = f"{name}: route {number} `{raw.get('id', '?')}`"
+        label = f"route {number} `{raw.get('id', '?')}`"
         try:
             route = _route(msgspec.convert(raw, _Entry), bundle, services)
         except (msgspec.ValidationError, ValueError) as exc:
-            findings.append(f"{label}: {exc}")
+            faults.append(RouteFault(number, f"{label}: {exc}"))
             continue
         if route.id in seen:
-            findings.append(f"{label}: id is there twice")
+            faults.append(RouteFault(number, f"{label}: id is there twice"))
         seen.add(route.id)
+        first = taken.setdefault((route.method, route.segments), route)
+        if first is not route:
+            faults.append(RouteFault(number, str(AmbiguousRoutesError(first, route)), "same-routes"))
         routes.append(route)
-    if findings:
-        raise RoutesError("\n".join(findings))
-    try:
-        return Table(routes)
-    except AmbiguousRoutesError as exc:
-        raise RoutesError(f"{name}: {exc}") from None
+    if faults:
+        raise RoutesError(name, faults, len(entries))
+    return Table(routes)
 
 
 def _route(entry: _Entry, bundle: Bundle, services: Mapping[str, object]) -> Route:

@@ -19,6 +19,10 @@ _EXACT_CHARS: Final = 256
 class AmbiguousRoutesError(ValueError):
     """Two routes that would match the same request."""
 
+    def __init__(self, first: Route, second: Route) -> None:
+        what = f"{second.method} {second.template}"
+        super().__init__(f"routes `{first.id}` and `{second.id}` match the same requests: {what}")
+
 
 class _Node:
     """One segment of the tree: where a literal leads, where anything else leads, and what ends here, by method."""
@@ -57,8 +61,7 @@ class Table:
             else:
                 node = node.literals.setdefault(segment, _Node())
         if (taken := node.routes.get(route.method)) is not None:
-            message = f"routes `{taken.id}` and `{route.id}` match the same requests: {route.method} {route.template}"
-            raise AmbiguousRoutesError(message)
+            raise AmbiguousRoutesError(taken, route)
         node.routes[route.method] = route
 
     def match(self, method: str, segments: tuple[str, ...]) -> Match:

@@ -6,13 +6,14 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lychgate.reference import commands, errors, events, http, matrix, metrics, routes, settings
+from lychgate.reference import commands, errors, events, findings, http, matrix, metrics, routes, settings
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "cli.md": commands.page,
         "errors.md": errors.page,
         "events.md": events.page,
+        "findings.md": findings.page,
         "http.md": http.page,
         "matrix.md": matrix.page,
         "metrics.md": metrics.page,

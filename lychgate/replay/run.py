@@ -69,8 +69,6 @@ def candidate_bundle(folder: Path, catalogue: "Catalogue") -> Bundle:
         bundle = load_bundle(folder)
     except PolicyErrors as exc:
         raise ConfigurationError(f"{refused}\n{exc}") from exc
-    except RecursionError as exc:
-        raise ConfigurationError(f"{refused}\na policy is nested too deeply") from exc
     if findings := check_roles(bundle, catalogue.names):
         raise ConfigurationError("\n".join((refused, *map(str, findings))))
     return bundle

@@ -75,7 +75,7 @@ def test_what_is_not_in_order_is_not_packed(run: Run, tmp_path: Path) -> None:
     """Findings are printed, exit code 1, and nothing is written; policies, roles and routes."""
     (tmp_path / "policies" / "more.cedar").write_text("permit (principal, action, resource);")
     done = run("--key", "key.pem", "--out", "p.lcb")
-    assert (done.exit_code, done.output) == (1, "more.cedar:1: a policy without an `@id`\n")
+    assert (done.exit_code, done.output) == (1, "policies/more.cedar:1: a policy without an `@id`\n")
     (tmp_path / "policies" / "more.cedar").unlink()
     (tmp_path / "routes.toml").write_text(
         '[[route]]\nid = "x"\nmethod = "GET"\npath = "/x"\nservice = "order"\naction = "order:none"\n'

@@ -28,7 +28,7 @@ def test_a_broken_route_is_named(tmp_path: Path) -> None:
     )
     settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_GATEWAY__ROUTES_FILE": str(routes)})
     (finding,) = configuration_findings(settings)
-    assert finding.startswith(f"{routes}: route `odd`: ")
+    assert finding.startswith(f"{routes}:1: route `odd`: ")
     assert "`nowhere`" in finding
     assert "`order:sing`" in finding
 
@@ -83,7 +83,7 @@ def test_a_shadow_set_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert configuration_findings(load(config, {})) == []
     (tmp_path / "data.cedar").write_text("permit (nonsense);\n")
     (found,) = configuration_findings(load(config, {}))
-    assert found.startswith("shadow: data.cedar:1: ")
+    assert found.startswith(f"shadow: {tmp_path}/data.cedar:1: ")
     config.write_text((ROOT / "lychgate.yaml").read_text() + f"\nshadow: {{folder: {tmp_path}/gone}}\n")
     with pytest.raises(ConfigurationError, match=r"/gone: there is no such folder"):
         configuration_findings(load(config, {}))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.lexer import Statement, cut, locate, tokens
+from policies.lexer import Statement, comments, cut, find, locate, tokens
 
 
 def texts(source: str) -> list[str]:
@@ -95,3 +95,27 @@ def test_what_is_missing_stands_at_the_end() -> None:
     statement = Statement("f", "a\nb", 0, 3)
     assert locate(statement, "unexpected end of input", str).line == 2
     assert locate(Statement("f", "", 0, 0), "unexpected end of input", str).line == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "at"),
+    [
+        ("context.a < 3", 'context . a // "context.b"\n < (3)'),
+        ("context.a", "context . a"),
+        ("3", "3) || context.ab"),
+        ("context.ab", "context.ab < 3"),
+        ('"context.b"', '"context.b"'),
+        ("context.c", ""),
+    ],
+)
+def test_words_are_found_whatever_is_between(words: str, at: str) -> None:
+    """Blanks, comments and parentheses do not matter; parts of words, comments and texts are not what is meant."""
+    text = 'permit when { (context . a // "context.b"\n < (3) || context.ab < 3) && "context.b" == context.b };'
+    offset = find(text, words)
+    assert text[offset:].startswith(at)
+    assert (offset == 0) is (at == "")
+
+
+def test_comments_are_found_outside_of_texts() -> None:
+    """Each with its place."""
+    assert list(comments('// a\n"// b" c // d\n')) == [("// a", 0), ("// d", 14)]

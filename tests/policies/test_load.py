@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from policies.errors import Finding, PolicyErrors
-from policies.load import build_bundle, load_bundle, read_folder
+from policies.load import build_bundle, load_bundle, parse_findings, read_folder
 from policies.model import Effect
 from tests.builders.questions import ROOT
 
@@ -88,8 +88,8 @@ def test_a_statement_that_does_not_parse_is_found_at_its_fault(text: str, expect
             3,
             'unable to guarantee safety of access to optional attribute `size` in context for Action::"doc:read"',
         ),
-        ("principal, action, resource", "principal.tenant == 1", 1, "the types Long and String are not compatible"),
-        ("principal, action, resource", "1 + 2", 1, "unexpected type: expected Bool but saw Long"),
+        ("principal, action, resource", "principal.tenant == 1", 3, "the types Long and String are not compatible"),
+        ("principal, action, resource", "1 + 2", 3, "unexpected type: expected Bool but saw Long"),
     ],
 )
 def test_a_policy_that_does_not_fit_the_schema_is_found(scope: str, condition: str, line: int, reason: str) -> None:
@@ -176,4 +176,11 @@ def test_a_folder_that_cannot_be_read_says_what_is_missing(tmp_path: Path) -> No
     (tmp_path / SCHEMA[0]).write_text(SCHEMA[1])
     with pytest.raises(PolicyErrors) as caught:
         read_folder(tmp_path)
-    assert caught.value.findings == (Finding("x.cedar", 2, 0, "not UTF-8"),)
+    assert caught.value.findings == (Finding("x.cedar", 2, 0, "not UTF-8", "unreadable"),)
+
+
+def test_a_file_is_read_without_its_schema() -> None:
+    """What Cedar cannot read is found; what the schema or we would have against it is not asked."""
+    assert parse_findings("p.cedar", "permit (principal, action, resource);") == []
+    (found,) = parse_findings("p.cedar", "\npermit (principal, , resource);\n")
+    assert (found.file, found.line, found.column, found.code) == ("p.cedar", 2, 20, "syntax")

@@ -23,3 +23,13 @@ def test_a_schema_with_a_fault_is_refused_with_its_place() -> None:
     """The finding carries the name it was given."""
     with pytest.raises(PolicyErrors, match=r"^mine:2: unexpected token"):
         Schema("mine", "entity U;\nentity ];")
+
+
+def test_a_schema_that_nests_too_deep_is_refused() -> None:
+    """Before Cedar sees it, which would not survive it."""
+    text = "entity U = {a: " + "{a: " * 20_000 + "Long" + "}" * 20_000 + "};"
+    with pytest.raises(PolicyErrors) as caught:
+        Schema("mine", text)
+    (found,) = caught.value.findings
+    assert (found.file, found.line, found.code) == ("mine", 1, "too-deep")
+    assert found.column > 200

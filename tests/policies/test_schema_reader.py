@@ -4,7 +4,14 @@ import cedarpy
 import pytest
 
 from policies.model import EntityUid
-from policies.schema_reader import ActionType, ContextAttribute, read_actions, read_entities, read_parent_types
+from policies.schema_reader import (
+    ActionType,
+    ContextAttribute,
+    read_actions,
+    read_entities,
+    read_parent_types,
+    read_shapes,
+)
 
 
 def read(schema: str) -> dict[EntityUid, ActionType]:
@@ -136,3 +143,26 @@ def test_entity_types_have_their_attributes() -> None:
         "b": since,
         "N::D": {"t": ContextAttribute("Record"), "next": ContextAttribute("N::D", required=False)},
     }
+
+
+def test_what_entities_and_contexts_hold() -> None:
+    """To any depth, common types followed; of a set only that it is one."""
+    entities, contexts = read_shapes(
+        str(
+            cedarpy.Schema.from_str(
+                "namespace N { entity Role; type T = { who: U, n?: Long };"
+                'entity U in [Role] = { boss?: U, r: { t: T, "a b": Set<U> } } tags String; entity E enum ["x;"];'
+                "entity V;"
+                'action "go" appliesTo { principal: [U], resource: [V, E], context: { t: T, e: E, b: Bool } };'
+                "}"
+            )
+        )
+    )
+    record = {"who": "N::U", "n": "Long"}
+    assert entities == {
+        "N::Role": {},
+        "N::E": {},
+        "N::V": {},
+        "N::U": {"boss": "N::U", "r": {"t": record, "a b": "Set"}},
+    }
+    assert contexts == {EntityUid("N::Action", "go"): {"t": record, "e": "N::E", "b": "Boolean"}}

@@ -2,8 +2,8 @@
 
 import typer
 
-from lychgate.commands.policy import bundle, check, decide, explain, matrix, replay, test
+from lychgate.commands.policy import bundle, check, decide, explain, fmt, matrix, replay, test
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Cedar policies.")
-for verb in (check, test, matrix, explain, replay, decide, bundle):
+for verb in (check, fmt, test, matrix, explain, replay, decide, bundle):
     verb.add_to(app)

@@ -76,21 +76,20 @@ def _files(settings: "Settings", folder: Path, *, with_roles: bool, with_routes:
         typer.Exit: There are findings; they are printed.
         ConfigurationError: Something cannot be read.
     """
-    from lychgate.findings import policy_findings, route_findings
-    from policies.load import build_bundle, read_folder
+    from lychgate.findings import policy_findings, routes_of
+    from policies.load import read_folder
     from policies.pack import ROLES_FILE, ROUTES_FILE
 
-    findings = [str(finding) for finding in policy_findings(folder, settings.gateway.roles_file)]
+    routes = routes_of(settings) if with_routes else None
+    findings = policy_findings(folder, settings.gateway.roles_file, routes)
     if not findings:
         policies, schema = read_folder(folder)
         files = [*policies, schema]
         if with_roles:
             files.append((ROLES_FILE, settings.gateway.roles_file.read_text(encoding="utf-8")))
         if with_routes:
-            findings = route_findings(settings, build_bundle(policies, schema))
             files.append((ROUTES_FILE, settings.gateway.routes_file.read_text(encoding="utf-8")))
-        if not findings:
-            return files
+        return files
     for finding in findings:
         typer.echo(finding)
     raise typer.Exit(ExitCode.FINDING)

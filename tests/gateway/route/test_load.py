@@ -211,6 +211,19 @@ def test_two_routes_for_the_same_requests_refuse_the_file() -> None:
         _load(READ, {**READ, "id": "twin", "path": "/orders/{id}", "resource": {"type": "Order"}})
 
 
+def test_every_fault_has_its_entry_and_code() -> None:
+    """For whoever knows where entries stand; all pairs that match the same are told, beside what else is wrong."""
+    twin = {**READ, "path": "/orders/{id}", "resource": {"type": "Order"}}
+    with pytest.raises(RoutesError) as caught:
+        _load(READ, {**twin, "id": "b"}, {**READ, "id": "c", "path": "x"}, {**twin, "id": "d"})
+    assert [(fault.entry, fault.code) for fault in caught.value.faults] == [
+        (2, "same-routes"),
+        (3, "routes"),
+        (4, "same-routes"),
+    ]
+    assert caught.value.entries == 4
+
+
 def test_no_routes_are_a_table_too() -> None:
     """An empty file refuses every path, and nothing else."""
     assert load_routes("routes.toml", "", _bundle(), SERVICES).routes == ()

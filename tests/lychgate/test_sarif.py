@@ -1,0 +1,34 @@
+"""Findings for code hosts."""
+
+from lychgate.sarif import sarif
+from policies.errors import Finding
+from policies.lint.codes import KINDS
+
+
+def test_a_finding_is_a_result_with_its_place() -> None:
+    """The rule it is of, how grave, where and why."""
+    log = sarif([Finding("policies/a.cedar", 3, 7, "why", "shadowed"), Finding("b", 0, 0, "gone", "unreadable")])
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == list(KINDS)
+    assert run["results"] == [
+        {
+            "ruleId": "shadowed",
+            "level": "warning",
+            "message": {"text": "why"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": "policies/a.cedar"},
+                        "region": {"startLine": 3, "startColumn": 7},
+                    }
+                }
+            ],
+        },
+        {
+            "ruleId": "unreadable",
+            "level": "error",
+            "message": {"text": "gone"},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": "b"}}}],
+        },
+    ]
