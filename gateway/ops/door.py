@@ -105,6 +105,14 @@ class Door:
         self.decide(case, snapshot, case.match, identity, PLATFORM_TENANT, {})
         return identity
 
+    def check_fresh(self) -> None:
+        """Refuse to decide for others while revocations of the fleet may be missing.
+
+        Raises:
+            Unready: They may, and the configuration says `refuse`.
+        """
+        self._judged.snapshot.revocations.check_fresh()
+
     def decide(
         self,
         case: Case,

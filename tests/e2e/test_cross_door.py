@@ -25,13 +25,14 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What is asked, as a client would send it."""
+    """What is asked, as a client would send it; `cedar` is what the routes make of it, action and resource."""
 
     method: str
     target: str
     role: str | None = "Cashier"
     tenant: str = "acme"
     fields: tuple[tuple[str, str], ...] = ()
+    cedar: tuple[str, str, str] | None = None
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -88,6 +89,23 @@ async def ext_authz_grpc(it: Opened, asked: Question) -> Said:
     return Said(allow=False, code=body["code"], missing_role=body["missing_role"])
 
 
+async def authzen(it: Opened, asked: Question) -> bool:
+    """The decision API, asked about the caller by a machine of the platform."""
+    assert asked.cedar is not None
+    action, kind, name = asked.cedar
+    properties = {"roles": [asked.role], "tenant": asked.tenant}
+    question = {
+        "subject": {"type": "User", "id": f"dev/{asked.tenant}/u-17", "properties": properties},
+        "action": {"name": action},
+        "resource": {"type": kind, "id": name, "properties": {"tenant": asked.tenant}},
+    }
+    fields = [*bearer("Service", "platform"), ("Content-Type", "application/json")]
+    answer = await exchange(it.ops, "POST", "/access/v1/evaluation", *fields, body=msgspec.json.encode(question))
+    assert answer.status_code == 200, answer.text
+    decision: bool = answer.json()["decision"]
+    return decision
+
+
 DOORS: Mapping[str, Callable[[Opened, Question], Awaitable[Said]]] = MappingProxyType(
     {
         "public": public_port,
@@ -100,23 +118,23 @@ DOORS: Mapping[str, Callable[[Opened, Question], Awaitable[Said]]] = MappingProx
 """Every way to ask; the first is the one that the others must agree with."""
 
 QUESTIONS = (
-    Question("GET", "/orders"),
-    Question("HEAD", "/orders"),
-    Question("GET", "/orders?limit=5&q=a%2Fb"),
-    Question("GET", "/orders/o-1", "Support"),
-    Question("GET", "/orders", "Auditor"),
-    Question("GET", "/orders", "InventoryClerk"),
-    Question("GET", "/orders", "Admin"),
-    Question("GET", "/orders", "NoSuchRole"),
+    Question("GET", "/orders", cedar=("order:list", "Order", "*")),
+    Question("HEAD", "/orders", cedar=("order:list", "Order", "*")),
+    Question("GET", "/orders?limit=5&q=a%2Fb", cedar=("order:list", "Order", "*")),
+    Question("GET", "/orders/o-1", "Support", cedar=("order:read", "Order", "o-1")),
+    Question("GET", "/orders", "Auditor", cedar=("order:list", "Order", "*")),
+    Question("GET", "/orders", "InventoryClerk", cedar=("order:list", "Order", "*")),
+    Question("GET", "/orders", "Admin", cedar=("order:list", "Order", "*")),
+    Question("GET", "/orders", "NoSuchRole", cedar=("order:list", "Order", "*")),
     Question("GET", "/orders", None),
-    Question("POST", "/orders"),
-    Question("POST", "/orders", "Auditor"),
+    Question("POST", "/orders", cedar=("order:create", "Order", "*")),
+    Question("POST", "/orders", "Auditor", cedar=("order:create", "Order", "*")),
     Question("POST", "/orders", None),
-    Question("POST", "/products/import", "Manager"),
-    Question("POST", "/products/import"),
-    Question("GET", "/tenants/acme/orders"),
+    Question("POST", "/products/import", "Manager", cedar=("product:import", "Product", "*")),
+    Question("POST", "/products/import", cedar=("product:import", "Product", "*")),
+    Question("GET", "/tenants/acme/orders", cedar=("order:list", "Order", "*")),
     Question("GET", "/tenants/beta/orders"),
-    Question("GET", "/tenants/beta/orders", "Cashier", "beta"),
+    Question("GET", "/tenants/beta/orders", "Cashier", "beta", cedar=("order:list", "Order", "*")),
     Question("GET", "/tenants/beta/orders", "SuperAdmin", "platform"),
     Question("GET", "/orders", fields=(("X-Tenant-Id", "beta"),)),
     Question("GET", "/orders", fields=(("X-Tenant-Id", "acme"),)),
@@ -150,6 +168,8 @@ async def test_every_door_says_the_same(tmp_path: Path, migrated_database: Login
         for asked in QUESTIONS:
             said = {name: await ask(it, asked) for name, ask in DOORS.items()}
             assert set(said.values()) == {said["public"]}, (asked.method, asked.target, asked.role, said)
+            if asked.cedar is not None:
+                assert await authzen(it, asked) is said["public"].allow, asked
             allowed += said["public"].allow
         assert 10 < allowed < len(QUESTIONS) - 10, "the table asks for both"
 

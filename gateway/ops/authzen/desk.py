@@ -78,6 +78,7 @@ class Desk:
         error: GatewayError | None = None
         try:
             self._door.admit(case)
+            self._door.check_fresh()
             raw = await read_json(request, self._body_bytes)
             case.request_bytes = len(raw)
             body = await work(visit, parse_json(raw))

@@ -65,6 +65,19 @@ async def test_the_policies_say_who_may_ask(tmp_path: Path, role: str, tenant: s
             refused(await api.post("evaluation", GOOD, headers=bearer(role, tenant)), 503, "audit_unavailable")
 
 
+async def test_nobody_is_told_while_revocations_may_be_missing(tmp_path: Path) -> None:
+    """Where the configuration says `refuse`: 503 until the fleet's are known again, and a record of it."""
+    async with decisions(tmp_path, **OWN) as api:
+        revocations = api.standing.snapshot.revocations
+        revocations.stale = True
+        try:
+            refused(await api.post("evaluation", GOOD, headers=service()), 503, "policy_unavailable")
+        finally:
+            revocations.stale = False
+        assert [(event.action, event.status) for event in api.events] == [("decision:ask", 503)]
+        assert (await api.post("evaluation", GOOD, headers=service())).json() == {"decision": True}
+
+
 # ---- what is asked
 
 
