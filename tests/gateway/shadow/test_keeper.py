@@ -200,18 +200,19 @@ async def test_a_folder_that_is_none_is_told_of(
     stage.emitter.close()
 
 
-async def test_a_candidate_that_ends_its_process_ends_nothing_else(tmp_path: Path) -> None:
-    """Nested deeper than the parser's stack: the process dies of it, and the next candidate is decided by."""
+async def test_a_candidate_that_would_end_its_process_is_refused(tmp_path: Path) -> None:
+    """Nested deeper than the parser's stack: it is not shown to it, and the next candidate is decided by."""
     async with running(tmp_path) as stage:
         deep = "(" * 5_000 + "true" + ")" * 5_000
         (stage.candidate / "deep.cedar").write_text(
             f'@id("deep") @reason("r") forbid (principal, action, resource) when {{ {deep} }};'
         )
         stage.shadow.ask()
-        await stage.until(lambda: "the process is gone" in stage.shadow.status()["problem"])
+        await stage.until(lambda: "nested more than 200 deep" in stage.shadow.status()["problem"])
         (stage.candidate / "deep.cedar").unlink()
         stage.shadow.ask()
         await stage.in_use()
+        assert stage.metric("restarts_total") == 0
 
 
 async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
