@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from lychgate.errors import ConfigurationError
 from policies.bundle import Bundle
 from policies.check import check_roles
@@ -38,9 +40,13 @@ class Run:
         self._line = 0
 
     def take(self, line: bytes) -> None:
-        """Read one line and decide again what it tells of."""
+        """Read one line and decide again what it tells of; a page of the query API tells of many."""
         self._line += 1
-        found = read(line)
+        for event in _events(line):
+            self._take(event)
+
+    def _take(self, event: bytes) -> None:
+        found = read(event)
         if not isinstance(found, Recorded):
             self._tally.left_out(found, self._line)
         elif self._tally.first_sight(found):
@@ -56,6 +62,22 @@ class Run:
         """Take every line as it comes."""
         async for line in lines:
             self.take(line)
+
+
+class _Page(msgspec.Struct):
+    """A page as `GET /audit/events` answers it."""
+
+    data: list[msgspec.Raw]
+
+
+def _events(line: bytes) -> Iterable[bytes]:
+    """The events of a line: itself, or those of a page."""
+    if not line.lstrip().startswith(b'{"data":'):
+        return (line,)
+    try:
+        return [bytes(event) for event in msgspec.json.decode(line, type=_Page).data]
+    except msgspec.DecodeError:
+        return (line,)
 
 
 def candidate_bundle(folder: Path, catalogue: "Catalogue") -> Bundle:

@@ -119,6 +119,20 @@ def test_flips_are_shown_and_are_exit_code_1(tmp_path: Path, recorded: Path, can
     assert [(flip["verdict"], flip["count"]) for flip in told["flips"]] == [("newly_allowed", 1), ("newly_denied", 3)]
 
 
+def test_a_page_of_the_query_api_is_taken_as_it_is(tmp_path: Path, recorded: Path, candidate: Path) -> None:
+    """As `curl` leaves it: one line with many events."""
+    edit(candidate, "order.cedar", 'Role::"Support"', 'Role::"Auditor"')
+    lines = [line for line in recorded.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+    page = tmp_path / "page.json"
+    page.write_text(f'{{"data": [{",".join(lines)}], "has_more": false}}')
+    done, whole = run(tmp_path, "--policies", candidate, page), run(tmp_path, "--policies", candidate, recorded)
+    assert done.exit_code == 1
+    assert done.output.splitlines()[0] == whole.output.splitlines()[0]
+    page.write_text('{"data": 7}')
+    with pytest.raises(ConfigurationError, match="no decision was found: 0 other events, 1 malformed lines"):
+        run(tmp_path, "--policies", candidate, page)
+
+
 def test_expected_flips_are_exit_code_0(tmp_path: Path, recorded: Path, candidate: Path) -> None:
     """All of them have to be; an entry that met nothing is told of."""
     edit(candidate, "order.cedar", 'Role::"Support", ', "")
