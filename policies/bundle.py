@@ -54,7 +54,7 @@ class Policy(msgspec.Struct, frozen=True):
     @property
     def roles(self) -> frozenset[str]:
         """The ids of the roles it names, in its scope or in a condition."""
-        return frozenset(uid.id for uid in _uids(_nodes(dict(self.tree))) if uid.type == "Role")
+        return frozenset(uid.id for uid in _uids(nodes(dict(self.tree))) if uid.type == "Role")
 
 
 class Bundle:
@@ -124,15 +124,15 @@ def _digest(parts: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()[:_VERSION_DIGITS]
 
 
-def _nodes(value: Json) -> Iterator[Json]:
+def nodes(value: Json) -> Iterator[Json]:
     """Every value inside a JSON value, itself included."""
     yield value
     if isinstance(value, dict):
         for inner in value.values():
-            yield from _nodes(inner)
+            yield from nodes(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _nodes(inner)
+            yield from nodes(inner)
 
 
 def _uids(nodes: Iterable[Json]) -> Iterator[EntityUid]:

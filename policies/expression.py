@@ -5,6 +5,7 @@ question is unknown come in. What is written here parses to the same tree again,
 written `context`, as in a policy.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -30,7 +31,8 @@ _INFIX: Final[Mapping[str, int]] = {
 _PREFIX: Final[Mapping[str, str]] = {"!": "!", "neg": "-"}
 _METHODS: Final = frozenset({"contains", "containsAll", "containsAny", "getTag", "hasTag"})
 _CONSTRUCTORS: Final = frozenset({"datetime", "decimal", "duration", "ip"})
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME: Final = re.compile(r"(?!(?:true|false|if|then|else|in|is|like|has)\Z)[A-Za-z_][A-Za-z0-9_]*")
+"""What an attribute may be called without quotes."""
 _UNPRINTED: Final = re.compile(r'[\\"\x00-\x1f\x7f]')
 
 
@@ -45,6 +47,14 @@ def written(tree: Json, *, bare_context: bool = False) -> str:
         ValueError: Cedar has no such expression.
     """
     return _Writer(bare_context).write(tree)[0]
+
+
+def shown(tree: Json) -> str:
+    """An expression as Cedar text; what Cedar has no such form for, as it is."""
+    try:
+        return written(tree)
+    except ValueError:
+        return json.dumps(tree)
 
 
 def quoted(text: str) -> str:
@@ -132,9 +142,9 @@ class _Writer:
             case {"left": left, "right": right} if operator in _METHODS:
                 return f"{self._at(left, _MEMBER)}.{operator}({self._at(right, _IF)})", _MEMBER
             case {"arg": inner} if operator in _PREFIX:
-                # `-` before a number would become part of it
+                # `-` before a number would become part of it, and `!-` is no Cedar
                 number = operator == "neg" and isinstance(inner, dict) and "Value" in inner
-                text = f"({self._at(inner, _IF)})" if number else self._at(inner, _UNARY)
+                text = f"({self._at(inner, _IF)})" if number else self._at(inner, _MEMBER)
                 return f"{_PREFIX[operator]}{text}", _UNARY
             case list(arguments) if operator in _CONSTRUCTORS:
                 return f"{operator}({', '.join(self._at(each, _IF) for each in arguments)})", _MEMBER

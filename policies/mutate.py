@@ -15,10 +15,11 @@ import cedarpy
 import msgspec
 
 from policies.bundle import Bundle, Policy
+from policies.expression import shown
 from policies.model import Effect, EntityUid, Json
 from policies.schema import Schema
 from policies.standing import conditions_of
-from policies.wording import condition, condition_lines, line_of, scope, uid, worded
+from policies.wording import condition, condition_lines, line_of, scope, uid
 
 Neighbours = Mapping[EntityUid, Sequence[EntityUid]]
 """Which other entities somebody may have meant by one."""
@@ -169,9 +170,9 @@ def _condition_changes(policy: Policy, neighbours: Neighbours) -> Iterator[_Chan
         yield _Change({**policy.tree, "conditions": changed}, f"negated {words}", line)
         for variant in _variants(whole["body"], neighbours):
             changed = [*before, {**whole, "body": variant.node}, *after]
-            shown = worded(variant.before)
-            what = f"dropped {shown}" if variant.after is None else f"{shown} became {worded(variant.after)}"
-            yield _Change({**policy.tree, "conditions": changed}, what, shown)
+            text = shown(variant.before)
+            what = f"dropped {text}" if variant.after is None else f"{text} became {shown(variant.after)}"
+            yield _Change({**policy.tree, "conditions": changed}, what, text)
 
 
 def _variants(node: Json, neighbours: Neighbours) -> Iterator[_Variant]:

@@ -13,6 +13,7 @@ from typing import Final
 import cedarpy
 import msgspec
 
+from policies.bundle import nodes
 from policies.condition import (
     ALWAYS,
     NEVER,
@@ -143,7 +144,7 @@ def _whole(body: Json, *, holds: bool) -> Alternatives:
 
 def _fallible(body: Json) -> bool:
     """Whether a condition's evaluation may fail, whatever it comes to."""
-    return any(_may_fail(node) for node in _nodes(body))
+    return any(_may_fail(node) for node in nodes(body))
 
 
 def _may_fail(node: Json) -> bool:
@@ -165,13 +166,3 @@ def _bodies(residuals: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
                 yield name, body
             case _:
                 raise NoDecision("cedar has left something that is not a condition")
-
-
-def _nodes(value: Json) -> Iterator[Json]:
-    yield value
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from _nodes(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _nodes(inner)

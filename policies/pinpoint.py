@@ -7,8 +7,8 @@ with the second, until the same is said. The part that was added last is the one
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+from policies.expression import shown
 from policies.lexer import find, tokens
-from policies.lint.wording import wording
 from policies.model import Json
 
 Refuses: TypeAlias = Callable[[str], bool]
@@ -35,7 +35,7 @@ def pinpoint(text: str, tree: Any, refuses: Refuses) -> int:
     for part, clause in _parts(tree["conditions"]):
         clauses += f"\n{clause}"
         if refuses(f"{scope}{clauses};"):
-            return find(text, wording(part)) or start
+            return find(text, shown(part)) or start
     return start
 
 
@@ -43,7 +43,7 @@ def _parts(conditions: Any) -> Iterator[tuple[Json, str]]:
     """Each condition that must hold by itself, in the order of evaluation, and as a clause."""
     for condition in conditions:
         for part in _conjuncts(condition["body"], "&&" if condition["kind"] == "when" else "||"):
-            yield part, f"{condition['kind']} {{ {wording(part)} }}"
+            yield part, f"{condition['kind']} {{ {shown(part)} }}"
 
 
 def _conjuncts(node: Any, operator: str) -> Iterator[Json]:

@@ -22,7 +22,7 @@ from gateway.identify.refusal import TokenRefused
 from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.model import Peer, Route
-from gateway.ops.door import Door, Judged
+from gateway.ops.door import Door, Judged, refused
 from gateway.pipeline import Refuse, admit, judge
 from gateway.serve.hops import UNKNOWN, TrustedHops
 from gateway.snapshot import Snapshot
@@ -187,10 +187,7 @@ class Checks:
         try:
             return admit(case, snapshot, self._limits.body_bytes, self._limits.decided_body_bytes)
         except TokenRefused as exc:
-            if exc.claimed is not None:
-                case.claimed_tenant, case.claimed_sub = exc.claimed.tenant_id, exc.claimed.sub
-            if exc.unknown_key is not None:
-                self._judged.kid_unknown(exc.unknown_key.issuer, exc.unknown_key.kid or "")
+            refused(case, exc, self._judged)
             raise
 
     def _body(self, route: Route, asked: Asked) -> bytes | None:

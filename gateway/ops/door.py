@@ -96,10 +96,7 @@ class Door:
         try:
             identity = snapshot.identify(values[0] if values else b"", case.received_at, operating=True)
         except TokenRefused as exc:
-            if exc.claimed is not None:
-                case.claimed_tenant, case.claimed_sub = exc.claimed.tenant_id, exc.claimed.sub
-            if exc.unknown_key is not None:
-                self._judged.kid_unknown(exc.unknown_key.issuer, exc.unknown_key.kid or "")
+            refused(case, exc, self._judged)
             raise
         case.identity, case.tenant_id = identity, PLATFORM_TENANT
         self.decide(case, snapshot, case.match, identity, PLATFORM_TENANT, {})
@@ -206,6 +203,14 @@ class Door:
             bundle.schema_version,
         )
         return msgspec.structs.replace(event, details={**(event.details or {}), **details}) if details else event
+
+
+def refused(case: Case, exc: TokenRefused, judged: Judged) -> None:
+    """Let the record tell whose a refused token says it is, and have a key fetched that nobody knows yet."""
+    if exc.claimed is not None:
+        case.claimed_tenant, case.claimed_sub = exc.claimed.tenant_id, exc.claimed.sub
+    if exc.unknown_key is not None:
+        judged.kid_unknown(exc.unknown_key.issuer, exc.unknown_key.kid or "")
 
 
 def head(method: str, target: bytes, headers: list[tuple[bytes, bytes]]) -> Head:

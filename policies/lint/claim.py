@@ -6,10 +6,10 @@ from typing import Final
 
 from policies.bundle import Bundle, Policy
 from policies.errors import Finding
+from policies.expression import shown
 from policies.lexer import Statement, find
 from policies.lint.branches import Literal, Way, conditions_of, conjuncts, ways
 from policies.lint.facts import Facts, Groups
-from policies.lint.wording import wording
 from policies.model import EntityUid, Json
 
 _SCOPE: Final = ("principal", "resource")
@@ -45,7 +45,7 @@ class Claim:
     @cached_property
     def worded(self) -> dict[tuple[str, bool], Json]:
         """Its conjuncts, by their text and the value they have."""
-        return {(wording(node), truth): node for node, truth in self.conjuncts}
+        return {(shown(node), truth): node for node, truth in self.conjuncts}
 
     @cached_property
     def fixes(self) -> frozenset[tuple[str, tuple[str, str]]]:
@@ -114,4 +114,4 @@ def said(facts: Iterable[Literal]) -> str:
 
 def fact_text(node: Json, truth: bool) -> str:
     """One fact as an expression that is true."""
-    return wording(node) if truth else wording({"!": {"arg": node}})
+    return shown(node) if truth else shown({"!": {"arg": node}})

@@ -10,9 +10,9 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any, Final
 
+from policies.expression import shown
 from policies.lint.branches import Literal
 from policies.lint.values import LONG, all_roles, compatible, entities, entity, matches, number, plain, typed
-from policies.lint.wording import wording
 from policies.model import EntityUid, Json
 from policies.schema import Schema
 
@@ -92,7 +92,7 @@ class Facts:
 
     def says(self, node: Json) -> bool:
         """Whether an expression is known to be true, as it is worded."""
-        return ("True", wording(node)) in self._known
+        return ("True", shown(node)) in self._known
 
     def equal_to(self) -> Iterable[tuple[str, tuple[str, str]]]:
         """Every expression but the action that is a literal, by its text, and which."""
@@ -125,7 +125,7 @@ class Facts:
             case {"<=": {"left": left, "right": right}} | {">=": {"left": right, "right": left}}:
                 self._less(right, left, not truth, fact)
             case {"is": {"left": left, "entity_type": kind, "in": group}} if truth:
-                self._remember("", wording(node), truth, fact)
+                self._remember("", shown(node), truth, fact)
                 self._add({"is": {"left": left, "entity_type": kind}}, True, fact)
                 self._add({"in": {"left": left, "right": group}}, True, fact)
             case {"is": {"in": _}}:
@@ -139,8 +139,8 @@ class Facts:
                 self._has[name] = truth
             case {"like": {"left": left, "pattern": list(pattern)}} if truth:
                 self._opaque(node, truth, fact)
-                self._likes.setdefault(wording(left), []).append((pattern, fact))
-                self._check_likes(wording(left))
+                self._likes.setdefault(shown(left), []).append((pattern, fact))
+                self._check_likes(shown(left))
             case _:
                 self._opaque(node, truth, fact)
         if not self.conflict and not self._possible_actions():
@@ -148,8 +148,8 @@ class Facts:
 
     def _opaque(self, node: Json, truth: bool, fact: Literal) -> None:
         """Something that is not understood: kept by its text."""
-        self.entangled.append(wording(node))
-        self._remember("", wording(node), truth, fact)
+        self.entangled.append(shown(node))
+        self._remember("", shown(node), truth, fact)
 
     def _require(self, holds: bool, *facts: Literal) -> None:
         if not holds and not self.conflict:
@@ -167,11 +167,11 @@ class Facts:
         if one is not None and other is not None:
             self._require((one < other) is truth, fact)
         elif other is not None:
-            self._bound(wording(left), fact, high=other - 1) if truth else self._bound(wording(left), fact, low=other)
+            self._bound(shown(left), fact, high=other - 1) if truth else self._bound(shown(left), fact, low=other)
         elif one is not None:
-            self._bound(wording(right), fact, low=one + 1) if truth else self._bound(wording(right), fact, high=one)
+            self._bound(shown(right), fact, low=one + 1) if truth else self._bound(shown(right), fact, high=one)
         else:
-            texts = wording(left), wording(right)
+            texts = shown(left), shown(right)
             self.entangled += texts
             self._remember("<", " < ".join(texts), truth, fact)
             if truth:
@@ -182,7 +182,7 @@ class Facts:
 
     def _equal(self, left: Json, right: Json, truth: bool, fact: Literal) -> None:
         one, other = plain(left), plain(right)
-        texts = sorted((wording(left), wording(right)))
+        texts = sorted((shown(left), shown(right)))
         if one is not None and other is not None:
             self._require((typed(one) == typed(other)) is truth, fact)
         elif texts[0] == texts[1]:
@@ -198,7 +198,7 @@ class Facts:
 
     def _is_value(self, node: Json, value: Json, truth: bool, fact: Literal) -> None:
         """An expression that is, or is not, a literal."""
-        term = wording(node)
+        term = shown(node)
         if not truth:
             self._excluded.setdefault(term, []).append((value, fact))
         elif term in self._values:
@@ -295,4 +295,4 @@ class Facts:
 
 def _distinct(facts: tuple[Literal, ...]) -> tuple[Literal, ...]:
     """Each fact once, as it is worded."""
-    return tuple({(wording(node), truth): (node, truth) for node, truth in facts}.values())
+    return tuple({(shown(node), truth): (node, truth) for node, truth in facts}.values())

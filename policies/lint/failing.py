@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from policies.bundle import Bundle
 from policies.errors import Finding
+from policies.expression import shown
 from policies.lint.claim import Claim
 from policies.lint.facts import Facts
 from policies.lint.values import LONG, number
-from policies.lint.wording import wording
 from policies.model import Effect, Json
 from policies.schema_reader import Shape
 
@@ -32,10 +32,10 @@ def failures(claim: Claim, bundle: Bundle) -> Iterator[Finding]:
     for code, node, how in failing(claim, bundle):
         if code == "forbid-can-fail":
             if claim.policy.effect is Effect.DENY:
-                yield claim.finding(code, f"`{wording(node)}` {how}, and a forbid that fails denies", wording(node))
+                yield claim.finding(code, f"`{shown(node)}` {how}, and a forbid that fails denies", shown(node))
         else:
             then = "denies" if claim.policy.effect is Effect.DENY else "is ignored"
-            yield claim.finding(code, f"`{wording(node)}` {how}; the policy then {then}", wording(node))
+            yield claim.finding(code, f"`{shown(node)}` {how}; the policy then {then}", shown(node))
 
 
 def failing(claim: Claim, bundle: Bundle) -> Iterator[tuple[str, Json, str]]:
@@ -73,13 +73,13 @@ class _Walk:
                 yield from self.expression(otherwise, facts.copy().add(condition, False))
             case {".": {"left": left, "attr": str(attribute)}} if self._is_not_given(left, attribute, facts):
                 earlier = list(self.expression(left, facts))
-                how = f"fails where `{wording(left)}` is not among the entities Cedar is given"
+                how = f"fails where `{shown(left)}` is not among the entities Cedar is given"
                 yield from earlier or [("entity-not-given", node, how)]
             case _ if operator in _ARITHMETIC:
                 if (values := _overflows(node, facts)) is not None:
                     yield "forbid-can-fail", node, f"overflows{values}"
             case {"offset": [moment, length]} if not _is_constructor(length):
-                yield "forbid-can-fail", node, f"fails where `{wording(length)}` is long"
+                yield "forbid-can-fail", node, f"fails where `{shown(length)}` is long"
                 yield from self.expression(moment, facts)
             case _:
                 for part in _parts(operand):
@@ -142,7 +142,7 @@ def _terms(node: Json) -> Iterator[str | None]:
             yield from _terms(sides["left"])
             yield from _terms(sides["right"])
         case {".": _} if _is_path(node):
-            yield wording(node)
+            yield shown(node)
         case _:
             yield None
 
@@ -167,7 +167,7 @@ def _with_values(node: Any, given: Mapping[str, int]) -> Json:
         case {"Value": value}:
             return {"Value": value}
         case _:
-            return {"Value": given[wording(node)]}
+            return {"Value": given[shown(node)]}
 
 
 def _is_constructor(node: Json) -> bool:

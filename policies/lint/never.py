@@ -13,9 +13,9 @@ import cedarpy
 
 from policies.bundle import Bundle
 from policies.errors import Finding
+from policies.expression import shown
 from policies.lexer import find
 from policies.lint.claim import Claim, said
-from policies.lint.wording import wording
 
 CODE: Final = "never-applies"
 
@@ -34,10 +34,10 @@ def never_applies(claims: Sequence[Claim], bundle: Bundle) -> tuple[list[Finding
         if found is not None:
             dead.add(claim.policy.id)
             conflict, number = found
-            facts = sorted(conflict, key=lambda fact: (find(claim.policy.text, wording(fact[0])), not fact[1]))
+            facts = sorted(conflict, key=lambda fact: (find(claim.policy.text, shown(fact[0])), not fact[1]))
             what = f"{said(facts)} {'are never true together' if len(facts) > 1 else 'is never true'}"
             more = "; nor does any other way to meet the conditions hold" if number > 1 else ""
-            findings.append(claim.finding(CODE, f"the policy never applies: {what}{more}", wording(facts[-1][0])))
+            findings.append(claim.finding(CODE, f"the policy never applies: {what}{more}", shown(facts[-1][0])))
         elif claim.policy.id in by_types:
             dead.add(claim.policy.id)
             reason = "the policy never applies: by the schema's types its conditions are always false"

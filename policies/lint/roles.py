@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from policies.bundle import Bundle
 from policies.errors import Finding
+from policies.expression import entity
 from policies.lint.claim import Claim
-from policies.lint.wording import entity_text
 from policies.model import EntityUid
 
 _TYPE = "Role"
@@ -15,7 +15,7 @@ def unknown_roles(claims: Collection[Claim], roles: Collection[str]) -> Iterator
     """Roles the policies name and the catalogue does not: such a policy would never apply, and nobody would notice."""
     for claim in claims:
         for role in sorted(claim.policy.roles.difference(roles)):
-            at = entity_text({"type": _TYPE, "id": role})
+            at = entity(_TYPE, role)
             yield claim.finding("unknown-role", f"`{role}` is not a role of the catalogue", at)
 
 

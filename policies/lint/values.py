@@ -4,7 +4,6 @@ from collections.abc import Callable
 from operator import add, mul, sub
 from typing import Any, Final
 
-from policies.lint.wording import literal
 from policies.model import EntityUid, Json
 
 LONG: Final = (-(2**63), 2**63 - 1)
@@ -99,3 +98,8 @@ def _beginning(pattern: list[Any]) -> str:
             break
         text += part["Literal"]
     return text
+
+
+def literal(node: Json) -> Json:
+    """The value of a literal, None for any other expression. Sets, records and extension values are none."""
+    return node.get("Value") if isinstance(node, dict) and len(node) == 1 else None

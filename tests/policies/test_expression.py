@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 
-from policies.expression import entity, quoted, written
+from policies.expression import entity, quoted, shown, written
 from policies.model import Json
 from tests.builders.questions import real_bundle
 from tests.builders.small_world import conditions, tree
@@ -23,6 +23,8 @@ HARD = [
     '{a: 1, "b c": [true]}.a == 1 && context.r == {}',
     r'User::"x\"y\n\\\u{1}é" in [User::"c"] && "\0\t" != "\'"',
     "context.a - (context.b - 1) * -1 > 0 && context.a >= 2",
+    "!(-1) && -(!context.a) == -(-2) && !(!context.b)",
+    'principal["if"] == 1 && context has "in" && {"then": 1}["then"] == 1',
 ]
 
 
@@ -67,6 +69,13 @@ def test_what_is_no_expression_is_refused(tree_: Json) -> None:
     """Nothing is made up for it."""
     with pytest.raises(ValueError, match=r"not an expression|not a value|no such expression"):
         written(tree_)
+
+
+def test_what_is_no_expression_can_be_shown() -> None:
+    """As it is, for a message."""
+    assert shown("odd") == '"odd"'
+    assert shown({"Slot": "?principal"}) == '{"Slot": "?principal"}'
+    assert shown({"Var": "context"}) == "context"
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:

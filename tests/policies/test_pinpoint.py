@@ -2,8 +2,8 @@
 
 import pytest
 
+from policies.load import policy_tree
 from policies.pinpoint import pinpoint
-from tests.policies.lint.test_wording import policy_tree
 
 TEXT = '@permit("x") permit (principal, action, resource)\nwhen { context.a && bad }\nunless { context.b || worse };'
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.wording import condition, condition_lines, line_of, scope, uid, worded
+from policies.expression import shown
+from policies.wording import condition, condition_lines, line_of, scope, uid
 from tests.builders.questions import real_bundle
 
 EXPRESSIONS = [
@@ -54,14 +55,14 @@ def body(text: str) -> Any:
 def test_words_mean_what_was_parsed(text: str) -> None:
     """Read again, they are the same expression; written again, the same words."""
     first = body(text)
-    assert body(worded(first)) == first
-    assert worded(body(worded(first))) == worded(first)
+    assert body(shown(first)) == first
+    assert shown(body(shown(first))) == shown(first)
 
 
 @pytest.mark.parametrize("text", ["context.a <= 5 && -5000 <= context.b", 'principal in [Role::"A", Role::"B"]'])
 def test_words_are_those_people_write(text: str) -> None:
     """No bracket that is not needed."""
-    assert worded(body(text)) == text
+    assert shown(body(text)) == text
 
 
 _LEAVES = st.sampled_from(["context.a", "context.b", "true", "1", "-1", '"x"', "principal", 'Role::"A"', "[1]"])
@@ -77,7 +78,7 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def test_brackets_stand_where_they_are_needed(text: str) -> None:
     """Whatever the nesting, the words read again are the same expression."""
     first = body(text)
-    assert body(worded(first)) == first
+    assert body(shown(first)) == first
 
 
 @pytest.mark.parametrize(
@@ -103,8 +104,8 @@ def test_a_list_of_actions_is_worded_as_written() -> None:
 
 def test_what_is_no_expression_is_shown_as_it_is() -> None:
     """A form of a later Cedar is not an error here: these are words for people."""
-    assert worded({"later": {"new": 1}}) == '{"later": {"new": 1}}'
-    assert worded(None) == "null"
+    assert shown({"later": {"new": 1}}) == '{"later": {"new": 1}}'
+    assert shown(None) == "null"
     assert condition("x") == '"x"'
     assert uid({"type": "Role", "id": 'a"b'}) == 'Role::"a\\"b"'
 

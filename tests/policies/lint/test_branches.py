@@ -3,16 +3,16 @@
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from policies.expression import shown
 from policies.lint.branches import conditions_of, conjuncts, ways
-from policies.lint.wording import wording
 from policies.model import EntityUid, Json, Question
 from tests.builders.conditions import CONDITIONS, applies, bundle_of, claims, requests
-from tests.policies.lint.test_wording import tree
+from tests.builders.small_world import tree
 
 
 def worded(expression: str, truth: bool = True) -> list[list[tuple[str, bool]]]:
     """The ways of one expression, as text."""
-    return [[(wording(node), value) for node, value in way] for way in ways([(tree(expression), truth)])]
+    return [[(shown(node), value) for node, value in way] for way in ways([(tree(expression), truth)])]
 
 
 def test_an_and_is_one_way_an_or_two() -> None:
@@ -52,7 +52,7 @@ def test_what_is_certain() -> None:
     )
     assert bundle is not None
     conditions = conditions_of(bundle.policies["p.p0"])
-    assert [(wording(node), truth) for node, truth in conjuncts(conditions)] == [
+    assert [(shown(node), truth) for node, truth in conjuncts(conditions)] == [
         ('principal is User in Role::"A"', True),
         ('action in Action::"r"', True),
         ('resource == Doc::"d"', True),
@@ -80,9 +80,9 @@ def test_one_of_the_ways_holds_wherever_the_policy_applies(
             continue
         clauses = [
             [
-                f"{'when' if truth else 'unless'} {{ {wording(node)} }}"
+                f"{'when' if truth else 'unless'} {{ {shown(node)} }}"
                 for node, truth in way
-                if "action" not in wording(node)
+                if "action" not in shown(node)
             ]
             for way in found
         ]
@@ -92,4 +92,4 @@ def test_one_of_the_ways_holds_wherever_the_policy_applies(
 
 def clause(node: Json, truth: bool) -> str:
     """A condition as a clause."""
-    return f"{'when' if truth else 'unless'} {{ {wording(node)} }}"
+    return f"{'when' if truth else 'unless'} {{ {shown(node)} }}"

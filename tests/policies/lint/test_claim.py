@@ -3,7 +3,7 @@
 from policies.lint.claim import fact_text, said
 from policies.load import build_bundle
 from tests.builders.conditions import SCHEMA, bundle_of, claims
-from tests.policies.lint.test_wording import tree
+from tests.builders.small_world import tree
 
 
 def test_its_actions_are_those_its_scope_admits() -> None:

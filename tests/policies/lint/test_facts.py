@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from policies.expression import shown
 from policies.lint.facts import Facts
-from policies.lint.wording import wording
 from policies.model import EntityUid
 from policies.schema import Schema
 from tests.builders.conditions import SCHEMA
-from tests.policies.lint.test_wording import tree
+from tests.builders.small_world import tree
 
 SCHEMA_READ = Schema(*SCHEMA)
 ROLE_A, ROLE_B, ROLE_C = (EntityUid("Role", name) for name in "ABC")
@@ -23,7 +23,7 @@ def facts(*expressions: str, actions: str = "rwv", **more: Any) -> Facts:
 
 def conflict(*expressions: str, **more: Any) -> list[str]:
     """What clashes."""
-    return [wording(node) if truth else f"not {wording(node)}" for node, truth in facts(*expressions, **more).conflict]
+    return [shown(node) if truth else f"not {shown(node)}" for node, truth in facts(*expressions, **more).conflict]
 
 
 def test_bounds_close_in() -> None:
@@ -37,7 +37,7 @@ def test_bounds_close_in() -> None:
 def test_the_first_conflict_stays() -> None:
     """And nothing is taken in after it."""
     found = facts("context.l < 1", "context.l > 1", "context.b", "!context.b")
-    assert {wording(node) for node, _ in found.conflict} == {"context.l < 1", "context.l > 1"}
+    assert {shown(node) for node, _ in found.conflict} == {"context.l < 1", "context.l > 1"}
 
 
 def test_a_copy_goes_its_own_way() -> None:

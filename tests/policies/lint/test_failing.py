@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from hypothesis import assume, given, settings
 
+from policies.expression import shown
 from policies.lint.failing import failing, failures
-from policies.lint.wording import wording
 from policies.model import EntityUid, Json, Question
 from tests.builders.conditions import CONDITIONS, EXTREME, bundle_of, claims, only, requests
 
@@ -104,9 +104,9 @@ def test_what_is_found_does_fail(condition: str, asked: tuple[EntityUid, Questio
     assert bundle is not None
     action, question = asked
     for _, node, how in failing(claims(bundle)["p.p0"], bundle):
-        alone = f"forbid (principal is User, {READ}, resource is Doc) when {{ ({wording(node)}) == 0 }};"
+        alone = f"forbid (principal is User, {READ}, resource is Doc) when {{ ({shown(node)}) == 0 }};"
         answer = only(alone).decide_action(action, with_values(question, how))
-        assert answer.errors, (wording(node), how)
+        assert answer.errors, (shown(node), how)
 
 
 def with_values(question: Question, how: str) -> Question:

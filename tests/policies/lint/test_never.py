@@ -23,7 +23,7 @@ def reasons(*policies: str) -> list[str]:
     [
         ("false", "`false` is never true"),
         ("!true", "`!true` is never true"),
-        ("1 + 1 == 3", "`(1 + 1) == 3` is never true"),
+        ("1 + 1 == 3", "`1 + 1 == 3` is never true"),
         ("context.l < 0 && context.l > 10", "`context.l < 0` and `context.l > 10` are never true together"),
         ("context.l < 1 && 0 < context.l", "`context.l < 1` and `0 < context.l` are never true together"),
         ("context.l >= 5 && !(context.l != 4)", "`context.l >= 5` and `!(context.l != 4)` are never true together"),

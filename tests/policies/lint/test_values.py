@@ -2,9 +2,9 @@
 
 import pytest
 
-from policies.lint.values import all_roles, compatible, entities, entity, matches, number, plain, typed
+from policies.lint.values import all_roles, compatible, entities, entity, literal, matches, number, plain, typed
 from policies.model import EntityUid
-from tests.policies.lint.test_wording import tree
+from tests.builders.small_world import tree
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,9 @@ def test_beginnings() -> None:
     one, other, third = (tree(f'context.s like "{it}"')["like"]["pattern"] for it in ("ab*", "a*c", "b*"))
     assert compatible(one, other)
     assert not compatible(one, third)
+
+
+def test_literals() -> None:
+    """Their value; nothing else has one."""
+    assert literal({"Value": 5}) == 5
+    assert literal({"Var": "context"}) is None
