@@ -19,7 +19,7 @@ from gateway.ops import actions
 from gateway.ops.answers import Traced, add_refusals, answer
 from gateway.ops.door import Door, Judged
 from gateway.ops.exchange import Asked, exchange
-from gateway.ops.explain import MAX_BODY_BYTES, Explanations
+from gateway.ops.explain import MAX_BODY_BYTES, Explanations, Reading
 from gateway.ops.guard import Guard, read_json
 from gateway.route.extract import parse_json
 
@@ -39,7 +39,13 @@ class Operated(Judged, Protocol):
 
 
 def create_app(
-    operated: Operated, door: Door, shown: CollectorRegistry, metrics: SupervisorMetrics, *, metrics_open: bool
+    operated: Operated,
+    door: Door,
+    shown: CollectorRegistry,
+    metrics: SupervisorMetrics,
+    *,
+    metrics_open: bool,
+    audit: Reading | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -49,8 +55,9 @@ def create_app(
         shown: The registry that `/internal/metrics` shows.
         metrics: Where requests to this port are counted.
         metrics_open: Whether it does so without a credential.
+        audit: Where decisions are looked up that are to be explained; None for nowhere.
     """
-    port = _Port(operated, door, shown, metrics)
+    port = _Port(operated, door, shown, metrics, audit)
     # No pages of its own: they would be answered without a credential.
     app = FastAPI(title="Lychgate operations", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(Traced)
@@ -70,13 +77,20 @@ def create_app(
 class _Port:
     """The endpoints."""
 
-    def __init__(self, operated: Operated, door: Door, shown: CollectorRegistry, metrics: SupervisorMetrics) -> None:
+    def __init__(
+        self,
+        operated: Operated,
+        door: Door,
+        shown: CollectorRegistry,
+        metrics: SupervisorMetrics,
+        audit: Reading | None,
+    ) -> None:
         self._operated = operated
         self._door = door
         self._shown = shown
         self._metrics = metrics
         self._guard = Guard(door, metrics)
-        self._explanations = Explanations()
+        self._explanations = Explanations(audit)
 
     # --- open
 
@@ -137,7 +151,8 @@ class _Port:
             raw = await read_json(asked, MAX_BODY_BYTES)
             case.request_bytes = len(raw)
             now = self._door.text(case.received_at)
-            told, about = await self._explanations.explain(raw, self._operated.snapshot, now)
+            credential = asked.headers["authorization"]  # it was admitted by it
+            told, about = await self._explanations.explain(raw, credential, self._operated.snapshot, now)
             details.update(about)
             return answer(told)
 

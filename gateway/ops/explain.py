@@ -1,12 +1,11 @@
 """`POST /explain`: why a request is, or would be, allowed or denied.
 
-For principals whom Cedar allows `ops:explain`. What is explained comes in the request: a described request, or a
-recorded decision as the audit shows it to whoever asks. A decision's id alone is not looked up here: the audit is read
-through the query API, where the reader's view is decided and the reading recorded (ADR 0123).
+For principals whom Cedar allows `ops:explain`. What is explained comes in the request: a described request, a recorded
+decision, or a decision's id, which is read from the audit as it is shown to whoever asks (ADR 0123).
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -25,28 +24,41 @@ MAX_BODY_BYTES: Final = 256 * 1024
 """A record is at most 64 KiB unless configured; as JSON for people it is longer."""
 
 _MILLISECONDS: Final = 23
+_ID: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z"
 _REASON_CHARS: Final = 256
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be explained: exactly one of the two."""
+    """What is to be explained: exactly one of the three."""
 
     request: dict[str, Any] | None = None
     event: dict[str, Any] | None = None
+    decision_id: Annotated[str, msgspec.Meta(pattern=_ID)] | None = None
+
+
+class Reading(Protocol):
+    """Reads the audit for somebody (`gateway.ops.reading`)."""
+
+    async def event(self, event_id: str, authorization: str) -> Json:
+        """An event, as its reader is shown it; raises `GatewayError`."""
 
 
 class Explanations:
     """Explains with the policies in force, one question after the other: each may cost some thousand decisions."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Reading | None = None) -> None:
+        self._reading = reading
         self._turn = asyncio.Lock()
         self._kept: tuple[Snapshot, Explainer] | None = None
 
-    async def explain(self, raw: bytes, snapshot: Snapshot, now: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    async def explain(
+        self, raw: bytes, authorization: str, snapshot: Snapshot, now: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Explain.
 
         Args:
             raw: The request's body.
+            authorization: The asker's credential: what the audit shows them is explained.
             snapshot: What to decide by.
             now: The present time, RFC 3339 in UTC.
 
@@ -54,9 +66,12 @@ class Explanations:
             The answer, and what the record of it says: which action, and which event.
 
         Raises:
-            BadRequest: The body is not one of the two forms, or does not say enough. The reason is for the record.
+            BadRequest: The body is not one of the three forms, or does not say enough. The reason is for the record.
+            GatewayError: The audit cannot be read, or not by the asker.
         """
         body = _read(raw)
+        if body.decision_id is not None:
+            body = msgspec.structs.replace(body, event=await self._event(body.decision_id, authorization))
         question, principal, record = _asked(body, snapshot, now)
         details: dict[str, Any] = {"explained_action": question.action}
         if record is not None:
@@ -70,6 +85,14 @@ class Explanations:
                 raise BadRequest(f"explain: {exc.reason}") from None
         return as_json(told, record), details
 
+    async def _event(self, decision_id: str, authorization: str) -> dict[str, Json]:
+        if self._reading is None:
+            raise BadRequest("explain: there is no audit to look a decision up in")
+        event = await self._reading.event(decision_id, authorization)
+        if not isinstance(event, dict):
+            raise BadRequest("explain: what the audit shows is no event")
+        return event
+
     def _explainer(self, snapshot: Snapshot) -> Explainer:
         if self._kept is None or self._kept[0] is not snapshot:
             self._kept = snapshot, Explainer(snapshot.engine, snapshot.catalogue)
@@ -82,8 +105,8 @@ def _read(raw: bytes) -> _Body:
         body = msgspec.convert(value, _Body)
     except msgspec.ValidationError as exc:
         raise BadRequest(f"explain: {exc}"[:_REASON_CHARS]) from None
-    if (body.request is None) is (body.event is None):
-        raise BadRequest("explain: one of `request` and `event`")
+    if sum(each is not None for each in (body.request, body.event, body.decision_id)) != 1:
+        raise BadRequest("explain: one of `request`, `event` and `decision_id`")
     return body
 
 

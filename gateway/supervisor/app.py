@@ -232,6 +232,7 @@ class _Parts:
             self._totals,
             self._metrics,
             self._own,
+            _here(public),
         )
         await doors.open()
         reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness)
@@ -329,6 +330,13 @@ def _redactor(settings: RedactionSettings) -> WriteRedactor:
 def _address(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
     return f"{host}:{port}"
+
+
+def _here(sock: socket.socket) -> str:
+    """As this machine reaches a port that may listen on every address."""
+    host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - what is replaced
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _version() -> str:

@@ -14,6 +14,7 @@ from gateway.ops.app import create_app
 from gateway.ops.authzen.endpoints import DecisionApi
 from gateway.ops.door import Door
 from gateway.ops.guard import Guard
+from gateway.ops.reading import AuditReading
 from gateway.ops.revocations import add_revocations
 from gateway.ops.server import OpsServer
 from gateway.supervisor.configuration import Configuration
@@ -46,6 +47,7 @@ def build_port(
     totals: Totals,
     metrics: SupervisorMetrics,
     own: CollectorRegistry,
+    public: str,
 ) -> Port:
     """Build the port; nothing listens yet.
 
@@ -59,12 +61,14 @@ def build_port(
         totals: What `/internal/metrics` shows.
         metrics: Where requests to the port are counted.
         own: This process's metrics.
+        public: `host:port` of the public port, as this machine reaches it.
     """
     requests = GatewayMetrics(own, supervisor.snapshot.services)
     door = Door(supervisor, emitter, clock, requests)
     shown = CollectorRegistry()
     shown.register(totals)
-    app = create_app(supervisor, door, shown, metrics, metrics_open=configuration.ops.metrics_open)
+    audit = AuditReading(public, lambda: supervisor.sources.tls)
+    app = create_app(supervisor, door, shown, metrics, metrics_open=configuration.ops.metrics_open, audit=audit)
     decision.attach(supervisor)
     DecisionApi(
         decision,

@@ -14,6 +14,9 @@ from tests.gateway.ops.port import PLATFORM, Port, bearer, port
 REQUEST = {"action": "order:discount", "roles": ["Cashier"], "context": {"percent": 60}}
 
 
+DECISION = "01a21583-3b5c-705e-b94a-13f3ddd34290"
+
+
 async def ask(ops: Port, body: Any, role: str = "Auditor", tenant: str = PLATFORM) -> httpx.Response:
     """As the platform's Auditor, unless told otherwise."""
     return await ops.client.post("/explain", json=body, headers=bearer(role, tenant))
@@ -72,9 +75,10 @@ async def test_a_recorded_decision_of_this_very_gateway(tmp_path: Path) -> None:
     ("body", "reason"),
     [
         ([], "explain: Expected `object`, got `array`"),
-        ({}, "explain: one of `request` and `event`"),
-        ({"request": REQUEST, "event": {}}, "explain: one of `request` and `event`"),
-        ({"decision_id": "e-1"}, "explain: Object contains unknown field `decision_id`"),
+        ({}, "explain: one of `request`, `event` and `decision_id`"),
+        ({"request": REQUEST, "event": {}}, "explain: one of `request`, `event` and `decision_id`"),
+        ({"event": {}, "decision_id": DECISION}, "explain: one of `request`, `event` and `decision_id`"),
+        ({"decision_id": DECISION}, "explain: there is no audit to look a decision up in"),
         ({"request": {**REQUEST, "rolls": []}}, "explain: request: object contains unknown field `rolls`"),
         ({"request": {**REQUEST, "roles": ["x" * 9000]}}, f"explain: there is no role `{'x' * 9000}"[:256]),
         ({"request": {"action": "order:fly"}}, "explain: the schema declares no action `order:fly`"),
@@ -88,6 +92,15 @@ async def test_what_cannot_be_explained_is_a_bad_request(tmp_path: Path, body: A
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
         (event,) = ops.events
         assert event.details == {"reason": reason}
+
+
+@pytest.mark.parametrize("odd", ["e-1", "", DECISION.upper(), f"{DECISION}\n", f"../{DECISION}", 7])
+async def test_an_id_is_one(tmp_path: Path, odd: Any) -> None:
+    """Nothing else is looked up."""
+    async with port(tmp_path) as ops:
+        assert (await ask(ops, {"decision_id": odd})).status_code == 400
+        assert ops.events[0].details is not None
+        assert ops.events[0].details["reason"].startswith("explain: Expected `str")
 
 
 async def test_a_question_that_does_not_fit_the_schema(tmp_path: Path) -> None:
