@@ -59,6 +59,23 @@ def policies_of(folder: Path) -> Bundle:
         raise ConfigurationError(str(exc)) from exc
 
 
+def rules_of(settings: "Settings", folder: Path | None) -> tuple[Bundle, Catalogue]:
+    """Policies and roles to ask: those of a folder, or those that a gateway so configured would take.
+
+    Raises:
+        ConfigurationError: They cannot be read, or are refused; every finding a line.
+    """
+    origin, roles_file = settings.policies.origin(), settings.gateway.roles_file
+    if folder is not None or origin.bundle is None:
+        return policies_of(folder or origin.folder), catalogue_of(roles_file)
+    try:
+        texts = origin.read()
+        bundle = build_bundle(texts.policies, texts.schema)
+    except PolicyErrors as exc:
+        raise ConfigurationError(str(exc)) from exc
+    return bundle, catalogue_of(roles_file) if texts.roles is None else _packed_catalogue(origin, texts.roles)
+
+
 def require_known_roles(names: Sequence[str], file: Path) -> None:
     """Refuse role names that a gateway would drop from a token.
 

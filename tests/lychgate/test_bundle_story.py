@@ -142,10 +142,14 @@ def test_config_check_reads_the_bundle(run: Run, tmp_path: Path) -> None:
     done = run(verb="config check")
     assert (done.exit_code, done.output) == (0, "the configuration is in order\n")
     assert run("--verify", "p.lcb").exit_code == 0  # by the configured keys
+    assert run(verb="policy check").output == "the policies are in order\n"
+    assert "allow" in run("--role", "Admin", "--action", "order:read", verb="policy matrix").output
+    assert run("--role", "Admin", "--action", "order:read", verb="policy explain").exit_code == 0
     data = (tmp_path / "p.lcb").read_bytes()
     (tmp_path / "p.lcb").write_bytes(data + b"\n")
     done = run(verb="config check")
     assert (done.exit_code, done.output) == (1, "p.lcb: 1 bytes after its end\n")
+    assert refusal(run(verb="policy matrix")) == "p.lcb: 1 bytes after its end"
     (tmp_path / "lychgate.yaml").write_text("policies: {bundle: p.lcb}\n")
     assert "policies: bundle needs bundle_public_keys: whose signature is believed" in refusal(run(verb="config check"))
     (tmp_path / "lychgate.yaml").write_text("policies: {bundle_min_serial: 3}\n")

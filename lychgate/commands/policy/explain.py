@@ -55,7 +55,7 @@ def explain(
     code 0 when it is allowed, 1 when it is denied.
     """
     from lychgate.explanation.text import lines
-    from lychgate.findings import catalogue_of, policies_of
+    from lychgate.findings import rules_of
     from lychgate.settings import load
     from policies.engine import Engine
     from policies.errors import NoDecision
@@ -64,8 +64,7 @@ def explain(
     from roles.explain import as_json as plain
 
     settings = load(config)
-    bundle = policies_of(folder or settings.policies.folder)
-    catalogue = catalogue_of(settings.gateway.roles_file)
+    bundle, catalogue = rules_of(settings, folder)
     sources = [each for each in (action, request, event, decision) if each is not None]
     if len(sources) != 1:
         raise ConfigurationError("what is to be explained? one of --action, --request, --event and --decision")

@@ -39,7 +39,7 @@ def matrix(
     A cell holds for any tenant and its own resources, whatever the request's context; `if` says on what of the context
     it depends. With --diff or --against only the cells that change are printed, the older answer first.
     """
-    from lychgate.findings import catalogue_of, policies_of
+    from lychgate.findings import policies_of, rules_of
     from lychgate.matrix.layout import Format, changes, changes_json
     from lychgate.matrix.layout import as_json as whole
     from lychgate.settings import load
@@ -52,8 +52,7 @@ def matrix(
     chosen = Format.JSON if as_json else Format(form)
     settings = load(config)
     place = folder or settings.policies.folder
-    catalogue = catalogue_of(settings.gateway.roles_file)
-    bundle = policies_of(place)
+    bundle, catalogue = rules_of(settings, folder)
     strict = settings.policies.strict
     before = None
     if diff is not None:
