@@ -5,9 +5,11 @@ down at some 900 brackets within each other. So a text is measured by its tokens
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from policies.lexer import Span, tokens
+from policies.model import Json
 
 LIMIT: Final = 200
 """Far more than a policy for people needs; a list of values is a set, which does not nest."""
@@ -16,7 +18,10 @@ TOO_DEEP: Final = f"nested more than {LIMIT} deep; many values are a set, and a 
 """What a finding says."""
 
 TOO_MUCH: Final = "a longer chain than Cedar keeps; many values are a set, and a policy may be two"
-"""What a finding says where Cedar does not take back its own form of a policy: some 55 operators in a row."""
+"""What a finding says where Cedar does not take back its own form of a policy: some 60 operators in a row."""
+
+_KEPT: Final = 124
+"""Levels of a policy's JSON that Cedar 4.12 reads: 128, less those of a set around it. Tried form by form."""
 
 _OPEN: Final = frozenset({"(", "[", "{"})
 _CLOSED: Final = frozenset({")", "]", "}"})
@@ -47,3 +52,19 @@ def too_deep(text: str) -> Span | None:
         if len(levels) + sum(levels) + path > LIMIT:
             return token
     return None
+
+
+def too_deep_to_keep(tree: Json) -> bool:
+    """Whether Cedar would refuse a policy in the JSON form that it gave it in itself."""
+    level: list[Json] = [tree]
+    for _ in range(_KEPT + 1):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Json) -> Iterable[Json]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

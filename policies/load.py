@@ -14,7 +14,7 @@ from typing import Final
 import cedarpy
 
 from policies.bundle import Bundle, Policy
-from policies.depth import TOO_DEEP, TOO_MUCH, too_deep
+from policies.depth import TOO_DEEP, TOO_MUCH, too_deep, too_deep_to_keep
 from policies.errors import Finding, PolicyErrors
 from policies.lexer import Statement, cut, locate
 from policies.model import Effect, Json
@@ -143,18 +143,7 @@ def parse(statement: Statement) -> dict[str, Json] | Finding:
     if parsed["templates"]:
         return statement.finding("a template decides nothing; write the policy out", code="template")
     (tree,) = parsed["staticPolicies"].values()
-    return tree if _kept(tree) else statement.finding(TOO_MUCH, code="too-deep")
-
-
-def _kept(tree: dict[str, Json]) -> bool:
-    """Whether Cedar takes a policy in the form it gave it in: its JSON may nest less than its text."""
-    try:
-        cedarpy.PolicySet.from_json_str(
-            json.dumps({"staticPolicies": {"p": tree}, "templates": {}, "templateLinks": []}), release_gil=True
-        )
-    except ValueError:
-        return False
-    return True
+    return statement.finding(TOO_MUCH, code="too-deep") if too_deep_to_keep(tree) else tree
 
 
 def _parsed(statement: Statement) -> Policy | Finding:

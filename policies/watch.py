@@ -8,7 +8,7 @@ many costs a look and nothing else. Shell; the gateway's supervisor and the quer
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -96,6 +96,8 @@ async def looks(paths: Sequence[Path], *, settle_s: float, poll_s: float) -> Asy
         watched = await asyncio.to_thread(folders, paths)
         seen = await _rest(paths, settle_s)
         yield seen
+        if await asyncio.to_thread(look, paths) != seen:
+            continue  # while that was taken nobody was watching
         async with aclosing(_stirs(watched, poll_s)) as stirs:
             async for _ in stirs:
                 if await asyncio.to_thread(look, paths) != seen:
@@ -135,12 +137,29 @@ async def _stirs(watched: frozenset[str], poll_s: float) -> AsyncGenerator[None,
         ignore_permission_denied=True,
     )
     try:
-        async with aclosing(told):
+        async with aclosing(told), _begun(told) as first:
+            yield  # what changed before it began nobody will tell of
+            await first
+            yield
             async for _ in told:
                 yield
     except (OSError, RuntimeError):  # a folder went before it was watched, or the kernel has no more watches to give
         await asyncio.sleep(poll_s)
         yield
+
+
+@asynccontextmanager
+async def _begun(told: AsyncGenerator[object, None]) -> AsyncIterator[asyncio.Future[object]]:
+    """Have a watch begin, which it does before it waits for the first time; gives what it will tell first."""
+    first = asyncio.ensure_future(anext(told))
+    try:
+        await asyncio.sleep(0)
+        yield first
+    finally:
+        first.cancel()
+        await asyncio.wait({first})
+        if not first.cancelled():
+            first.exception()  # heard already, or of no use any more
 
 
 def _files(path: Path) -> Iterable[str]:

@@ -1,13 +1,16 @@
 """Policies that nest too deep to be read."""
 
+import json
+
+import cedarpy
 import pytest
 
 from policies.check import check_bundle
-from policies.depth import LIMIT, TOO_MUCH, too_deep
+from policies.depth import LIMIT, TOO_MUCH, too_deep, too_deep_to_keep
 from policies.engine import Engine
 from policies.errors import PolicyErrors
 from policies.layout import laid_out
-from policies.load import build_bundle
+from policies.load import build_bundle, policy_tree
 from tests.builders.conditions import SCHEMA
 from tests.builders.questions import ROOT
 
@@ -74,3 +77,12 @@ def test_what_stands_beside_does_not_nest() -> None:
     assert too_deep(f"permit (principal, action, resource) {clauses};") is None
     for file in (ROOT / "policies").glob("*.cedar"):
         assert too_deep(file.read_text()) is None
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_the_limit_is_cedars(kind: str) -> None:
+    """The deepest that is not refused here, Cedar takes back."""
+    kept = [depth for depth in range(1, LIMIT - 10) if not too_deep_to_keep(policy_tree(policy(NESTED[kind](depth))))]
+    tree = policy_tree(policy(NESTED[kind](max(kept))))
+    document = {"staticPolicies": {"p": tree}, "templates": {}, "templateLinks": []}
+    assert cedarpy.PolicySet.from_json_str(json.dumps(document))

@@ -189,6 +189,15 @@ async def test_nothing_is_told_of_while_it_changes(folder: Path) -> None:
         assert set(told) <= {first[-1], look([folder])}
 
 
+async def test_what_changes_while_the_version_before_is_taken_is_told_of_at_once(folder: Path) -> None:
+    """Nobody watches yet: taking the first version, or one behind a new link, may last."""
+    async with contextlib.aclosing(looks([folder], settle_s=SETTLE_S, poll_s=FAR_S)) as versions:
+        first = await anext(versions)
+        (folder / "a.cedar").write_text("changed while the first was taken")
+        async with asyncio.timeout(FAR_S / 2):
+            assert await anext(versions) == look([folder]) != first
+
+
 def test_what_changes_while_it_is_read_is_read_again(folder: Path) -> None:
     """Also where the reading failed of it; what changes for ever is refused."""
     readings: Iterator[int] = iter(range(100))
