@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -110,6 +111,27 @@ async def test_sets_are_swapped_whole_under_load(tmp_path: Path, migrated_databa
         database=migrated_database.owner.rpartition("/")[2],
     )
     assert sorted(rows.splitlines()) == sorted([f"{opened}|allow", f"{closed}|deny"])
+
+
+async def test_what_is_revoked_stays_revoked_over_an_edit(tmp_path: Path, store: str) -> None:
+    """In every worker, and at the operations port: a new set knows what the one before was told."""
+    async with upstream() as service:
+        folder = copied(tmp_path)
+        policies = {"folder": str(folder), "poll_s": 0.1, "settle_s": 0.05}
+        configuration = sections(tmp_path, store, service.port, policies=policies)
+        async with started(configuration, tmp_path) as gateway:
+            await gateway.until_ready()
+            stolen, root = token("Cashier"), token("SuperAdmin", "platform", sub="root-1")
+            assert (await gateway.public.get("/orders", headers=stolen)).status_code == 200
+            told = {"user": {"issuer": "dev", "tenant": "acme", "sub": "u-17"}}
+            assert (await gateway.ops.post("/revocations", json=told, headers=root)).status_code == 201
+            (folder / "closed.cedar").write_text(CLOSED.format(verb="create"))
+            await in_force(gateway, load_bundle(folder).version)
+            for _ in range(20):  # whichever worker takes it
+                async with httpx.AsyncClient(base_url=gateway.public.base_url) as client:
+                    answer = await client.get("/orders", headers=stolen)
+                assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+            assert (await gateway.ops.get("/internal/status", headers=stolen)).status_code == 401
 
 
 async def test_a_bad_set_is_said_once_and_makes_the_gateway_stale(tmp_path: Path, store: str) -> None:
