@@ -183,7 +183,7 @@ class Server:
         snapshot.revocations = self.revocations
         old, self.snapshot = self.snapshot, snapshot
         forgotten = self.recall.forget(snapshot)
-        if old is not None:
+        if old is not None and old is not snapshot:
             self.leavings.add(old, *forgotten)
             self._free()
         self.upstreams.configure(snapshot.services)

@@ -28,6 +28,17 @@ async def test_identities_are_counted_once_each(tmp_path: Path) -> None:
         assert counted(gate, "lychgate_dropped_roles_total") == 4
 
 
+async def test_the_same_snapshot_again_leaves_nothing_behind(tmp_path: Path) -> None:
+    """It was not replaced: there is nothing of it to free, now or ever."""
+    async with plane(tmp_path) as gate:
+        snapshot = gate.server.snapshot
+        assert snapshot is not None
+        for _ in range(3):
+            gate.server.install(snapshot)
+        assert not gate.server.leavings
+        assert (await gate.raw(request())).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_requests_are_counted_by_service_and_refusals_by_code(tmp_path: Path) -> None:
     """And nothing is under way when nobody asks."""
     async with plane(tmp_path) as gate:
