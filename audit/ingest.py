@@ -107,7 +107,7 @@ def ingest(records: Iterable[bytes], bounds: Bounds, now: datetime) -> Batch:
     dead: list[DeadLetter] = []
     duplicates = 0
     for payload in records:
-        made = _row(payload, bounds, ahead_ms)
+        made = row_of(payload, bounds, ahead_ms)
         if isinstance(made, DeadLetter):
             dead.append(made)
             continue
@@ -121,7 +121,14 @@ def ingest(records: Iterable[bytes], bounds: Bounds, now: datetime) -> Batch:
     return Batch([rows[key] for key in sorted(rows)], conflicts, dead, duplicates)
 
 
-def _row(payload: bytes, bounds: Bounds, ahead_ms: int) -> Row | DeadLetter:
+def row_of(payload: bytes, bounds: Bounds, ahead_ms: int) -> Row | DeadLetter:
+    """One record as a row, or set apart.
+
+    Args:
+        payload: An encoded event.
+        bounds: Of the store's partitions.
+        ahead_ms: No id may be later, milliseconds since the epoch.
+    """
     try:
         plain = decode_plain(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as exc:

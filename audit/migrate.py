@@ -17,7 +17,7 @@ import asyncpg
 from audit.errors import MigrationFailed
 from audit.scram import SALT_BYTES, verifier
 
-OWNER, WRITER, READER = "audit_owner", "audit_writer", "audit_reader"
+OWNER, WRITER, READER, KEEPER = "audit_owner", "audit_writer", "audit_reader", "audit_keeper"
 MINIMUM_VERSION = 15
 _LOCK_KEY = 0x6C79636867  # "lychg": one migration at a time in a database
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -61,6 +61,7 @@ async def migrate(
     *,
     writer_password: str | None = None,
     reader_password: str | None = None,
+    keeper_password: str | None = None,
     premake_days: int = 7,
     keep_days: int = 35,
     steps: Sequence[Migration] | None = None,
@@ -71,6 +72,7 @@ async def migrate(
         dsn: The owner's login.
         writer_password: If given, `audit_writer` logs in with it.
         reader_password: The same for `audit_reader`.
+        keeper_password: The same for `audit_keeper`.
         premake_days: Partitions ahead.
         keep_days: Partitions behind.
         steps: The migrations, for tests; all of `audit/sql` otherwise.
@@ -86,7 +88,7 @@ async def migrate(
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
         _check_version(connection)
-        await _make_roles(connection, {WRITER: writer_password, READER: reader_password})
+        await _make_roles(connection, {WRITER: writer_password, READER: reader_password, KEEPER: keeper_password})
         applied = await _apply(connection, migrations() if steps is None else steps)
         await _as_owner(connection)
         await connection.execute(
@@ -126,7 +128,7 @@ def _check_version(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 async def _make_roles(connection: "asyncpg.Connection[asyncpg.Record]", passwords: dict[str, str | None]) -> None:
     """Make the roles if they are missing. They belong to the whole server: other databases may do the same now."""
-    for role, attributes in ((OWNER, "NOLOGIN"), (WRITER, "LOGIN"), (READER, "LOGIN")):
+    for role, attributes in ((OWNER, "NOLOGIN"), (WRITER, "LOGIN"), (READER, "LOGIN"), (KEEPER, "LOGIN")):
         if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role):
             with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
                 await connection.execute(f"CREATE ROLE {role} {attributes} NOSUPERUSER NOBYPASSRLS NOINHERIT")
@@ -136,10 +138,10 @@ async def _make_roles(connection: "asyncpg.Connection[asyncpg.Record]", password
     if not await connection.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", OWNER):
         await _repeated(connection, f"GRANT {OWNER} TO CURRENT_USER")
     await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}")
-    await connection.execute(f"GRANT USAGE ON SCHEMA public TO {WRITER}, {READER}")
+    await connection.execute(f"GRANT USAGE ON SCHEMA public TO {WRITER}, {READER}, {KEEPER}")
     database = await connection.fetchval("SELECT quote_ident(current_database())")
     await connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {WRITER}")
-    await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {READER}")
+    await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {READER}, {KEEPER}")
 
 
 async def _repeated(connection: "asyncpg.Connection[asyncpg.Record]", statement: str) -> None:

@@ -32,6 +32,7 @@ async def _bring_forward(store: StoreSettings) -> list[str]:
             owner,
             writer_password=store.writer.secret() or None,
             reader_password=store.reader.secret() or None,
+            keeper_password=store.keeper.secret() or None,
             premake_days=store.premake_days,
             keep_days=store.keep_days,
         )

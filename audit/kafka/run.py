@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from audit.errors import WrongRole
 from audit.kafka.consumer import Consumer
+from audit.keeper.run import beside, make_keeper
 from audit.metrics import IngestMetrics
 from audit.settings import AuditSettings, StoreSettings
 from audit.store import Store
@@ -57,7 +58,8 @@ async def _consume(servers: str, audit: AuditSettings, store_settings: StoreSett
         batch_bytes=audit.kafka.batch_bytes,
         metrics=metrics,
     )
-    task = asyncio.ensure_future(consumer.run())
+    keeper = make_keeper(audit, store_settings, registry)
+    task = asyncio.ensure_future(beside(consumer.run(), keeper))
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, task.cancel)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.delivery import make_sink
 from audit.errors import SinkUnavailable
+from audit.keeper.run import beside, make_keeper
 from audit.metrics import IngestMetrics, RelayMetrics
 from audit.relay import Relay
 from audit.settings import AuditSettings, StoreSettings
@@ -39,6 +40,8 @@ class Delivery:
     def __init__(self, audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> None:
         self.reached = False
         self._sink = TappedSink(make_sink(audit, store, IngestMetrics(registry)))
+        # Behind a broker it is the consumer who writes the store, and keeps it in order.
+        self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay
         self._relay = Relay(
             audit.spool.folder,
@@ -58,7 +61,10 @@ class Delivery:
             WrongRole: The store's login may do more than it must: nothing is written with it.
         """
         await self._reach()
-        await self._relay.run()
+        if self._keeper is None:
+            await self._relay.run()
+        else:
+            await beside(self._relay.run(), self._keeper)
 
     async def _reach(self) -> None:
         """Wait for the sink; said once, not at every attempt."""

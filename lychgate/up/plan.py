@@ -43,7 +43,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How one of the store's three users logs in: `user`, and the file with its password."""
+    """How one of the store's users logs in: `user`, and the file with its password."""
 
     user: str
     password_file: Path
@@ -57,6 +57,12 @@ class Store:
     owner: Login
     writer: Login
     reader: Login
+    keeper: Login
+
+    @property
+    def logins(self) -> Mapping[str, Login]:
+        """The key in section `store` to the login."""
+        return {"owner": self.owner, "writer": self.writer, "reader": self.reader, "keeper": self.keeper}
 
 
 def choose_ports(settings: Settings, *, free: bool) -> Ports:
@@ -120,9 +126,9 @@ def variables(settings: Settings, ports: Ports, machine_role: str) -> dict[str, 
 def store_variables(store: Store) -> dict[str, str]:
     """What those who come to the store are told, once it is there."""
     told: dict[str, object] = {"STORE__HOST": HOST, "STORE__PORT": store.port}
-    for name, login in {"OWNER": store.owner, "WRITER": store.writer, "READER": store.reader}.items():
-        told[f"STORE__{name}__USER"] = login.user
-        told[f"STORE__{name}__PASSWORD_FILE"] = login.password_file
+    for name, login in store.logins.items():
+        told[f"STORE__{name.upper()}__USER"] = login.user
+        told[f"STORE__{name.upper()}__PASSWORD_FILE"] = login.password_file
     return _as_variables(told)
 
 

@@ -233,22 +233,25 @@ def _death(child: Child) -> str:
 
 
 def _logins(folder: Path, postgres: PostgresServer) -> plan.Store:
-    """The three logins of the store, with their password files beside the data."""
-    for user in ("writer", "reader"):
+    """The logins of the store, with their password files beside the data."""
+    for user in ("writer", "reader", "keeper"):
         kept_secret(folder / f"{user}.password")
 
     def login(user: str, file: str) -> plan.Login:
         return plan.Login(user, (folder / f"{file}.password").absolute())
 
     return plan.Store(
-        postgres.port, login(OWNER, "owner"), login("audit_writer", "writer"), login("audit_reader", "reader")
+        postgres.port,
+        login(OWNER, "owner"),
+        login("audit_writer", "writer"),
+        login("audit_reader", "reader"),
+        login("audit_keeper", "keeper"),
     )
 
 
 def _store_settings(configured: StoreSettings, store: plan.Store) -> StoreSettings:
     """The configured section, pointed at the server we started."""
     logins = {
-        name: LoginSettings(user=login.user, password_file=login.password_file)
-        for name, login in {"owner": store.owner, "writer": store.writer, "reader": store.reader}.items()
+        name: LoginSettings(user=login.user, password_file=login.password_file) for name, login in store.logins.items()
     }
     return configured.model_copy(update={"host": plan.HOST, "port": store.port, **logins})

@@ -19,13 +19,14 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pytest
 
-from audit.migrate import READER, WRITER, migrate
+from audit.migrate import KEEPER, READER, WRITER, migrate
 from lychgate.postgres import PostgresServer
 from lychgate.postgres.place import wheel
 
 ADDRESS_VARIABLE = "LYCHGATE_TEST_POSTGRES"
 WRITER_PASSWORD = "the-writer-of-the-tests"
 READER_PASSWORD = "the-reader-of-the-tests"
+KEEPER_PASSWORD = "the-keeper-of-the-tests"
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
@@ -90,11 +91,12 @@ def database(postgres: Postgres) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Logins:
-    """A migrated database and how each of its three users logs in."""
+    """A migrated database and how each of its users logs in."""
 
     owner: str
     writer: str
     reader: str
+    keeper: str
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +106,12 @@ def migrated_template(postgres: Postgres) -> Iterator[str]:
     with ThreadPoolExecutor(max_workers=1) as pool:  # a thread of its own: a loop may be running in this one
         pool.submit(
             lambda: asyncio.run(
-                migrate(postgres.dsn(name), writer_password=WRITER_PASSWORD, reader_password=READER_PASSWORD)
+                migrate(
+                    postgres.dsn(name),
+                    writer_password=WRITER_PASSWORD,
+                    reader_password=READER_PASSWORD,
+                    keeper_password=KEEPER_PASSWORD,
+                )
             )
         ).result()
     yield name
@@ -120,6 +127,7 @@ def migrated_database(postgres: Postgres, migrated_template: str) -> Iterator[Lo
         owner=dsn,
         writer=_as_user(dsn, WRITER, WRITER_PASSWORD),
         reader=_as_user(dsn, READER, READER_PASSWORD),
+        keeper=_as_user(dsn, KEEPER, KEEPER_PASSWORD),
     )
     postgres.drop(name)
 

@@ -1,7 +1,11 @@
 """The servers that other tests stand on."""
 
-import asyncpg
+import asyncio
 
+import asyncpg
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from tests.servers.kafka.server import KafkaServer, create_topic, topic
 from tests.servers.postgres import Logins, Postgres
 
 
@@ -31,3 +35,22 @@ async def test_a_migrated_database_has_three_logins(migrated_database: Logins) -
         finally:
             await connection.close()
     assert users[1:] == ["audit_writer", "audit_reader"]
+
+
+async def test_a_topic_of_the_real_broker_keeps_what_it_acknowledged_over_a_kill(kafka_server: KafkaServer) -> None:
+    """What was acknowledged before SIGKILL is there after a start."""
+    name = topic()
+    await create_topic(kafka_server.bootstrap_servers, name, 1)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_server.bootstrap_servers, acks="all")
+    await producer.start()
+    await producer.send_and_wait(name, b"kept")
+    await producer.stop()
+    kafka_server.kill()
+    kafka_server.start()
+    consumer = AIOKafkaConsumer(name, bootstrap_servers=kafka_server.bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        message = await asyncio.wait_for(consumer.getone(), 30)
+        assert message.value == b"kept"
+    finally:
+        await consumer.stop()

@@ -20,7 +20,7 @@ def settings(**environment: str) -> Settings:
 
 def store() -> plan.Store:
     """A store somewhere."""
-    return plan.Store(7, plan.Login("o", Path("/o")), plan.Login("w", Path("/w")), plan.Login("r", Path("/r")))
+    return plan.Store(7, *(plan.Login(name, Path(f"/{name}")) for name in ("o", "w", "r", "k")))
 
 
 def test_the_variables_make_the_planned_configuration() -> None:

@@ -300,6 +300,6 @@ def test_a_store_that_is_not_there_or_not_ours(tmp_path: Path, migrated_database
     wrong = migrated_database.reader.replace("the-reader-of-the-tests", "s3cr3t-guess")
     assert "s3cr3t-guess" not in refused(reader=wrong)
     (tmp_path / "events").write_bytes(ndjson(shop()))
-    away = Logins("", "postgresql://w:x@127.0.0.1:1/n", "postgresql://r:x@127.0.0.1:1/n")
+    away = Logins("", "postgresql://w:x@127.0.0.1:1/n", "postgresql://r:x@127.0.0.1:1/n", "")
     with pytest.raises(LychgateError, match="the replay is not recorded: the store: "):
         run(tmp_path, tmp_path / "events", "--record", logins=away)

@@ -8,9 +8,7 @@ import typer
 from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json, print_rows
 from lychgate.errors import ConfigurationError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit's own tools.")
-spool = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Records that are not delivered yet.")
-app.add_typer(spool, name="spool")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Records that are not delivered yet.")
 
 FolderOption: TypeAlias = Annotated[
     Path | None, typer.Option("--folder", help="The spool folder; the configured one if not given.")
@@ -27,7 +25,7 @@ def _root(folder: Path | None, config: Path | None) -> Path:
     return root
 
 
-@spool.command(epilog=example("lychgate audit spool stat", "lychgate audit spool stat --json"))
+@app.command(epilog=example("lychgate audit spool stat", "lychgate audit spool stat --json"))
 def stat(folder: FolderOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show each producer's folder: epoch, numbers taken, segments, bytes."""
     from audit.spool.inspect import stat as look
@@ -36,7 +34,7 @@ def stat(folder: FolderOption = None, config: ConfigOption = None, as_json: Json
     print_rows(f"spool folders in {root}", [entry._asdict() for entry in look(root)], as_json=as_json)
 
 
-@spool.command(epilog=example("lychgate audit spool verify"))
+@app.command(epilog=example("lychgate audit spool verify"))
 def verify(folder: FolderOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read every record and name what is damaged or missing; exit code 1 if anything is."""
     from audit.spool.inspect import verify as look
@@ -47,7 +45,7 @@ def verify(folder: FolderOption = None, config: ConfigOption = None, as_json: Js
     raise typer.Exit(ExitCode.FINDING if findings else ExitCode.SUCCESS)
 
 
-@spool.command(epilog=example("lychgate audit spool dump --producer gateway-w0 | jq .event_type"))
+@app.command(epilog=example("lychgate audit spool dump --producer gateway-w0 | jq .event_type"))
 def dump(
     producer: Annotated[str | None, typer.Option(help="Of this producer only.")] = None,
     folder: FolderOption = None,

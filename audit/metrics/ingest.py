@@ -1,0 +1,44 @@
+"""What whoever writes the store counts."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from audit.metrics.buckets import BATCH_BUCKETS, LAG_BUCKETS
+
+
+class IngestMetrics:
+    """Of whoever writes the store: the relay in the direct form, the consumer behind Kafka."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.ingested = Counter("audit_events_ingested", "Rows made visible.", registry=registry)
+        self.duplicates = Counter("audit_duplicates", "Records that were there already, unchanged.", registry=registry)
+        self.conflicts = Counter(
+            "audit_conflicts", "Records whose key was there with another content; kept apart.", registry=registry
+        )
+        self.dead_letters = Counter(
+            "audit_dead_letters", "Records that cannot become rows, by reason.", ["reason"], registry=registry
+        )
+        self.failures = Counter("audit_ingest_failures", "Batches the store did not take.", registry=registry)
+        self.batch_rows = Histogram(
+            "audit_ingest_batch_rows", "Rows in one transaction.", buckets=BATCH_BUCKETS, registry=registry
+        )
+        self.seconds = Histogram("audit_ingest_seconds", "One transaction.", buckets=LAG_BUCKETS, registry=registry)
+        self.lag = Histogram(
+            "audit_ingest_lag_seconds",
+            "From occurred_at to visible; the oldest row of each transaction.",
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+        self.last = Gauge(
+            "audit_last_ingest_timestamp_seconds", "When the last row was made visible.", registry=registry
+        )
+        self.consumer_lag_events = Gauge(
+            "audit_consumer_lag_events", "Records in the topic behind this consumer.", ["partition"], registry=registry
+        )
+        self.consumer_lag = Gauge(
+            "audit_consumer_lag_seconds", "Age of the last record taken from the topic.", registry=registry
+        )
+        self.fenced = Counter(
+            "audit_consumer_fenced",
+            "Transactions given up because another consumer owns the partition.",
+            registry=registry,
+        )

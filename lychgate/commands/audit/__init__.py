@@ -1,0 +1,8 @@
+"""`lychgate audit ...`: the audit's own tools, a module each."""
+
+import typer
+
+from lychgate.commands.audit import spool
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit's own tools.")
+app.add_typer(spool.app, name="spool")
