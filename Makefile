@@ -1,12 +1,12 @@
 # Two commands on a fresh machine: `make up` and `make test`. Each does its own set-up; ARGS goes to the program,
 # for example `make up ARGS=--json` or `make test ARGS=tests/audit`.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test fuzz check lock docs bench load
+.PHONY: help setup up test fuzz check lock docs bench bench-audit load
 BIN := .venv/bin
 ARGS ?=
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## make .venv from the locked, hashed requirements
 	@.ci/setup $(ARGS)
@@ -42,6 +42,9 @@ docs: ready ## generate docs/reference from the code
 
 bench: ready tools ## measure beside nginx and Envoy (ARGS=--quick, --json), or one part alone: ARGS=load/decision.py
 	@$(BIN)/python $(if $(filter %.py,$(firstword $(ARGS))),,-m load.bench) $(ARGS)
+
+bench-audit: ready programs ## events a second from emit to visible row, backlog, latency (ARGS="--only direct", --json)
+	@$(BIN)/python -m load.audit $(ARGS)
 
 load: ready tools ## a minute of shop traffic on `lychgate up`, every answer checked; ARGS="--seconds 600"
 	@$(BIN)/python load/shop.py $(ARGS)

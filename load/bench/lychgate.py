@@ -102,6 +102,7 @@ def open_store(server: PostgresServer) -> StoreSettings:
         owner=LoginSettings(user=OWNER, password_file=server.place.folder / "owner.password"),
         writer=LoginSettings.model_validate({"user": "audit_writer", "password": _PASSWORD}),
         reader=LoginSettings.model_validate({"user": "audit_reader", "password": _PASSWORD}),
+        keeper=LoginSettings.model_validate({"user": "audit_keeper", "password": _PASSWORD}),
     )
     bring_forward(settings)
     for pid in proc.tree(server.pid):
