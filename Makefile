@@ -14,8 +14,8 @@ setup: ## make .venv from the locked, hashed requirements
 up: ready ## everything on one machine: PostgreSQL, services, gateway, query API, development issuer
 	@$(BIN)/lychgate up $(ARGS)
 
-test: ready programs $(if $(CI),tools) ## the tests, on real servers; ARGS narrows them: ARGS=tests/audit
-	@$(BIN)/pytest $(ARGS)
+test: ready programs $(if $(CI),tools) ## the tests, on real servers, two at a time; ARGS narrows them: ARGS=tests/audit
+	@$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal)
 
 fuzz: ready ## a million hostile inputs through the data plane; ARGS="--inputs N --seed S", "--replay S:N" or --guided
 	@$(BIN)/python -m tests.fuzz $(ARGS)
