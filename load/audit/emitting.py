@@ -38,16 +38,16 @@ def event(emitter: Emitter, number: int) -> AuditEvent:
         tenant_id=tenant,
         occurred_at=timestamp(now_ns),
         producer=stamp.producer,
-        actor=Actor("user", user, ("Cashier",), "jwt", "dev"),
+        actor=Actor("user", user, ("Tester",), "jwt", "dev"),
         client=Client(f"10.0.{number % 250}.{number % 200}", "curl/8.5.0"),
         action="order:read",
         crud="r",
         resource=Resource("Order", order),
         decision=Decision(
-            "allow", ("order.cashier-reads",), policy_version="4f1d6c2a9b30", memo_hit=True, duration_us=3
+            "allow", ("order.tester-reads",), policy_version="4f1d6c2a9b30", memo_hit=True, duration_us=3
         ),
         input=Input(
-            principal={"type": "User", "id": f"dev/{tenant}/{user}", "roles": ["Cashier"]},
+            principal={"type": "User", "id": f"dev/{tenant}/{user}", "roles": ["Tester"]},
             resource={"type": "Order", "id": order, "tenant": tenant},
             context={"method": "GET", "mfa": False},
             schema_version="9c1e44",
