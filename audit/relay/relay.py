@@ -68,11 +68,12 @@ class Relay:
         poll_interval_s: float = 0.02,
         backoff_max_s: float = 5.0,
         adopt_after_s: float = 2.0,
+        deliver_s: float = 30.0,
         metrics: RelayMetrics | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         metrics = metrics or RelayMetrics(CollectorRegistry())
-        pace = Pace(batch_records, batch_bytes, poll_interval_s, backoff_max_s)
+        pace = Pace(batch_records, batch_bytes, poll_interval_s, backoff_max_s, deliver_s)
         folders = Folders(root, adopt_after_s, metrics)
         self.lanes = [Lane(sink, folders, pace, metrics, main=True, bound_bytes=None, now_ns=now_ns)]
         for other in beside:

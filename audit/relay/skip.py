@@ -13,6 +13,7 @@ from audit.spool.segment import SegmentName, segments, stub
 SKIPPED = "audit.sink.skipped"
 _RANGES_MAX = 1000  # an event has its bound; beyond it the last range reaches to the end
 _NS_PER_MS = 1_000_000
+_SLACK_NS = 1_000_000_000  # file times are coarse, and an id may be a little ahead of its time
 
 
 def held_beyond(reader: FolderReader, needed: Sequence[SegmentName | None]) -> int:
@@ -56,7 +57,7 @@ def skip(reader: FolderReader, sink: str) -> dict[str, Any] | None:
         "missing": [list(pair) for pair in ranges],
         "count": passed.numbers.count,
         "from": began.occurred_at if began is not None else "",
-        "until": timestamp(written_ns),
+        "until": timestamp(written_ns + _SLACK_NS),
     }
 
 

@@ -85,7 +85,7 @@ def document(index: str, key: str, at_ms: int, body: bytes) -> Document:
     """
     try:
         month = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y.%m")
-    except (OverflowError, OSError) as exc:
+    except (ValueError, OverflowError, OSError) as exc:
         raise ValueError("a time no calendar has") from exc
     action = msgspec.json.encode({"create": {"_index": f"{index}-{month}", "_id": key}})
     return Document(key, b"%b\n%b\n" % (action, body))
