@@ -31,7 +31,7 @@ class NdjsonSettings(Section):
 class SearchSettings(Section):
     """A search engine that speaks the bulk API of OpenSearch and Elasticsearch."""
 
-    url: str = Field(description="`https://host:port`; plain http to other machines only without a login.")
+    url: str = Field(description="`https://host:port`; plain http to this machine only.")
     index: str = Field(
         "audit-events",
         pattern=r"^[a-z][a-z0-9-]{0,99}$",
@@ -60,6 +60,8 @@ class SearchSettings(Section):
             raise ValueError("a URL is `https://host:port` or `http://host:port`")
         if parts.username is not None or parts.password is not None:
             raise ValueError("what is sent to log in stands in `user` and `password_file` or `api_key_file`")
+        if parts.scheme == "http" and not _is_here(parts):
+            raise ValueError("what happened here is sent over plain http to this machine only: use https")
         return url.rstrip("/")
 
     @model_validator(mode="after")
@@ -69,9 +71,6 @@ class SearchSettings(Section):
             raise ValueError("`user` goes with one of `password` and `password_file`")
         if self.user is not None and self.api_key_file is not None:
             raise ValueError("either `user` or `api_key_file`")
-        parts = urlsplit(self.url)
-        if (self.user or self.api_key_file) and parts.scheme == "http" and not _is_here(parts):
-            raise ValueError("a password or key is sent over plain http to this machine only: use https")
         return self
 
     def authorization(self) -> tuple[str, str] | None:
