@@ -148,10 +148,13 @@ class Ways:
             # INVARIANT: looked for before any counter is read, and each time. What a producer wrote is younger than its
             # folder, and counters stay half a second behind: nobody's watermark passes an event of a folder not seen.
             self._know(self._folders.look(now))
-            taken = self._read_all(now)
+            taken: Taken = []
+            try:
+                self._read_all(now, taken)
+            finally:  # also of a fault of ours in the middle: what was read is read once, and must be in some hand
+                if taken:
+                    self.pending.append(taken)
             self.look_s = time.monotonic() - now if not taken else 0.0
-            if taken:
-                self.pending.append(taken)
             self.age()
 
     def _know(self, names: Sequence[str]) -> None:
@@ -165,13 +168,12 @@ class Ways:
             for name in set(self._ways) - set(names):
                 del self._ways[name]
 
-    def _read_all(self, now: float) -> Taken:
+    def _read_all(self, now: float, taken: Taken) -> None:
         """A batch over all folders that have something, beginning behind the one that was served last."""
         names = sorted(self._ways)
         first = next((at for at, name in enumerate(names) if name > self._last_served), 0)
         share = max(1, self._pace.batch_records // self._active)
         left_records, left_bytes = self._pace.batch_records, self._pace.batch_bytes
-        taken: Taken = []
         for name in names[first:] + names[:first]:
             if left_records <= 0 or left_bytes <= 0:
                 break
@@ -185,7 +187,6 @@ class Ways:
                 left_bytes -= batch.size
                 self._last_served = name
         self._active = max(1, len(taken))
-        return taken
 
     def _read(self, way: Way, max_records: int, max_bytes: int, now: float) -> Batch | None:
         # The counter is read first: what its floor promises was on disk before we look.
@@ -198,6 +199,8 @@ class Ways:
             way.reader.forget()  # the folder was emptied by hand and begun anew
         batch = way.reader.read(max_records, max_bytes)
         way.trouble = ""
+        if way.reader.producer != way.name:
+            self._folders.named(way.name, way.reader.producer)
         if batch is None and view is not None and view.epoch:
             ended = view.ended and way.reader.passed(view.epoch)
             if ended:
@@ -241,7 +244,6 @@ class Ways:
                             self._count_loss(payload)
                 if batch.finished:
                     finished = True
-                    self._folders.named(way.name, way.reader.producer)
                     self._folders.clear(way.name)
             now = time.monotonic()
             if finished or now - self._saved_at >= _SAVE_S or self._unsaved >= SAVE_RECORDS:
@@ -267,6 +269,8 @@ class Ways:
             What it was moved over and nobody has recorded.
         """
         with self._turn:
+            # A sink that takes nothing reads nothing: what it does not know of it would hold for ever.
+            self._know(self._folders.look(time.monotonic()))
             lag = sum(self._lag().values())
             self._metrics.sink_lag_bytes.labels(self._sink).set(lag)
             if self._main:

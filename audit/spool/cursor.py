@@ -40,11 +40,11 @@ def load(file: Path) -> Cursor | None:
     """Read a cursor; None if there is none, or one that is unreadable or of numbers this folder no longer has.
 
     Raises:
-        OSError: it is there and cannot be read.
+        OSError: the folder's counter cannot be read.
     """
     try:
         cursor = msgspec.json.decode(file.read_bytes(), type=Cursor)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         return None
     view = peek(file.parent)
     # Of a folder that was emptied by hand and begun anew: what it says must pass nothing over.

@@ -120,44 +120,33 @@ class FolderReader:
             return None
         # The list was taken before the read: if a later segment was there, this one is final and read whole.
         closed = current.name != names[-1]
-        base = current.offset
         frames, offset, damaged, whole = self._frames(current, max_records, max_bytes, closed=closed)
         records, header, end = _sorted(frames)
         finished = end is not None or (closed and whole)
         if not frames and not finished and not damaged:
             return None
+        header = header or current.header
+        damaged = damaged or current.damaged
+        got = RangeSet(current.got)
+        account(records, got)
+        size = offset - current.offset
+        # INVARIANT: nothing of ours changes before all that can fail is done; else records would be passed over.
+        if finished:
+            after, lost = self._compared(current.name, names, header, end, got)
+            if lost:
+                records.append(self._loss(current.name, lost))
+            self._go_on(SegmentName(current.name.epoch, current.name.n + 1), after)
+            batch = Batch(
+                records, current.name, size, Cursor(*self._next, 0), after, finished=True, damaged=damaged, lost=lost
+            )
+        else:
+            batch = Batch(records, current.name, size, Cursor(*current.name, offset), self._before_now)
+            current.offset, current.header, current.damaged, current.got = offset, header, damaged, got
         if records:
-            self._mean = (self._mean + (offset - base) // len(records)) // 2
-        current.offset = offset
-        current.header = header = header or current.header
-        current.damaged = damaged = damaged or current.damaged
-        account(records, current.got)
+            self._mean = (self._mean + size // len(records)) // 2
         if header is not None:
             self.producer = header.producer
-        if not finished:
-            return Batch(records, current.name, offset - base, Cursor(*current.name, offset), self._before_now)
-        before, lost = self._before(current.name, header), RangeSet()
-        after = self._after(current.name, names, end)
-        if before is not None and after is not None:
-            lost = after.without(before).without(current.got)
-        elif before is not None:
-            # The owner died between making the next file and writing its header: go by what was read. What is
-            # missing here is missed at the first segment whose end is known.
-            after = RangeSet(before)
-            after.update(current.got)
-        if lost:
-            records.append(self._loss(current.name, lost))
-        self._go_on(SegmentName(current.name.epoch, current.name.n + 1), after)
-        return Batch(
-            records,
-            current.name,
-            offset - base,
-            Cursor(*self._next, 0),
-            after,
-            finished=True,
-            damaged=damaged,
-            lost=lost,
-        )
+        return batch
 
     def advance(self, batch: Batch) -> None:
         """The batch was delivered."""
@@ -184,6 +173,13 @@ class FolderReader:
             What was passed over; None if there is no segment.
         """
         self.rewind()
+        try:
+            return self._skip()
+        except BaseException:
+            self.rewind()
+            raise
+
+    def _skip(self) -> Skipped | None:
         names = segments(self.path)
         current = self._current(names)
         if current is None:
@@ -197,12 +193,8 @@ class FolderReader:
             first = first or (records[0] if records else None)
         if current.header is not None:
             self.producer = current.header.producer
-        before, after = self._before(current.name, current.header), self._after(current.name, names, end)
-        if before is not None and after is not None:
-            current.got.update(after.without(before))  # what is damaged in it is named with the rest
-        elif before is not None:
-            after = RangeSet(before)
-            after.update(current.got)
+        after, lost = self._compared(current.name, names, current.header, end, current.got)
+        current.got.update(lost)  # what is damaged in it is named with the rest
         self._go_on(SegmentName(current.name.epoch, current.name.n + 1), after)
         self._cursor, self._seen = Cursor(*self._next, 0), after
         return Skipped(current.name, current.got.without(delivered), first)
@@ -322,6 +314,21 @@ class FolderReader:
                 stop = len(data)
                 damaged = not whole
         return frames, current.offset + stop, damaged, whole and stop == len(data)
+
+    def _compared(
+        self, name: SegmentName, names: list[SegmentName], header: Header | None, end: EndMark | None, got: RangeSet
+    ) -> tuple[RangeSet | None, RangeSet]:
+        """What is accounted for up to a segment's end, if that is known, and what should have been in it and is not."""
+        before, after = self._before(name, header), self._after(name, names, end)
+        if before is None:
+            return after, RangeSet()
+        if after is not None:
+            return after, after.without(before).without(got)
+        # The owner died between making the next file and writing its header: go by what was read. What is missing here
+        # is missed at the first segment whose end is known.
+        after = RangeSet(before)
+        after.update(got)
+        return after, RangeSet()
 
     def _after(self, name: SegmentName, names: list[SegmentName], end: EndMark | None) -> RangeSet | None:
         """The numbers accounted for when this segment was closed, as what follows it says."""

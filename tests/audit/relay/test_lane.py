@@ -15,6 +15,8 @@ from audit.errors import SpoolUnavailable
 from audit.metrics import RelayMetrics
 from audit.relay import Relay
 from audit.relay.relay import Beside
+from audit.spool import reader as reader_module
+from audit.spool.reader import Batch, FolderReader
 from audit.spool.segment import LOSS, segments
 from tests.audit.test_relay import ListSink, until
 from tests.builders.spools import spooled
@@ -202,6 +204,57 @@ async def test_what_was_missed_is_told_by_the_next_if_this_one_dies_before(tmp_p
     assert missed() + back.numbers["p"] == list(range(1, 101))
 
 
+async def test_a_dead_sink_does_not_hold_folders_it_has_never_read(tmp_path: Path) -> None:
+    """Made while it was dead with a batch in hand: its bound holds for them as for the others."""
+    spooled(tmp_path, "p", 10)
+    main, other = Named("main"), Named("other")
+    other.down = True
+    relay = Relay(tmp_path, main, beside=[Beside(other, 1)], backoff_max_s=0.05)
+    with structlog.testing.capture_logs():
+        async with running(relay):
+            await until(lambda: relay.lanes[1].failures >= 1)
+            spooled(tmp_path, "q", 100, segment_bytes=10_000)
+            await until(lambda: main.numbers.get("q", []) == list(range(1, 101)))
+            await until(lambda: segments(tmp_path / "q") == [])
+
+
+async def test_a_fault_of_ours_while_reading_passes_nothing_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before it, of other folders and this one, is read again; also where the disk fails half-way."""
+    for name in ("a", "b", "c"):
+        spooled(tmp_path, name, 60, segment_bytes=8_000)
+    read, header = FolderReader.read, reader_module.read_header
+    calls = {"read": 0, "header": 0}
+
+    def faulty(self: FolderReader, max_records: int, max_bytes: int) -> Batch | None:
+        calls["read"] += 1
+        if calls["read"] % 5 == 0:
+            raise ValueError("a fault of ours")
+        return read(self, max_records, max_bytes)
+
+    def failing(path: Path) -> Any:
+        calls["header"] += 1
+        if calls["header"] % 2:
+            raise OSError(5, "Input/output error")
+        return header(path)
+
+    monkeypatch.setattr(FolderReader, "read", faulty)
+    monkeypatch.setattr(reader_module, "read_header", failing)
+    main, other = Named("main"), Named("other")
+    main.hang = True
+    relay = Relay(tmp_path, main, beside=[Beside(other, None)], batch_records=30, backoff_max_s=0.01)
+    lane = asyncio.ensure_future(relay.lanes[1].run())
+    with structlog.testing.capture_logs():
+        await until(
+            lambda: {name: set(got) for name, got in other.numbers.items()} == {n: set(range(1, 61)) for n in "abc"}
+        )
+    lane.cancel()
+    await asyncio.gather(lane, return_exceptions=True)
+    assert calls["header"] > 3
+    assert other.numbers == {name: list(range(1, 61)) for name in "abc"}
+
+
 async def test_a_required_sink_is_never_moved_on(tmp_path: Path) -> None:
     """It holds the spool, as the main one does."""
     spooled(tmp_path, "p", 100, segment_bytes=10_000)
@@ -283,24 +336,25 @@ async def test_a_worker_with_a_large_backlog_starves_no_other(tmp_path: Path) ->
 
 
 async def test_a_folder_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
-    """A cursor that is a folder, a counter that is one: said once, the others go on, and nothing of it is unlinked."""
+    """A counter that is a folder: said once, the others go on, and nothing of it is unlinked until it is well."""
     spooled(tmp_path, "good", 20)
-    for name, bad in (("bad1", "cursor-main.json"), ("bad2", "counter")):
-        folder = spooled(tmp_path, name, 5)
-        (folder / bad).unlink(missing_ok=True)
-        (folder / bad).mkdir()
+    bad = spooled(tmp_path, "bad", 5)
+    (bad / "counter").rename(tmp_path / "kept")
+    (bad / "counter").mkdir()
+    (spooled(tmp_path, "odd", 5) / "cursor-main.json").mkdir()  # counts as none
     sink = Named("main")
     with structlog.testing.capture_logs() as logs:
         relay = Relay(tmp_path, sink)
         for _ in range(20):
             await relay.step()
     assert sink.numbers["good"] == list(range(1, 21))
-    assert segments(tmp_path / "bad1") != []
-    assert segments(tmp_path / "bad2") != []
-    assert 1 <= len([entry for entry in logs if entry["event"] == "audit_spool_unreadable"]) <= 40
-    (tmp_path / "bad1" / "cursor-main.json").rmdir()
-    await relay.step()
-    assert sink.numbers["bad1"] == [1, 2, 3, 4, 5]
+    assert sink.numbers["odd"] == [1, 2, 3, 4, 5]
+    assert segments(bad) != []
+    assert len([entry for entry in logs if entry["event"] == "audit_spool_unreadable"]) == 1
+    (bad / "counter").rmdir()
+    (tmp_path / "kept").rename(bad / "counter")
+    assert await relay.flush(10)
+    assert sink.numbers["bad"] == [1, 2, 3, 4, 5]
 
 
 async def test_the_next_batch_is_read_while_the_sink_has_this_one(tmp_path: Path) -> None:
