@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.metrics import RelayMetrics
 from audit.relay.folders import Folders
-from audit.relay.ways import SAVE_RECORDS, Pace, Ways
+from audit.relay.ways import AHEAD, SAVE_RECORDS, Pace, Ways
 from audit.spool.cursor import load
 from audit.spool.folder import Counter
 from tests.builders.spools import spooled
@@ -53,6 +53,9 @@ def test_a_batch_is_bounded_over_all_folders(tmp_path: Path) -> None:
         taken = ways.pending[0]
         assert sum(len(batch.records) for _, batch in taken) <= 60
         assert sum(batch.size for _, batch in taken) <= 40_000
+        for _ in range(3):
+            ways.collect()
+        assert len(ways.pending) <= AHEAD
         ways.advance(taken)
 
 
@@ -118,3 +121,20 @@ def test_a_backlog_costs_no_memory(tmp_path: Path) -> None:
     (folder / "cursor-s.json").write_bytes(b'{"epoch":1,"n":1,"offset":%d,"seen":[]}' % at)
     grown = subprocess.run([sys.executable, "-c", _MEMORY, tmp_path], cwd=ROOT, capture_output=True, check=True).stdout
     assert int(grown) < 40_000, "KiB"
+
+
+def test_a_batch_that_was_advanced_over_twice_takes_no_other_with_it(tmp_path: Path) -> None:
+    """The thread of a cancelled step may be done after the next step began with the same batch."""
+    spooled(tmp_path, "p", 60, ended=False)
+    ways = ways_of(tmp_path, batch_records=20)
+    ways.collect()
+    ways.collect()
+    first, second = ways.pending
+    ways.advance(first)
+    ways.advance(first)
+    assert list(ways.pending) == [second]
+    ways.advance(second)
+    [way] = list(ways)
+    assert way.reader.backlog_bytes() > 0
+    ways.collect()
+    assert sum(len(batch.records) for _, batch in ways.pending[0]) == 20
