@@ -119,6 +119,7 @@ class Ways:
         self._bound_bytes = bound_bytes
         self._now_ns = now_ns
         self._ways: dict[str, Way] = {}
+        self._unknown: set[str] = set()
         self._turn = threading.Lock()  # a cancelled step leaves its thread running: the next one waits for it
         self._active = 1
         self._last_served = ""
@@ -163,7 +164,11 @@ class Ways:
                 try:
                     self._ways[name] = Way(name, FolderReader(self._folders.root / name, self._sink))
                 except OSError as exc:  # it stays unknown, so all of it is kept
-                    _log.warning("audit_spool_unreadable", folder=name, sink=self._sink, error=str(exc))
+                    if name not in self._unknown:
+                        _log.warning("audit_spool_unreadable", folder=name, sink=self._sink, error=str(exc))
+                    self._unknown.add(name)
+                else:
+                    self._unknown.discard(name)
         if len(names) < len(self._ways):
             for name in set(self._ways) - set(names):
                 del self._ways[name]

@@ -289,13 +289,13 @@ class FolderReader:
             more.
         """
         # As much as that many records probably take: what is read and not used is read again.
-        size = min(max_bytes, max(_LEAST_READ, max_records * self._mean * 5 // 4)) if until is None else max_bytes
+        size = max(_LEAST_READ, min(max_bytes, max_records * self._mean * 5 // 4)) if until is None else max_bytes
         with (self.path / current.name.text()).open("rb") as file:
             file.seek(current.offset)
             data = file.read(size)
             whole = len(data) < size
             frames, stop = frame.read(data, 0, max_records)
-            for most in (max_bytes, _WHOLE) if until is None else (until - current.offset - len(data),):
+            for most in (_AGAIN_BYTES, _WHOLE) if until is None else (until - current.offset - len(data),):
                 if frames or whole:
                     break
                 rest = file.read(most)  # one frame larger than that, or damage

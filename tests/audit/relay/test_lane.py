@@ -341,6 +341,7 @@ async def test_a_folder_that_cannot_be_read_stops_no_other(tmp_path: Path) -> No
     bad = spooled(tmp_path, "bad", 5)
     (bad / "counter").rename(tmp_path / "kept")
     (bad / "counter").mkdir()
+    (bad / "cursor-main.json").write_text('{"epoch":1,"n":1,"offset":0}')
     (spooled(tmp_path, "odd", 5) / "cursor-main.json").mkdir()  # counts as none
     sink = Named("main")
     with structlog.testing.capture_logs() as logs:
