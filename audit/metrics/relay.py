@@ -21,10 +21,44 @@ class RelayMetrics:
             registry=registry,
         )
         self.backlog_bytes = Gauge(
-            "audit_relay_backlog_bytes", "Undelivered bytes on disk, all folders.", registry=registry
+            "audit_relay_backlog_bytes",
+            "Undelivered bytes on disk, all folders (main sink).",
+            registry=registry,
         )
         self.oldest_seconds = Gauge(
-            "audit_relay_oldest_seconds", "Age of the oldest undelivered record.", registry=registry
+            "audit_relay_oldest_seconds",
+            "Age of the oldest undelivered record (main sink).",
+            registry=registry,
+        )
+        self.sink_up = Gauge(
+            "audit_sink_up", "Whether the sink took the last batch it was given: 1 or 0.", ["sink"], registry=registry
+        )
+        self.sink_lag_bytes = Gauge(
+            "audit_sink_lag_bytes", "Bytes on disk that the sink has not taken.", ["sink"], registry=registry
+        )
+        self.sink_oldest_seconds = Gauge(
+            "audit_sink_oldest_seconds",
+            "Age of the oldest record in hand that the sink has not taken.",
+            ["sink"],
+            registry=registry,
+        )
+        self.sink_skipped = Counter(
+            "audit_sink_skipped",
+            "Records that a sink which is not required was moved over; each is named in an audit.sink.skipped event.",
+            ["sink"],
+            registry=registry,
+        )
+        self.sink_refused = Counter(
+            "audit_sink_refused",
+            "Records that a sink cannot hold, by reason; named in its file of refusals.",
+            ["sink", "reason"],
+            registry=registry,
+        )
+        self.sink_files_gone = Counter(
+            "audit_sink_files_gone",
+            "Files that were renamed, cut or removed under a sink while it wrote them.",
+            ["sink"],
+            registry=registry,
         )
         self.folders = Gauge("audit_relay_folders", "Spool folders in sight.", registry=registry)
         self.lost = Counter(

@@ -3,11 +3,14 @@
 Only `lychgate.settings` and the composition roots see these.
 """
 
+from pydantic import model_validator
+
 from audit.settings.kafka import KafkaSettings
 from audit.settings.redaction import RedactionSettings
 from audit.settings.relay import RelaySettings
 from audit.settings.retention import RetentionSettings
 from audit.settings.section import Section
+from audit.settings.sinks import NdjsonSettings, SearchSettings, SinksSettings
 from audit.settings.spool import SpoolSettings
 from audit.settings.store import LoginSettings, StoreSettings
 
@@ -15,9 +18,12 @@ __all__ = [
     "AuditSettings",
     "KafkaSettings",
     "LoginSettings",
+    "NdjsonSettings",
     "RedactionSettings",
     "RelaySettings",
     "RetentionSettings",
+    "SearchSettings",
+    "SinksSettings",
     "SpoolSettings",
     "StoreSettings",
 ]
@@ -31,3 +37,11 @@ class AuditSettings(Section):
     redaction: RedactionSettings = RedactionSettings()
     retention: RetentionSettings = RetentionSettings()
     relay: RelaySettings = RelaySettings()
+    sinks: SinksSettings = SinksSettings()
+
+    @model_validator(mode="after")
+    def _classes_are_known(self) -> "AuditSettings":
+        for sink in (self.sinks.ndjson, self.sinks.search):
+            if sink is not None and (unknown := set(sink.redact) - set(self.redaction.paths)):
+                raise ValueError(f"sinks: redact names a class without paths: `{min(unknown)}`")
+        return self

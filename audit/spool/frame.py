@@ -7,6 +7,7 @@ costs the records on it and not the rest of the file.
 """
 
 import struct
+import sys
 import zlib
 from typing import NamedTuple
 
@@ -60,16 +61,32 @@ def frame_at(data: bytes, at: int) -> Frame | None:
     return Frame(kind, payload, end)
 
 
-def read(data: bytes, at: int = 0) -> tuple[list[Frame], int]:
-    """All whole frames from an offset on.
+def read(data: bytes, at: int = 0, limit: int = sys.maxsize) -> tuple[list[Frame], int]:
+    """Whole frames from an offset on.
+
+    Args:
+        data: Bytes of a segment.
+        at: Where a frame begins.
+        limit: How many frames at most.
 
     Returns:
-        The frames, and the offset where reading stopped: the end of the data, or the first byte that is no frame.
+        The frames, and the offset where reading stopped: behind the last that was asked for, the end of the data, or
+        the first byte that is no frame.
     """
     frames: list[Frame] = []
-    while (frame := frame_at(data, at)) is not None:
-        frames.append(frame)
-        at = frame.end
+    unpack, crc32, known, size = _HEAD.unpack_from, zlib.crc32, _KINDS.get, len(data)
+    # `frame_at` in one loop: this is run for every record that leaves a spool.
+    while len(frames) < limit and (start := at + HEAD_BYTES) <= size:
+        magic, length, crc = unpack(data, at)
+        end = start + length
+        kind = known(magic)
+        if kind is None or length > PAYLOAD_LIMIT or end > size:
+            break
+        payload = data[start:end]
+        if crc32(payload, crc32(data[at : at + _SEED.size])) != crc:
+            break
+        frames.append(Frame(kind, payload, end))
+        at = end
     return frames, at
 
 

@@ -1,22 +1,23 @@
 """Reading a spool folder from another process, in order, while its owner goes on writing.
 
-A step is `read`, deliver, `advance`: nothing is forgotten before it was delivered, and after a crash in between it is
-read again. Segments that were read to their end are unlinked; damaged ones are set aside under another name, what can
-be read of them is delivered, and what cannot is named in an `audit.loss` record.
+Each sink has a reader of its own. `read` goes on behind what was read before, `advance` says that a batch was
+delivered: only that moves the cursor, so after a crash in between it is read again. A reader changes nothing but its
+cursor; segments are unlinked by `audit.spool.clear` when all have passed them. A damaged segment is delivered as far as
+it can be read, and what cannot is named in an `audit.loss` record, which is the same whoever finds it.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from audit.codec import encode
-from audit.ranges import Range, RangeSet
+from audit.ranges import RangeSet
 from audit.spool import frame
 from audit.spool.adopt import fixed_id, loss_event
+from audit.spool.cursor import Cursor, load, store
 from audit.spool.segment import (
-    QUARANTINE_SUFFIX,
     EndMark,
     Header,
     SegmentName,
@@ -27,25 +28,11 @@ from audit.spool.segment import (
     segments,
 )
 
-_FILE_MODE = 0o600
 _WHOLE = frame.PAYLOAD_LIMIT + frame.HEAD_BYTES
 _NS_PER_MS = 1_000_000
-
-
-class Cursor(msgspec.Struct, frozen=True):
-    """How far a sink has come in a folder; losing it costs duplicates and nothing else.
-
-    Attributes:
-        epoch: Of the segment to go on in.
-        n: Its number.
-        offset: Where in it.
-        seen: The numbers accounted for before it; None if that is not known.
-    """
-
-    epoch: int
-    n: int
-    offset: int
-    seen: list[Range] | None = None
+_LEAST_READ = 16 << 10
+_FIRST_MEAN = 1024
+_AGAIN_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -66,24 +53,36 @@ class Batch:
     Attributes:
         records: Encoded events.
         name: The segment they are from.
-        offset: Where to go on in it.
+        size: Bytes they take there.
+        next: Where to go on.
+        before: The numbers accounted for before that segment, if that is known.
         finished: Whether the segment has been read to its end.
         damaged: Whether something in it could not be read.
-        numbers: Those the records account for.
         lost: Numbers that were in it and cannot be read; the last record says so too.
-        header: Its header, if it was read.
-        after: The numbers accounted for up to its end, if that is known.
     """
 
     records: list[bytes]
     name: SegmentName
-    offset: int
+    size: int
+    next: Cursor
+    before: RangeSet | None = None
     finished: bool = False
     damaged: bool = False
-    numbers: RangeSet = field(default_factory=RangeSet)
     lost: RangeSet = field(default_factory=RangeSet)
-    header: Header | None = None
-    after: RangeSet | None = None
+
+
+class Skipped(NamedTuple):
+    """The rest of a segment that a sink was moved over.
+
+    Attributes:
+        name: The segment.
+        numbers: Those that the sink misses.
+        first: The first record of them that can be read.
+    """
+
+    name: SegmentName
+    numbers: RangeSet
+    first: bytes | None
 
 
 class FolderReader:
@@ -91,18 +90,24 @@ class FolderReader:
 
     Attributes:
         producer: Whose folder it is, as its segments say; the folder's name until one was read.
+        skipped: Details of what the sink was moved over, until they are recorded.
     """
 
     def __init__(self, path: Path, sink: str) -> None:
         self.path = path
         self.producer = path.name
         self._cursor_file = path / f"cursor-{sink}.json"
-        self._cursor = self._load()
-        self._saved = self._cursor
-        self._segment: _Segment | None = None
-        self._seen: tuple[int, RangeSet] | None = None  # what was accounted for before the segment we are in
-        if self._cursor is not None and self._cursor.seen is not None:
-            self._seen = (self._cursor.epoch, RangeSet(self._cursor.seen))
+        self._cursor = load(self._cursor_file)  # behind what was delivered
+        self._seen: RangeSet | None = None  # what was accounted for before the cursor's segment
+        self._begin()
+        self.skipped = list(self._cursor.skipped) if self._cursor is not None else []
+        self._saved = self._whole_cursor()
+        self._mean = _FIRST_MEAN  # bytes a record takes
+
+    @property
+    def place(self) -> SegmentName | None:
+        """The segment that delivery is in; None before the first."""
+        return self._cursor.place if self._cursor is not None else None
 
     def read(self, max_records: int, max_bytes: int) -> Batch | None:
         """The next records; None if there is nothing new.
@@ -115,138 +120,215 @@ class FolderReader:
             return None
         # The list was taken before the read: if a later segment was there, this one is final and read whole.
         closed = current.name != names[-1]
-        base = current.offset
-        frames, offset, damaged, whole = self._frames(current, max_bytes, closed=closed)
-        if len(frames) > max_records:
-            frames, whole = frames[:max_records], False
-            offset = base + frames[-1].end
+        frames, offset, damaged, whole = self._frames(current, max_records, max_bytes, closed=closed)
         records, header, end = _sorted(frames)
-        header = header or current.header
-        if header is not None:
-            self.producer = header.producer
         finished = end is not None or (closed and whole)
         if not frames and not finished and not damaged:
             return None
-        numbers, lost, after = RangeSet(), RangeSet(), None
-        account(records, numbers)
+        header = header or current.header
+        damaged = damaged or current.damaged
+        got = RangeSet(current.got)
+        account(records, got)
+        size = offset - current.offset
+        # INVARIANT: nothing of ours changes before all that can fail is done; else records would be passed over.
         if finished:
-            before = self._before(current.name, header)
-            after = self._after(current.name, names, end)
-            if before is not None and after is not None:
-                lost = after.without(before).without(current.got).without(numbers)
-            elif before is not None:
-                # The owner died between making the next file and writing its header: go by what was read. What is
-                # missing here is missed at the first segment whose end is known.
-                after = RangeSet(before)
-                after.update(current.got)
-                after.update(numbers)
+            after, lost = self._compared(current.name, names, header, end, got)
             if lost:
                 records.append(self._loss(current.name, lost))
-        damaged = damaged or current.damaged
-        return Batch(records, current.name, offset, finished, damaged, numbers, lost, header, after)
+            self._go_on(SegmentName(current.name.epoch, current.name.n + 1), after)
+            batch = Batch(
+                records, current.name, size, Cursor(*self._next, 0), after, finished=True, damaged=damaged, lost=lost
+            )
+        else:
+            batch = Batch(records, current.name, size, Cursor(*current.name, offset), self._before_now)
+            current.offset, current.header, current.damaged, current.got = offset, header, damaged, got
+        if records:
+            self._mean = (self._mean + size // len(records)) // 2
+        if header is not None:
+            self.producer = header.producer
+        return batch
 
     def advance(self, batch: Batch) -> None:
-        """The batch was delivered: go on behind it, and give the space back of what was finished."""
-        if not batch.finished:
-            current = self._segment
-            if current is None or current.name != batch.name:
-                current = self._segment = _Segment(batch.name)
-            current.offset = batch.offset
-            current.header = batch.header
-            current.damaged = batch.damaged
-            current.got.update(batch.numbers)
-            self._cursor = Cursor(*batch.name, batch.offset)
-            return
-        file = self.path / batch.name.text()
-        if batch.damaged or batch.lost:
-            file.rename(file.with_name(file.name + QUARANTINE_SUFFIX))
-        else:
-            file.unlink(missing_ok=True)
-        self._segment = None
-        self._seen = (batch.name.epoch, batch.after) if batch.after is not None else None
-        self._cursor = Cursor(batch.name.epoch, batch.name.n + 1, 0)
+        """The batch was delivered."""
+        self._cursor = batch.next
+        self._seen = batch.before
+
+    def passed(self, epoch: int) -> bool:
+        """Whether no segment of that epoch, or an earlier one, is left to be read."""
+        return not any(self._next <= name and name.epoch <= epoch for name in segments(self.path))
+
+    def rewind(self) -> None:
+        """Read again from behind what was delivered."""
+        self._begin()
+
+    def forget(self) -> None:
+        """Begin with the oldest segment there is: the cursor speaks of numbers that are not this folder's any more."""
+        self._cursor = self._seen = None
+        self._begin()
+
+    def skip(self) -> Skipped | None:
+        """Move delivery to the end of the segment it is in, which nobody writes to any more, and read on from there.
+
+        Returns:
+            What was passed over; None if there is no segment.
+        """
+        self.rewind()
+        try:
+            return self._skip()
+        except BaseException:
+            self.rewind()
+            raise
+
+    def _skip(self) -> Skipped | None:
+        names = segments(self.path)
+        current = self._current(names)
+        if current is None:
+            return None
+        delivered, first, end, whole = RangeSet(current.got), None, None, False
+        while end is None and not whole:  # read through, so that exactly what is in it is named
+            frames, current.offset, _, whole = self._frames(current, 10_000, _AGAIN_BYTES, closed=True)
+            records, header, end = _sorted(frames)
+            account(records, current.got)
+            current.header = header or current.header
+            first = first or (records[0] if records else None)
+        if current.header is not None:
+            self.producer = current.header.producer
+        after, lost = self._compared(current.name, names, current.header, end, current.got)
+        current.got.update(lost)  # what is damaged in it is named with the rest
+        self._go_on(SegmentName(current.name.epoch, current.name.n + 1), after)
+        self._cursor, self._seen = Cursor(*self._next, 0), after
+        return Skipped(current.name, current.got.without(delivered), first)
 
     def save(self) -> None:
-        """Bring the cursor to disk: written aside, synced, renamed.
+        """Bring the cursor to disk.
 
         Raises:
             OSError: it is not; after a crash some records are delivered twice.
         """
-        if self._cursor is None or self._cursor == self._saved:
-            return
-        aside = self._cursor_file.with_suffix(".tmp")
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
-        try:
-            seen = list(self._seen[1]) if self._seen is not None and self._seen[0] == self._cursor.epoch else None
-            os.write(fd, msgspec.json.encode(msgspec.structs.replace(self._cursor, seen=seen)))
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
-        aside.replace(self._cursor_file)
-        self._saved = self._cursor
+        whole = self._whole_cursor()
+        if whole is not None and whole != self._saved:
+            store(self._cursor_file, whole)
+            self._saved = whole
 
     def backlog_bytes(self) -> int:
         """Bytes on disk that are not delivered."""
-        total = 0
+        at, total = self._cursor, 0
         for name in segments(self.path):
-            try:
-                total += (self.path / name.text()).stat().st_size
-            except FileNotFoundError:
-                continue
-        return max(0, total - (self._segment.offset if self._segment is not None else 0))
+            if at is None or name >= at.place:
+                try:
+                    total += (self.path / name.text()).stat().st_size
+                except FileNotFoundError:
+                    continue
+                if at is not None and name == at.place:
+                    total -= at.offset
+        return max(0, total)
 
-    def _load(self) -> Cursor | None:
-        try:
-            return msgspec.json.decode(self._cursor_file.read_bytes(), type=Cursor)
-        except (FileNotFoundError, msgspec.DecodeError):
+    def _whole_cursor(self) -> Cursor | None:
+        if self._cursor is None:
             return None
+        seen = list(self._seen) if self._seen is not None else None
+        return msgspec.structs.replace(self._cursor, seen=seen, skipped=list(self.skipped))
+
+    def _begin(self) -> None:
+        """Read from the cursor on."""
+        at = self._cursor
+        if at is not None and at.seen is not None and self._seen is None:
+            self._seen = RangeSet(at.seen)
+        self._segment: _Segment | None = None
+        self._next = at.place if at is not None else SegmentName(0, 0)
+        self._next_offset = at.offset if at is not None else 0
+        self._before_now = self._seen  # what was accounted for before the segment that reading is in
+        self._fresh = True  # whether what stands before `_next` was read by somebody else than us
+
+    def _go_on(self, following: SegmentName, before: RangeSet | None) -> None:
+        self._segment = None
+        self._next, self._next_offset, self._before_now, self._fresh = following, 0, before, False
 
     def _current(self, names: list[SegmentName]) -> _Segment | None:
+        """The segment that reading is in."""
         current = self._segment
         if current is not None and current.name in names:
             return current
-        at = self._cursor
-        following = names if at is None else [name for name in names if name >= (at.epoch, at.n)]
+        if current is not None:  # unlinked under us
+            self._segment = self._before_now = None
+        following = [name for name in names if name >= self._next]
         if not following:
             return None
         current = _Segment(following[0])
-        if at is not None and following[0] == (at.epoch, at.n) and at.offset:
-            # What was delivered before a restart counts when the segment's numbers are compared at its end.
-            head = (self.path / following[0].text()).read_bytes()[: at.offset]
-            frames, current.damaged = frame.salvage(head)
-            records, current.header, _ = _sorted(frames)
-            account(records, current.got)
-            current.offset = at.offset
+        if following[0].epoch != self._next.epoch or (self._fresh and following[0] != self._next):
+            # Another epoch; or after a crash a cursor that is behind what was unlinked: it says nothing of this one.
+            self._before_now = None
+        if following[0] == self._next and self._next_offset:
+            self._go_over(current, self._next_offset)
         self._segment = current
         return current
 
-    def _frames(self, current: _Segment, max_bytes: int, *, closed: bool) -> tuple[list[frame.Frame], int, bool, bool]:
+    def _go_over(self, current: _Segment, until: int) -> None:
+        """What was delivered before a restart counts when the segment's numbers are compared at its end."""
+        while current.offset < until:
+            base = current.offset
+            frames, offset, damaged, _ = self._frames(
+                current, 10_000, min(_AGAIN_BYTES, until - current.offset), closed=True, until=until
+            )
+            records, header, _ = _sorted(frames)
+            account(records, current.got)
+            current.header = header or current.header
+            current.damaged = current.damaged or damaged
+            current.offset = offset
+            if offset == base:
+                break
+        current.offset = until
+
+    def _frames(
+        self, current: _Segment, max_records: int, max_bytes: int, *, closed: bool, until: int | None = None
+    ) -> tuple[list[frame.Frame], int, bool, bool]:
         """Frames from where we are.
 
         Returns:
-            The frames (their ends counted from where we are), where in the file to go on, whether something between
-            was skipped, and whether the file has no more.
+            The frames, where in the file to go on, whether something between was skipped, and whether the file has no
+            more.
         """
+        # As much as that many records probably take: what is read and not used is read again.
+        size = max(_LEAST_READ, min(max_bytes, max_records * self._mean * 5 // 4)) if until is None else max_bytes
         with (self.path / current.name.text()).open("rb") as file:
             file.seek(current.offset)
-            data = file.read(max_bytes)
-            whole = len(data) < max_bytes
-            frames, stop = frame.read(data)
-            if not frames and not whole:  # one frame larger than the batch, or damage
-                rest = file.read(_WHOLE)
-                whole = len(rest) < _WHOLE
+            data = file.read(size)
+            whole = len(data) < size
+            frames, stop = frame.read(data, 0, max_records)
+            for most in (_AGAIN_BYTES, _WHOLE) if until is None else (until - current.offset - len(data),):
+                if frames or whole:
+                    break
+                rest = file.read(most)  # one frame larger than that, or damage
+                whole = len(rest) < most
                 data += rest
-                frames, stop = frame.read(data)
+                frames, stop = frame.read(data, 0, max_records)
+        if len(frames) == max_records and stop < len(data):
+            whole = False
         damaged = False
         if not frames and stop < len(data):
             again = frame.resync(data, stop)
             if again is not None:
                 damaged = True
-                frames, stop = frame.read(data, again)
+                frames, stop = frame.read(data, again, max_records)
             elif closed or not whole:  # a torn tail, or nothing readable in all of it
                 stop = len(data)
                 damaged = not whole
         return frames, current.offset + stop, damaged, whole and stop == len(data)
+
+    def _compared(
+        self, name: SegmentName, names: list[SegmentName], header: Header | None, end: EndMark | None, got: RangeSet
+    ) -> tuple[RangeSet | None, RangeSet]:
+        """What is accounted for up to a segment's end, if that is known, and what should have been in it and is not."""
+        before, after = self._before(name, header), self._after(name, names, end)
+        if before is None:
+            return after, RangeSet()
+        if after is not None:
+            return after, after.without(before).without(got)
+        # The owner died between making the next file and writing its header: go by what was read. What is missing here
+        # is missed at the first segment whose end is known.
+        after = RangeSet(before)
+        after.update(got)
+        return after, RangeSet()
 
     def _after(self, name: SegmentName, names: list[SegmentName], end: EndMark | None) -> RangeSet | None:
         """The numbers accounted for when this segment was closed, as what follows it says."""
@@ -264,7 +346,7 @@ class FolderReader:
             return RangeSet(header.seen)
         if name.n == 1:
             return RangeSet()
-        return self._seen[1] if self._seen is not None and self._seen[0] == name.epoch else None
+        return self._before_now
 
     def _loss(self, name: SegmentName, lost: RangeSet) -> bytes:
         at_ns = (self.path / name.text()).stat().st_mtime_ns  # the same for whoever finds it again

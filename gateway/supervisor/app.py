@@ -150,6 +150,7 @@ class _Parts:
             redactor=_redactor(audit.redaction),
             metrics=EmitMetrics(self._own),
         )
+        self._delivery.record_with(self.emitter)
 
     async def serve(self, sources: Sources, snapshot: Snapshot, public: socket.socket, ops: socket.socket) -> int:
         """Run until told to stop; returns the exit code."""

@@ -1,6 +1,7 @@
 """The way out of the spool: one relay over the folders of this machine, into the store or the broker.
 
-The store directly where no broker is configured (DESIGN section 5), so that one machine needs none.
+The store directly where no broker is configured (DESIGN section 5), so that one machine needs none. Beside it into
+whatever other sinks are configured.
 """
 
 import asyncio
@@ -10,13 +11,16 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from audit.delivery import make_sink
-from audit.errors import SinkUnavailable
+from audit.delivery import make_beside, make_sink
+from audit.emit import Emitter
+from audit.errors import SinkUnavailable, WrongRole
 from audit.keeper.run import beside, make_keeper
 from audit.metrics import IngestMetrics, RelayMetrics
-from audit.relay import Relay
+from audit.relay import Relay, RelayStatus
+from audit.relay.skip import skipped_event
 from audit.settings import AuditSettings, StoreSettings
 from audit.sinks import TappedSink
+from gateway.supervisor.errors import StartRefused
 
 FLUSH_S: Final = 5.0
 """How long a stop waits for the sink. What is left then is on disk, and the next start delivers it."""
@@ -26,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Delivery:
-    """Owns the relay and its sink.
+    """Owns the relay and its sinks.
 
     Args:
         audit: Spool, relay and broker.
@@ -34,24 +38,30 @@ class Delivery:
         registry: Where they count.
 
     Attributes:
-        reached: Whether the sink has answered since the start.
+        reached: Whether the main sink has answered since the start.
     """
 
     def __init__(self, audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> None:
         self.reached = False
-        self._sink = TappedSink(make_sink(audit, store, IngestMetrics(registry)))
+        ingest, metrics = IngestMetrics(registry), RelayMetrics(registry)
+        self._sink = TappedSink(make_sink(audit, store, ingest))
+        try:
+            self._beside = make_beside(audit, store, ingest, metrics)
+        except (OSError, ValueError) as exc:
+            raise StartRefused(f"audit.sinks: {exc}") from exc
         # Behind a broker it is the consumer who writes the store, and keeps it in order.
         self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay
         self._relay = Relay(
             audit.spool.folder,
             self._sink,
+            beside=self._beside,
             batch_records=settings.batch_records,
             batch_bytes=settings.batch_bytes,
             poll_interval_s=settings.poll_interval_s,
             backoff_max_s=settings.backoff_max_s,
             adopt_after_s=settings.adopt_after_s,
-            metrics=RelayMetrics(registry),
+            metrics=metrics,
         )
 
     async def run(self) -> None:
@@ -60,11 +70,35 @@ class Delivery:
         Raises:
             WrongRole: The store's login may do more than it must: nothing is written with it.
         """
+        refused: WrongRole | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for lane in self._relay.lanes[1:]:  # these wait for nobody
+                    tasks.create_task(lane.run())
+                tasks.create_task(self._main())
+        except* WrongRole as group:
+            found: BaseException = group
+            while isinstance(found, BaseExceptionGroup):
+                found = found.exceptions[0]
+            refused = WrongRole(str(found))
+        if refused is not None:
+            raise refused
+
+    async def _main(self) -> None:
         await self._reach()
         if self._keeper is None:
-            await self._relay.run()
+            await self._relay.main.run()
         else:
-            await beside(self._relay.run(), self._keeper)
+            await beside(self._relay.main.run(), self._keeper)
+
+    def record_with(self, emitter: Emitter) -> None:
+        """Say who records what a sink beside the main one was moved over."""
+
+        async def tell(details: dict[str, Any]) -> None:
+            stamp = emitter.stamp()
+            await emitter.emit_durable(skipped_event(stamp.event_id, stamp.producer, details))
+
+        self._relay.tell(tell)
 
     async def _reach(self) -> None:
         """Wait for the sink; said once, not at every attempt."""
@@ -86,24 +120,31 @@ class Delivery:
         self._sink.taps.append(delivered)
 
     async def flush(self) -> bool:
-        """Deliver what the spool holds; returns whether all of it went in time."""
+        """Deliver what the spool holds; returns whether the sinks that are required got all of it in time."""
         delivered = await self._relay.flush(FLUSH_S)
         if not delivered:
             _log.warning("audit_left_in_spool", backlog_bytes=self._relay.status().backlog_bytes)
         return delivered
 
     async def close(self) -> None:
-        """Give the sink's connection up."""
-        await self._sink.close()
+        """Give the sinks' connections up."""
+        await asyncio.gather(self._sink.close(), *(other.sink.close() for other in self._beside))
 
     def status(self) -> dict[str, Any]:
-        """How far it is, for `/internal/status`."""
-        status = self._relay.status()
+        """How far each sink is, for `/internal/status`; the main one on the outside."""
+        main, *others = self._relay.statuses()
         return {
-            "sink": status.sink,
+            **_shown(main),
             "reached": self.reached,
-            "caught_up": status.caught_up,
-            "failures": status.failures,
-            "last_error": status.last_error,
-            "backlog_bytes": status.backlog_bytes,
+            "beside": [{**_shown(other), "required": other.required} for other in others],
         }
+
+
+def _shown(status: RelayStatus) -> dict[str, Any]:
+    return {
+        "sink": status.sink,
+        "caught_up": status.caught_up,
+        "failures": status.failures,
+        "last_error": status.last_error,
+        "backlog_bytes": status.backlog_bytes,
+    }

@@ -6,7 +6,17 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from audit.limits import SpoolLimits
-from audit.settings import AuditSettings, KafkaSettings, LoginSettings, RedactionSettings, SpoolSettings, StoreSettings
+from audit.settings import (
+    AuditSettings,
+    KafkaSettings,
+    LoginSettings,
+    NdjsonSettings,
+    RedactionSettings,
+    SearchSettings,
+    SinksSettings,
+    SpoolSettings,
+    StoreSettings,
+)
 
 
 def test_the_defaults_are_the_limits_defaults() -> None:
@@ -50,3 +60,56 @@ def test_anything_else_is_refused_before_the_client_chokes_on_it(servers: str) -
     """A traceback from the middle of a driver is no message."""
     with pytest.raises(ValidationError, match="bootstrap_servers"):
         KafkaSettings(bootstrap_servers=servers)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"url": "ftp://search:9200"},
+        {"url": "search:9200"},
+        {"url": "https://"},
+        {"url": "https://audit:secret@search:9200"},
+        {"url": "https://search:9200/?pretty"},
+        {"url": "http://search:9200"},
+        {"url": "http://10.0.0.1:9200", "api_key_file": "k"},
+        {"url": "https://search:9200", "user": "a"},
+        {"url": "https://search:9200", "password_file": "p"},
+        {"url": "https://search:9200", "user": "a", "password_file": "p", "password": "x"},
+        {"url": "https://search:9200", "user": "a", "password_file": "p", "api_key_file": "k"},
+        {"url": "https://search:9200", "index": "Audit"},
+        {"url": "https://search:9200", "index": "audit/../x"},
+    ],
+)
+def test_a_search_engine_is_not_told_a_secret_in_the_clear(values: dict[str, object]) -> None:
+    """Nor is one kept in a URL, where logs would show it; half a login is none."""
+    with pytest.raises(ValidationError) as raised:
+        SearchSettings.model_validate(values)
+    assert "secret" not in str([error["msg"] for error in raised.value.errors()])
+
+
+def test_a_search_engine_on_this_machine_may_be_spoken_to_plainly(tmp_path: Path) -> None:
+    """What is sent to log in is read at each call, so a file that was changed counts."""
+    file = tmp_path / "password"
+    file.write_text("one\n")
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        engine = SearchSettings(url=f"http://{host}:9200/", user="audit", password_file=file)
+        assert engine.url == f"http://{host}:9200"
+        assert engine.authorization() == ("audit", "one")
+    file.write_text("two")
+    assert engine.authorization() == ("audit", "two")
+    assert SearchSettings(url="https://s", api_key_file=file).authorization() == ("", "two")
+    assert SearchSettings(url="http://127.9.9.9:9200").authorization() is None
+    plain = SearchSettings(url="https://s", user="audit", password=SecretStr("three"))
+    assert plain.authorization() == ("audit", "three")
+    assert "three" not in repr(plain)
+
+
+def test_what_is_masked_in_a_sink_has_paths() -> None:
+    """A class nobody has given paths would mask nothing and look as if it did; masked is the default."""
+    files = NdjsonSettings(folder=Path("out"))
+    assert files.redact == ("pii", "payment")
+    AuditSettings(sinks=SinksSettings(ndjson=files))
+    with pytest.raises(ValidationError, match="without paths: `salary`"):
+        AuditSettings(sinks=SinksSettings(ndjson=NdjsonSettings(folder=Path("out"), redact=("salary",))))
+    with pytest.raises(ValidationError, match="without paths: `payment`"):
+        AuditSettings(redaction=RedactionSettings(paths={"pii": ()}), sinks=SinksSettings(ndjson=files))

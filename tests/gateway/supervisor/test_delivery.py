@@ -1,6 +1,8 @@
 """The relay inside the supervisor, against a real store."""
 
 import asyncio
+import json
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,9 +12,20 @@ from prometheus_client import CollectorRegistry
 from audit.emit import Emitter
 from audit.errors import WrongRole
 from audit.event import AuditEvent, Kind, Phase
-from audit.settings import AuditSettings, LoginSettings, SpoolSettings, StoreSettings
+from audit.settings import (
+    AuditSettings,
+    LoginSettings,
+    NdjsonSettings,
+    RelaySettings,
+    SearchSettings,
+    SinksSettings,
+    SpoolSettings,
+    StoreSettings,
+)
 from gateway.clock import Clock
 from gateway.supervisor.delivery import Delivery
+from gateway.supervisor.errors import StartRefused
+from tests.builders.spools import spooled
 from tests.gateway.supervisor.crews import until
 from tests.servers.postgres import Logins, Postgres
 
@@ -98,3 +111,81 @@ async def test_a_login_with_too_much_power_is_refused(tmp_path: Path, migrated_d
     with pytest.raises(WrongRole):
         await delivery.run()
     await delivery.close()
+
+
+async def test_a_dead_main_sink_holds_up_no_file_and_the_gateway_waits_for_the_main_one_only(
+    tmp_path: Path, migrated_database: Logins
+) -> None:
+    """The file is written while the store is away; the status shows both; readiness asks for the store alone."""
+    await asyncio.to_thread(_recorded, tmp_path / "spool")
+    delivery = _beside(tmp_path, _store(migrated_database.writer, port=1), NdjsonSettings(folder=tmp_path / "out"))
+    running = asyncio.ensure_future(delivery.run())
+    await until(lambda: bool(delivery.status()["beside"][0]["caught_up"]), "the file has it")
+    status = delivery.status()
+    assert (status["sink"], status["beside"][0]["sink"], status["beside"][0]["required"]) == ("store", "ndjson", False)
+    assert not status["reached"]
+    assert [path.read_text().count("\n") for path in (tmp_path / "out").glob("audit-*")] == [1]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await delivery.close()
+
+
+async def test_a_dead_file_holds_up_neither_the_store_nor_the_stop(
+    tmp_path: Path, migrated_database: Logins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is in the folder's way: everything else goes, and a stop is as quick as ever."""
+    monkeypatch.setattr("gateway.supervisor.delivery.FLUSH_S", 20)
+    (tmp_path / "out").write_text("in the way")
+    await asyncio.to_thread(_recorded, tmp_path / "spool")
+    delivery = _beside(tmp_path, _store(migrated_database.writer), NdjsonSettings(folder=tmp_path / "out"))
+    running = asyncio.ensure_future(delivery.run())
+    await until(lambda: delivery.reached and bool(delivery.status()["caught_up"]), "the store has it")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    began = time.monotonic()
+    assert await delivery.flush()
+    assert time.monotonic() - began < 10
+    assert "ndjson" in delivery.status()["beside"][0]["last_error"]
+    await delivery.close()
+
+
+async def test_what_a_sink_was_moved_over_is_recorded(
+    tmp_path: Path, migrated_database: Logins, postgres: Postgres
+) -> None:
+    """As an event in the store, through the supervisor's own spool, with the numbers that the file lacks."""
+    (tmp_path / "out").write_text("in the way")
+    spooled(tmp_path / "spool", "w0", 200, segment_bytes=10_000)
+    files = NdjsonSettings(folder=tmp_path / "out")
+    delivery = _beside(tmp_path, _store(migrated_database.writer), files, max_bytes=100_000)
+    emitter = Emitter(tmp_path / "spool" / "s", "s")
+    delivery.record_with(emitter)
+    running = asyncio.ensure_future(delivery.run())
+    database = migrated_database.owner.rpartition("/")[2]
+    skipped = "FROM audit_events WHERE event_type = 'audit.sink.skipped'"
+    count = f"SELECT coalesce(sum((body->'details'->>'count')::int), 0) {skipped}"
+    await until(lambda: int(postgres.sql(count, database=database)) > 100, "it is recorded", within_s=15)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await emitter.aclose()
+    assert await delivery.flush()
+    await delivery.close()
+    one = f"SELECT body->'details' {skipped} ORDER BY event_id LIMIT 1"
+    details = json.loads(postgres.sql(one, database=database))
+    assert (details["sink"], details["producer"], details["missing"][0][0]) == ("ndjson", "w0", 1)
+
+
+async def test_a_search_engine_that_cannot_be_configured_refuses_the_start(tmp_path: Path) -> None:
+    """An authority's file that is not there is a mistake to be told of, not an outage."""
+    search = SearchSettings(url="https://search:9200", ca_file=tmp_path / "none.pem")
+    audit = AuditSettings(sinks=SinksSettings(search=search))
+    with pytest.raises(StartRefused, match=r"audit\.sinks: "):
+        Delivery(audit, StoreSettings(), CollectorRegistry())
+
+
+def _beside(tmp_path: Path, store: StoreSettings, files: NdjsonSettings, max_bytes: int = 1 << 30) -> Delivery:
+    audit = AuditSettings(
+        spool=SpoolSettings(folder=tmp_path / "spool", max_bytes=max_bytes),
+        sinks=SinksSettings(ndjson=files),
+        relay=RelaySettings(backoff_max_s=0.1),
+    )
+    return Delivery(audit, store, CollectorRegistry())

@@ -1,0 +1,141 @@
+"""Tests of `audit.relay.ways`: what a sink reads next, and what it costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from audit.metrics import RelayMetrics
+from audit.relay.folders import Folders
+from audit.relay.ways import AHEAD, SAVE_RECORDS, Pace, Ways
+from audit.spool.cursor import load
+from audit.spool.folder import Counter
+from tests.builders.spools import spooled
+
+ROOT = Path(__file__).parents[3]
+
+
+def ways_of(root: Path, **pace: int) -> Ways:
+    """Of a main sink."""
+    metrics = RelayMetrics(CollectorRegistry())
+    return Ways("s", Folders(root, 100, metrics), Pace(**pace), metrics, main=True, bound_bytes=None)
+
+
+def test_a_cursor_is_saved_often_enough(tmp_path: Path) -> None:
+    """By count as well as by time: a crash costs no more duplicates than that."""
+    folder = spooled(tmp_path, "p", 3 * SAVE_RECORDS, segment_bytes=1 << 30, group=1000, ended=False)
+    ways = ways_of(tmp_path, batch_records=5000, batch_bytes=64 << 20)
+    ways._saved_at = 1e18  # a second never passes
+    delivered = saved = 0
+    while True:
+        ways.collect()
+        if not ways.pending:
+            break
+        taken = ways.pending[0]
+        delivered += sum(len(batch.records) for _, batch in taken)
+        ways.advance(taken)
+        cursor = load(folder / "cursor-s.json")
+        saved = delivered if cursor is not None and cursor.offset == taken[0][1].next.offset else saved
+        assert delivered - saved <= SAVE_RECORDS
+    assert delivered == 3 * SAVE_RECORDS
+
+
+def test_a_batch_is_bounded_over_all_folders(tmp_path: Path) -> None:
+    """By records and by bytes, however many folders there are."""
+    for at in range(20):
+        spooled(tmp_path, f"p{at:02}", 50, group=50)
+    ways = ways_of(tmp_path, batch_records=60, batch_bytes=20_000)
+    for _ in range(40):
+        ways.collect()
+        if not ways.pending:
+            break
+        taken = ways.pending[0]
+        assert sum(len(batch.records) for _, batch in taken) <= 60
+        assert sum(batch.size for _, batch in taken) <= 40_000
+        for _ in range(3):
+            ways.collect()
+        assert len(ways.pending) <= AHEAD
+        ways.advance(taken)
+
+
+def test_what_has_ended_and_is_empty_is_left_in_peace_until_it_begins_again(tmp_path: Path) -> None:
+    """Very many folders of pods that are gone cost a look at each counter; a new epoch is seen at once."""
+    folder = spooled(tmp_path, "p", 5)
+    ways = ways_of(tmp_path)
+    for _ in range(3):
+        ways.collect()
+        while ways.pending:
+            ways.advance(ways.pending[0])
+    [way] = list(ways)
+    assert way.quiet is not None
+    assert way.quiet[0] == 1
+    assert way.mark is not None
+    assert way.mark.ended
+    counter = Counter(folder)
+    counter.begin(2)
+    counter.floor_ms = 5
+    ways.collect()
+    counter.close()
+    assert way.quiet is None
+    assert (way.mark.epoch, way.mark.ended, way.mark.at_ms) == (2, False, way.mark.at_ms)
+
+
+def test_a_folder_begun_anew_by_hand_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """A cursor of numbers that are gone passes nothing over, on disk or in memory."""
+    folder = spooled(tmp_path, "p", 5)
+    counter = Counter(folder)
+    counter.begin(7)
+    counter.end()
+    counter.close()
+    (folder / "cursor-s.json").write_bytes(b'{"epoch":7,"n":2,"offset":0,"seen":null}')
+    ways = ways_of(tmp_path)
+    ways.collect()
+    assert not ways.pending, "epoch 7 is where this sink is"
+    (folder / "counter").unlink()
+    for segment in folder.glob("*.seg"):
+        segment.unlink()
+    spooled(tmp_path, "p", 4)
+    ways.collect()
+    assert [len(batch.records) for _, batch in ways.pending[0]] == [4]
+
+
+_MEMORY = """
+import sys, resource
+from pathlib import Path
+from tests.audit.relay.test_ways import ways_of
+ways = ways_of(Path(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for _ in range(50):  # the sink is away: nothing is ever taken
+    ways.collect()
+    ways.keep_house()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_backlog_costs_no_memory(tmp_path: Path) -> None:
+    """Two batches in hand whatever waits on disk; where delivery was is found again without reading all at once."""
+    folder = spooled(tmp_path, "p", 80_000, segment_bytes=1 << 30, group=1000, ended=False)
+    size = (folder / "00000001-000001.seg").stat().st_size
+    assert size > 45 << 20
+    at = size - 1_000_000
+    (folder / "cursor-s.json").write_bytes(b'{"epoch":1,"n":1,"offset":%d,"seen":[]}' % at)
+    grown = subprocess.run([sys.executable, "-c", _MEMORY, tmp_path], cwd=ROOT, capture_output=True, check=True).stdout
+    assert int(grown) < 30_000, "KiB"
+
+
+def test_a_batch_that_was_advanced_over_twice_takes_no_other_with_it(tmp_path: Path) -> None:
+    """The thread of a cancelled step may be done after the next step began with the same batch."""
+    spooled(tmp_path, "p", 60, ended=False)
+    ways = ways_of(tmp_path, batch_records=20)
+    ways.collect()
+    ways.collect()
+    first, second = ways.pending
+    ways.advance(first)
+    ways.advance(first)
+    assert list(ways.pending) == [second]
+    ways.advance(second)
+    [way] = list(ways)
+    assert way.reader.backlog_bytes() > 0
+    ways.collect()
+    assert sum(len(batch.records) for _, batch in ways.pending[0]) == 20

@@ -1,0 +1,55 @@
+"""Tests of `audit.spool.cursor`."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from audit.spool import cursor as module
+from audit.spool.cursor import Cursor, load, store
+from audit.spool.folder import Counter
+
+
+def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    """With what was passed over and not recorded yet; a private file, and nothing is left beside it."""
+    file = tmp_path / "cursor-s.json"
+    kept = Cursor(3, 2, 700, [(1, 5)], [{"sink": "s", "missing": [[1, 2]]}])
+    store(file, kept)
+    assert load(file) == kept
+    assert kept.place == (3, 2)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"epoch":"x"}', b"\xff"])
+def test_what_cannot_be_read_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    """It costs duplicates and nothing else."""
+    (tmp_path / "cursor-s.json").write_bytes(content)
+    assert load(tmp_path / "cursor-s.json") is None
+    assert load(tmp_path / "cursor-other.json") is None
+
+
+def test_a_cursor_of_numbers_the_folder_no_longer_has_passes_nothing_over(tmp_path: Path) -> None:
+    """Somebody has emptied the folder, and a new counter has begun at one."""
+    counter = Counter(tmp_path)
+    counter.begin(2)
+    counter.close()
+    store(tmp_path / "cursor-s.json", Cursor(2, 9, 0))
+    assert load(tmp_path / "cursor-s.json") is not None
+    store(tmp_path / "cursor-s.json", Cursor(3, 1, 0))
+    assert load(tmp_path / "cursor-s.json") is None
+
+
+def test_a_crash_while_writing_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written aside, synced, renamed."""
+    file = tmp_path / "cursor-s.json"
+    store(file, Cursor(1, 1, 10))
+
+    def fails(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "fdatasync", fails)
+    with pytest.raises(OSError, match="No space"):
+        store(file, Cursor(1, 1, 20))
+    assert load(file) == Cursor(1, 1, 10)
+    assert msgspec.json.decode(file.read_bytes())["offset"] == 10
