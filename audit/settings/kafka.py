@@ -53,7 +53,7 @@ class Compression(StrEnum):
 class KafkaTlsSettings(Section):
     """TLS to the brokers: 1.2 or later, and a broker's certificate always has to name its host."""
 
-    ca_file: Path | None = Field(None, description="PEM of the authorities that may sign brokers; the system's if none.")
+    ca_file: Path | None = Field(None, description="PEM of who may sign brokers; the system's if none.")
     cert_file: Path | None = Field(None, description="PEM of our own certificate, where brokers ask for one.")
     key_file: Path | None = Field(None, description="PEM of its key.")
     key_password: SecretStr | None = Field(None, description="What the key is locked with.")

@@ -10,10 +10,12 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from audit.breaker import Breaker
 from audit.delivery import make_sink
 from audit.errors import SinkUnavailable
+from audit.guard import GuardedSink
 from audit.keeper.run import beside, make_keeper
-from audit.metrics import IngestMetrics, RelayMetrics
+from audit.metrics import IngestMetrics, RelayMetrics, SinkMetrics
 from audit.relay import Relay
 from audit.settings import AuditSettings, StoreSettings
 from audit.sinks import TappedSink
@@ -39,7 +41,13 @@ class Delivery:
 
     def __init__(self, audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> None:
         self.reached = False
-        self._sink = TappedSink(make_sink(audit, store, IngestMetrics(registry)))
+        self._sink = TappedSink(
+            GuardedSink(
+                make_sink(audit, store, IngestMetrics(registry)),
+                Breaker(max_s=audit.relay.backoff_max_s),
+                SinkMetrics(registry),
+            )
+        )
         # Behind a broker it is the consumer who writes the store, and keeps it in order.
         self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay
