@@ -22,7 +22,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError
 
 ADDRESS_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
@@ -110,11 +110,24 @@ class KafkaServer:
         running = self._process is not None and self._process.poll() is None
         return self._process.pid if running and self._process is not None else None
 
-    def format(self) -> None:
-        """Make the data folder."""
+    def format(self, scram: Sequence[str] = ()) -> None:
+        """Make the data folder.
+
+        Args:
+            scram: Users to begin with, as `kafka-storage format --add-scram` takes them.
+        """
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
-            [*self._command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._file)],
+            [
+                *self._command,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                cluster,
+                "-c",
+                str(self._file),
+                *(part for user in scram for part in ("--add-scram", user)),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -159,14 +172,20 @@ class KafkaServer:
                 self.kill()
 
 
-async def create_topic(bootstrap_servers: str, name: str, partitions: int, within_s: float = 30.0) -> None:
+async def create_topic(
+    bootstrap_servers: str,
+    name: str,
+    partitions: int,
+    within_s: float = 30.0,
+    settings: Mapping[str, str] | None = None,
+) -> None:
     """Make a topic; waits for a broker that is only just coming up."""
     async with asyncio.timeout(within_s):
         while True:
             admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
             try:
                 await admin.start()
-                answer = await admin.create_topics([NewTopic(name, partitions, 1)])
+                answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(settings or {}))])
             except (KafkaError, OSError):
                 await asyncio.sleep(0.1)
                 continue
@@ -176,6 +195,16 @@ async def create_topic(bootstrap_servers: str, name: str, partitions: int, withi
             [(_, code, *_)] = answer.topic_errors
             assert code in {0, 36}, answer  # 36: it is there already
             return
+
+
+async def grow_topic(bootstrap_servers: str, name: str, partitions: int) -> None:
+    """Give a topic more partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_partitions({name: NewPartitions(partitions)})
+    finally:
+        await admin.close()
 
 
 def topic() -> str:
@@ -190,8 +219,17 @@ def unavailable(why: str) -> None:
     pytest.skip(why)
 
 
+def here() -> bool:
+    """Whether a real broker can be had: an address is given, or Java and Kafka are here."""
+    return bool(os.environ.get(ADDRESS_VARIABLE) or (shutil.which("java") and _classpath()))
+
+
 def own_server(
-    folder: Path, *, settings: Mapping[str, str] | None = None, listeners: Sequence[str] = ()
+    folder: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    listeners: Sequence[str] = (),
+    scram: Sequence[str] = (),
 ) -> KafkaServer:
     """A broker that was formatted and not started, for tests that kill it; the caller stops it."""
     java, classpath = shutil.which("java"), _classpath()
@@ -200,7 +238,7 @@ def own_server(
     if classpath is None:
         unavailable("Kafka's artifacts are not resolved: run .ci/programs, which needs Maven (Debian's maven)")
     server = KafkaServer(str(java), str(classpath), folder, settings=settings, listeners=listeners)
-    server.format()
+    server.format(scram)
     return server
 
 
