@@ -29,6 +29,7 @@ from audit.kafka.connection import CLIENT_ID, Connection, Credentials
 _ANSWER_MS: Final = 5000
 _TOLD_SERVERS: Final = 3
 _VAGUE = (KafkaConnectionError, TimeoutError, UnknownTopicOrPartitionError)
+_NO_RIGHT: Final = "we may not write to the topic `{topic}`"
 _Partitions = Sequence[tuple[int, int, int, Sequence[int], Sequence[int]]]
 
 
@@ -47,8 +48,8 @@ _SAID: Final[tuple[tuple[tuple[type[BaseException], ...], Cause, str], ...]] = (
         "our login is not accepted",
     ),
     ((UnsupportedSaslMechanismError,), Cause.AUTHENTICATION, "our sasl.mechanism is not known to it"),
-    ((TopicAuthorizationFailedError,), Cause.AUTHORIZATION, "we may not write to the topic `{topic}`"),
-    ((ClusterAuthorizationFailedError,), Cause.AUTHORIZATION, "we may not write idempotently (IdempotentWrite)"),
+    # The cluster's: the right to write to some topic is the right to be idempotent (Kafka 2.8), and we have none.
+    ((TopicAuthorizationFailedError, ClusterAuthorizationFailedError), Cause.AUTHORIZATION, _NO_RIGHT),
     ((UnknownTopicOrPartitionError,), Cause.TARGET, "there is no topic `{topic}`"),
     (
         (InvalidTimestampError,),
@@ -58,6 +59,7 @@ _SAID: Final[tuple[tuple[tuple[type[BaseException], ...], Cause, str], ...]] = (
     ((KafkaConnectionError,), Cause.CONNECTION, "{exc}"),
     ((KafkaError,), Cause.OTHER, "{exc}"),
     ((TimeoutError,), Cause.TIMEOUT, "not all was acknowledged in time"),
+    ((ConnectionRefusedError,), Cause.CONNECTION, "nobody listens there"),
 )
 
 
@@ -132,12 +134,14 @@ def _standing(code: int, topic: str, partitions: _Partitions) -> _Trouble | None
 
 
 def _refused(exc: BaseException, connection: Connection, topic: str) -> _Trouble:
-    found = _named(exc, topic)
+    """What is met at a door. Who took the connection and hung up at the first word expected another one."""
+    if isinstance(exc, ConnectionRefusedError) or not isinstance(exc, KafkaConnectionError | ConnectionError):
+        return _named(exc, topic)
     protocol = connection.settings.security_protocol
-    if isinstance(exc, KafkaConnectionError) and not protocol.encrypted:
-        # It took the connection and hung up on the first request: what a TLS port does with one that is not.
-        return _Trouble(found.cause, f"hung up at the first word; is security_protocol `{protocol}` what it speaks?")
-    return found
+    hint = f"is security_protocol `{protocol}` what it speaks?"
+    if protocol.encrypted and connection.settings.tls.cert_file is None:
+        hint += " Does it want a certificate of ours (tls.cert_file)?"
+    return _Trouble(Cause.CONNECTION, f"hung up at the first word; {hint}")
 
 
 def _named(exc: BaseException, topic: str) -> _Trouble:

@@ -92,6 +92,7 @@ class KafkaServer:
             **_SETTINGS,
             "listeners": ",".join([*addresses, f"CONTROLLER://127.0.0.1:{controller}"]),
             "advertised.listeners": ",".join(addresses),
+            "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", *(f"{n}:{n}" for n in self.ports)]),
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "log.dirs": str(folder / "data"),
             **(settings or {}),
