@@ -17,10 +17,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
-from audit.errors import Fenced, SinkUnavailable
+from audit.errors import AuditError, Fenced, SinkUnavailable
 from audit.ingest import DeadLetter
 from audit.kafka.connection import Connection
 from audit.kafka.message import Message, is_watermark, read_watermark
+from audit.kafka.trouble import trouble
 from audit.kafka.writer import KafkaWriter
 from audit.metrics import IngestMetrics
 from audit.store import Mark, Offset, Store
@@ -108,6 +109,8 @@ class Consumer:
     async def _pause(self, exc: Exception) -> None:
         self._failures += 1
         if self._failures & (self._failures - 1) == 0:
+            if not isinstance(exc, AuditError):
+                exc = await trouble(exc, self._connection, self._topic, _STOP_S)
             _log.warning("audit_consumer_interrupted", error=str(exc), failures=self._failures)
         ceiling = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, _BACKOFF_DOUBLINGS))
         await asyncio.sleep(ceiling * (0.5 + random.random() / 2))  # noqa: S311  # jitter

@@ -29,7 +29,7 @@ from audit.kafka.connection import CLIENT_ID, Connection, Credentials
 _ANSWER_MS: Final = 5000
 _TOLD_SERVERS: Final = 3
 _VAGUE = (KafkaConnectionError, TimeoutError, UnknownTopicOrPartitionError)
-_NO_RIGHT: Final = "we may not write to the topic `{topic}`"
+_NO_RIGHT: Final = "we have no right to the topic `{topic}`"
 _Partitions = Sequence[tuple[int, int, int, Sequence[int], Sequence[int]]]
 
 
@@ -79,7 +79,7 @@ async def trouble(exc: BaseException, connection: Connection, topic: str, within
     Args:
         exc: What it failed with.
         connection: What it was made from.
-        topic: What it wanted to write to.
+        topic: What it wanted to write to or read.
         within_s: How long may be spent on finding out.
     """
     found = await _look(connection, topic, within_s) if isinstance(exc, _VAGUE) else None
@@ -126,7 +126,7 @@ def _standing(code: int, topic: str, partitions: _Partitions) -> _Trouble | None
     if code == UnknownTopicOrPartitionError.errno:
         return _Trouble(Cause.TARGET, f"there is no topic `{topic}`")
     if code == TopicAuthorizationFailedError.errno:
-        return _Trouble(Cause.AUTHORIZATION, f"we may not describe the topic `{topic}`")
+        return _Trouble(Cause.AUTHORIZATION, _NO_RIGHT.format(topic=topic))
     for _, number, leader, *_ in partitions:
         if leader < 0:
             return _Trouble(Cause.TARGET, f"partition {number} of `{topic}` has no leader")

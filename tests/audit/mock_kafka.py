@@ -29,6 +29,7 @@ def _library() -> ctypes.CDLL:
         ("rd_kafka_mock_topic_create", number, [pointer, text, number, number]),
         ("rd_kafka_mock_broker_set_down", number, [pointer, ctypes.c_int32]),
         ("rd_kafka_mock_broker_set_up", number, [pointer, ctypes.c_int32]),
+        ("rd_kafka_mock_broker_set_rtt", number, [pointer, ctypes.c_int32, number]),
         ("rd_kafka_mock_partition_set_leader", number, [pointer, text, ctypes.c_int32, ctypes.c_int32]),
     ):
         function = getattr(library, name)
@@ -52,6 +53,10 @@ class MockKafka:
         """Move a partition's leader."""
         answer = self._library.rd_kafka_mock_partition_set_leader(self._cluster, topic.encode(), partition, broker)
         assert answer == 0
+
+    def slow(self, milliseconds: int) -> None:
+        """Answer so much later."""
+        assert self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds) == 0
 
     def down(self) -> None:
         """Cut all connections and refuse new ones."""

@@ -5,6 +5,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from audit.kafka.connection import Connection
 from audit.settings import KafkaSettings
@@ -32,6 +40,19 @@ class Secured(NamedTuple):
     def connection(self, listener: str, *, host: str = "127.0.0.1", **given: Any) -> Connection:
         """The same as a connection."""
         return Connection.of(self.settings(listener, host=host, **given))
+
+    def allow(self, user: str, *rights: tuple[str, ResourceType, str]) -> None:
+        """Give a user rights: operation, kind of resource, its name."""
+        admin = AdminClient({"bootstrap.servers": self.server.bootstrap_servers})
+        bindings = [
+            AclBinding(
+                kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", AclOperation[operation],
+                AclPermissionType.ALLOW,
+            )
+            for operation, kind, name in rights
+        ]  # fmt: skip
+        for done in admin.create_acls(bindings).values():
+            done.result(10)
 
     def sasl(self, mechanism: str, user: str = "alice", password: str = PASSWORD) -> dict[str, str]:
         """The section of a user."""
@@ -62,7 +83,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             "listener.name.sasl_plaintext.sasl.enabled.mechanisms": "SCRAM-SHA-512",
             "listener.name.sasl_ssl.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required"
-            f' user_alice="{PASSWORD}" user_bob="{PASSWORD}";',
+            f' user_alice="{PASSWORD}" user_bob="{PASSWORD}" user_writer="{PASSWORD}" user_reader="{PASSWORD}";',
             "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": scram,
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": scram,
             "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": scram,
@@ -75,4 +96,4 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     try:
         yield Secured(server, folder / "ca.pem", folder / "other.pem", client)
     finally:
-        server.stop()
+        server.kill()

@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     try:
         yield made
     finally:
-        made.stop()
+        made.kill()
 
 
 class Line:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from confluent_kafka.admin import ResourceType
 
 from audit.codec import encode
 from audit.errors import Cause, SinkUnavailable
@@ -125,6 +126,28 @@ async def test_who_may_not_write_is_told_so(secured: Secured) -> None:
     said = await refusal(secured.connection("SASL_SSL", **given), name)
     assert said.cause is Cause.AUTHORIZATION
     assert name in str(said)
+
+
+async def test_the_rights_that_the_documentation_names_are_enough(secured: Secured) -> None:
+    """To write: `Write` and `Describe`. To read: `Read` and `Describe`, and `Read` on the group."""
+    name = topic()
+    await create_topic(secured.server.bootstrap_servers, name, 1)
+    kind = ResourceType.TOPIC
+    secured.allow("writer", ("WRITE", kind, name), ("DESCRIBE", kind, name))
+    secured.allow("reader", ("READ", kind, name), ("DESCRIBE", kind, name), ("READ", ResourceType.GROUP, "store"))
+    given = {"tls": {"ca_file": secured.ca}}
+    sink = KafkaSink(secured.connection("SASL_SSL", sasl=secured.sasl("PLAIN", "writer"), **given), name)
+    await sink.ping()
+    await sink.deliver([PAYLOAD])
+    await sink.close()
+    reader = secured.connection("SASL_SSL", sasl=secured.sasl("PLAIN", "reader"), **given)
+    consumer = AIOKafkaConsumer(
+        name, group_id="store", auto_offset_reset="earliest", enable_auto_commit=False, **reader.arguments()
+    )
+    await consumer.start()
+    assert (await consumer.getone()).value == PAYLOAD
+    await consumer.commit()
+    await consumer.stop()
 
 
 async def test_a_password_file_is_read_at_each_connection(secured: Secured, tmp_path: Path) -> None:

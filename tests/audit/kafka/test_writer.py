@@ -100,9 +100,9 @@ async def test_many_large_messages_are_cut_into_batches(broker: Broker) -> None:
 
 
 async def test_two_callers_take_turns(broker: Broker) -> None:
-    """Both are served; nothing is mixed up or lost."""
+    """Both are served, one after the other; nothing is mixed up or lost."""
     name = await broker.topic(1)
-    writer = writer_of(broker.bootstrap_servers, name)
+    writer = writer_of(broker.bootstrap_servers, name, batch_bytes=300)
     await asyncio.gather(writer.send(numbered(50)), writer.send(numbered(50)), writer.partitions())
     await writer.close()
     found = [each.value for each in await read_topic(broker.bootstrap_servers, name)]
@@ -161,8 +161,8 @@ async def test_a_topic_that_takes_only_small_batches_is_served_all_the_same(kafk
     """No message is at fault, only their number together: all arrive, in order, once."""
     name = topic()
     await create_topic(kafka, name, 1, settings={"max.message.bytes": "2000"})
-    writer = writer_of(kafka, name)
-    sent = [Message(b"k", b"%06d" % each + str(each**97).encode(), []) for each in range(100, 140)]
+    writer = writer_of(kafka, name, batch_bytes=8_000)
+    sent = [Message(b"k", b"%06d" % each + str(each**97).encode(), []) for each in range(100, 200)]
     await writer.send(sent)
     await writer.close()
     assert [each.value for each in await read_topic(kafka, name)] == [message.value for message in sent]
@@ -175,3 +175,16 @@ async def test_a_topic_that_is_not_there_is_named(kafka: str) -> None:
         await writer.send(numbered(1))
     await writer.close()
     assert sent.value.cause is Cause.TARGET
+
+
+async def test_a_slow_broker_is_given_time_as_long_as_it_acknowledges() -> None:
+    """All of it takes longer than the deadline, no batch does: otherwise it would be sent again for ever."""
+    with mock_kafka() as broker:
+        broker.create("t", 1)
+        writer = writer_of(broker.bootstrap_servers, "t", deadline_s=1.0, batch_bytes=2_000)
+        await writer.send(numbered(1))
+        broker.slow(250)
+        began = time.monotonic()
+        await writer.send(numbered(10, 1_000))
+        assert time.monotonic() - began > 1.0
+        await writer.close()

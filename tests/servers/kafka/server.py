@@ -32,6 +32,8 @@ _JAVA = (
     "-Xmx320m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )  # fmt: skip
 _READY_WITHIN_S = 60.0
+_made: set[tuple[str, str]] = set()
+"""Topics, with the broker they were made on."""
 _SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -195,6 +197,7 @@ async def create_topic(
                     await admin.close()
             [(_, code, *_)] = answer.topic_errors
             assert code in {0, 36}, answer  # 36: it is there already
+            _made.add((bootstrap_servers, name))
             return
 
 
@@ -248,6 +251,7 @@ def kafka() -> Iterator[str]:
     """The address of a real broker, for the whole session; every test takes topics and groups of its own."""
     if given := os.environ.get(ADDRESS_VARIABLE):
         yield given
+        asyncio.run(_delete_topics(given))
         return
     folder = Path(tempfile.mkdtemp(prefix="lychgate-kafka-"))
     try:
@@ -256,7 +260,7 @@ def kafka() -> Iterator[str]:
         try:
             yield server.bootstrap_servers
         finally:
-            server.stop()
+            server.kill()  # nobody reads its folder again, and a clean end takes two seconds
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -269,7 +273,17 @@ def kafka_server(tmp_path: Path) -> Iterator[KafkaServer]:
     try:
         yield server
     finally:
-        server.stop()
+        server.kill()
+
+
+async def _delete_topics(bootstrap_servers: str) -> None:
+    """What tests made on a broker that is not ours."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([name for at, name in _made if at == bootstrap_servers])
+    finally:
+        await admin.close()
 
 
 def _free_port() -> int:
