@@ -58,7 +58,7 @@ class Line:
         self.registry = CollectorRegistry()
         self.emitter = Emitter(folder / "gw-w0", "gw-w0")
         self.sink = GuardedSink(
-            KafkaSink(server.bootstrap_servers, name, dead_letter_topic=f"{name}.dlq", deadline_s=2.0, probe_s=0.5),
+            KafkaSink(server.bootstrap_servers, name, dead_letter_topic=f"{name}.dlq", deadline_s=1.0, probe_s=0.5),
             Breaker(max_s=0.5),
             SinkMetrics(self.registry),
         )
