@@ -7,7 +7,8 @@ there anyway: the dedupe key makes it harmless, and the first appearances of a k
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import structlog
@@ -122,15 +123,8 @@ class KafkaWriter:
         Raises:
             SinkUnavailable: not all were acknowledged in time; some may be in the topic all the same.
         """
-        try:
-            async with asyncio.timeout(self._deadline_s) as deadline, self._turn:
-                await self._send(messages, set_aside, deadline)
-        except (KafkaError, OSError, TimeoutError) as exc:
-            await self._abandon()
-            raise await trouble(exc, self._connection, self._topic, min(_TROUBLE_S, self._deadline_s)) from exc
-        except BaseException:
-            await self._abandon()
-            raise
+        async with self._in_time() as deadline:
+            await self._send(messages, set_aside, deadline)
 
     async def partitions(self) -> list[int]:
         """The topic's partitions, as far as we know.
@@ -138,15 +132,21 @@ class KafkaWriter:
         Raises:
             SinkUnavailable: the broker cannot be asked.
         """
+        async with self._in_time():
+            return (await self._started())[1]
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[asyncio.Timeout]:
+        """Our turn, with a deadline. Whatever goes wrong in it, the producer is thrown away: it may be in any state."""
         try:
-            async with asyncio.timeout(self._deadline_s), self._turn:
-                return (await self._started())[1]
+            async with asyncio.timeout(self._deadline_s) as deadline, self._turn:
+                try:
+                    yield deadline
+                except BaseException:  # and only in our turn: who waits in vain for it must not end another's
+                    await self._abandon()
+                    raise
         except (KafkaError, OSError, TimeoutError) as exc:
-            await self._abandon()
             raise await trouble(exc, self._connection, self._topic, min(_TROUBLE_S, self._deadline_s)) from exc
-        except BaseException:
-            await self._abandon()
-            raise
 
     async def close(self) -> None:
         """Give the producer up. Never hangs."""

@@ -188,3 +188,20 @@ async def test_a_slow_broker_is_given_time_as_long_as_it_acknowledges() -> None:
         await writer.send(numbered(10, 1_000))
         assert time.monotonic() - began > 1.0
         await writer.close()
+
+
+async def test_who_waits_in_vain_for_his_turn_does_not_end_another_s() -> None:
+    """The second gives up in time; the first, who is slow and gets on, is not disturbed."""
+    with mock_kafka() as broker:
+        broker.create("t", 1)
+        writer = writer_of(broker.bootstrap_servers, "t", deadline_s=1.0, batch_bytes=2_000)
+        await writer.send(numbered(1))
+        broker.slow(250)
+        producer = writer._producer
+        first = asyncio.ensure_future(writer.send(numbered(12, 1_000)))
+        await asyncio.sleep(0)
+        with pytest.raises(SinkUnavailable):
+            await writer.partitions()
+        await first
+        assert writer._producer is producer
+        await writer.close()
