@@ -4,15 +4,17 @@ import asyncio
 import gc
 import random
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from audit.errors import Cause, SinkUnavailable
-from audit.kafka.abandon import Throwaway
+from audit.kafka.abandon import Throwaway, _reset
 from audit.kafka.connection import Connection
 from audit.kafka.message import Message
 from audit.kafka.producer import KafkaSink
@@ -57,6 +59,12 @@ def writer_of(server: KafkaServer, name: str) -> KafkaWriter:
     """One that compresses nothing."""
     plain = Connection(server.bootstrap_servers, KafkaSettings(compression=Compression.NONE))
     return KafkaWriter(plain, name, deadline_s=DEADLINE_S, batch_bytes=524_288)
+
+
+def drain(peer: socket.socket) -> None:
+    """Read to the end."""
+    while peer.recv(1 << 16):
+        pass
 
 
 async def sent_at_last(writer: KafkaWriter, messages: list[Message]) -> None:
@@ -160,3 +168,19 @@ async def test_closing_with_an_idle_connection_to_a_silent_broker(server: KafkaS
         await writer.close()
         await writer.close()
         assert time.monotonic() - began < 2
+
+
+async def test_what_the_kernel_has_not_sent_is_dropped() -> None:
+    """A connection is reset, not closed: whoever wakes up on its other end finds an error, and not all of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        peer, _ = listener.accept()
+        with peer:
+            writer.write(b"x" * (1 << 20))
+            await asyncio.sleep(0)
+            _reset(SimpleNamespace(_writer=writer, close=lambda: None))
+            await asyncio.sleep(0.05)
+            peer.settimeout(5)
+            with pytest.raises(ConnectionResetError):
+                drain(peer)
