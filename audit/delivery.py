@@ -24,12 +24,20 @@ def make_sink(audit: AuditSettings, store: StoreSettings, metrics: IngestMetrics
         store: Where rows go in the direct form.
         metrics: Of the ingest, which in the direct form happens here.
     """
-    servers = audit.kafka.bootstrap_servers
-    if servers is None:
+    kafka = audit.kafka
+    if kafka.bootstrap_servers is None:
         return StoreSink(Store(store.dsn(store.writer), metrics=metrics))
-    from audit.kafka.producer import KafkaSink  # without a broker its client is not loaded
+    from audit.kafka.connection import Connection  # without a broker its client is not loaded
+    from audit.kafka.producer import KafkaSink
 
-    return KafkaSink(servers, audit.kafka.topic, deadline_s=audit.kafka.deadline_s, batch_bytes=audit.kafka.batch_bytes)
+    return KafkaSink(
+        Connection.of(kafka),
+        kafka.topic,
+        dead_letter_topic=kafka.dead_letter_topic,
+        deadline_s=kafka.deadline_s,
+        probe_s=kafka.probe_s,
+        batch_bytes=kafka.batch_bytes,
+    )
 
 
 def make_beside(

@@ -12,6 +12,22 @@
 Class attributes decide policy, so nobody matches on text.
 """
 
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a sink did not take something; the values are metric labels."""
+
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    AUTHENTICATION = "authentication"
+    AUTHORIZATION = "authorization"
+    TARGET = "target"
+    CREDENTIALS = "credentials"
+    CLOCK = "clock"
+    OTHER = "other"
+
 
 class AuditError(Exception):
     """The root.
@@ -38,9 +54,19 @@ class SpoolFormat(AuditError):
 
 
 class SinkUnavailable(AuditError):
-    """The sink did not take the batch. Whether it did is unknown; the dedupe key makes sending again harmless."""
+    """The sink did not take the batch. Whether it did is unknown; the dedupe key makes sending again harmless.
+
+    Attributes:
+        cause: Why.
+        retry_after_s: How long to leave it alone, where a breaker says so; None: as the caller thinks fit.
+    """
 
     retriable = True
+
+    def __init__(self, text: str = "", *, cause: Cause = Cause.OTHER, retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.retry_after_s = retry_after_s
 
 
 class Fenced(AuditError):

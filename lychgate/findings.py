@@ -172,6 +172,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _decision_findings(settings, origin)
         + _shadow_findings(settings)
         + _fleet_findings(settings)
+        + _kafka_findings(settings)
     )
 
 
@@ -229,3 +230,12 @@ def _fleet_findings(settings: "Settings") -> list[str]:
     except ValueError as exc:
         return [f"redis: {exc}"]
     return []
+
+
+def _kafka_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the files that `audit.kafka` names; the brokers themselves are not asked."""
+    if settings.audit.kafka.bootstrap_servers is None:
+        return []
+    from audit.kafka.connection import Connection
+
+    return Connection.of(settings.audit.kafka).findings()

@@ -2,7 +2,12 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.stack", "tests.servers.kafka.server"]
+pytest_plugins = [
+    "tests.servers.postgres",
+    "tests.servers.stack",
+    "tests.servers.kafka.server",
+    "tests.servers.kafka.broker",
+]
 
 settings.register_profile("lychgate", deadline=None)  # a busy machine is not a finding; pytest-timeout catches a hang
 settings.load_profile("lychgate")

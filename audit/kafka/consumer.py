@@ -17,9 +17,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
-from audit.errors import Fenced, SinkUnavailable
+from audit.errors import AuditError, Fenced, SinkUnavailable
 from audit.ingest import DeadLetter
+from audit.kafka.connection import Connection
 from audit.kafka.message import Message, is_watermark, read_watermark
+from audit.kafka.trouble import trouble
 from audit.kafka.writer import KafkaWriter
 from audit.metrics import IngestMetrics
 from audit.store import Mark, Offset, Store
@@ -41,7 +43,7 @@ class Consumer:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        connection: Connection | str,
         store: Store,
         *,
         topic: str,
@@ -53,13 +55,13 @@ class Consumer:
         metrics: IngestMetrics | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._servers = bootstrap_servers
+        self._connection = Connection.to(connection)
         self._store = store
         self._topic = topic
         self._group_id = group_id
         self._batch_records = batch_records
         self._dead_letters = KafkaWriter(
-            bootstrap_servers, dead_letter_topic, deadline_s=deadline_s, batch_bytes=batch_bytes
+            self._connection, dead_letter_topic, deadline_s=deadline_s, batch_bytes=batch_bytes
         )
         self._metrics = metrics or IngestMetrics(CollectorRegistry())
         self._now_ns = now_ns
@@ -86,7 +88,7 @@ class Consumer:
     async def _session(self) -> None:
         """Be a member of the group until something fails; then leave it, so that another may take over."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            **self._connection.arguments(),
             group_id=self._group_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -107,6 +109,8 @@ class Consumer:
     async def _pause(self, exc: Exception) -> None:
         self._failures += 1
         if self._failures & (self._failures - 1) == 0:
+            if not isinstance(exc, AuditError):
+                exc = await trouble(exc, self._connection, self._topic, _STOP_S)
             _log.warning("audit_consumer_interrupted", error=str(exc), failures=self._failures)
         ceiling = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, _BACKOFF_DOUBLINGS))
         await asyncio.sleep(ceiling * (0.5 + random.random() / 2))  # noqa: S311  # jitter
@@ -168,7 +172,7 @@ class Consumer:
                     continue
                 lane = partition.partition
                 marks[mark.producer, mark.epoch, lane] = (
-                    mark.producer, mark.epoch, lane, lanes, mark.at_ms, mark.ended,
+                    mark.producer, mark.epoch, lane, max(lanes, mark.lanes), mark.at_ms, mark.ended,
                 )  # fmt: skip
         return records, list(marks.values())
 

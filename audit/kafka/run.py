@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry, start_http_server
 
 from audit.errors import WrongRole
+from audit.kafka.connection import Connection
 from audit.kafka.consumer import Consumer
 from audit.keeper.run import beside, make_keeper
 from audit.metrics import IngestMetrics
@@ -27,29 +28,28 @@ def run(audit: AuditSettings, store: StoreSettings) -> int:
     Returns:
         The exit code: 0, or 2 if the configuration does not hold.
     """
-    servers = audit.kafka.bootstrap_servers
-    if servers is None:
+    if audit.kafka.bootstrap_servers is None:
         sys.stderr.write(
             "audit.kafka.bootstrap_servers is not set: without a broker the gateway writes the store itself"
             " and there is nothing to consume\n"
         )
         return _CONFIGURATION
     try:
-        asyncio.run(_consume(servers, audit, store))
+        asyncio.run(_consume(audit, store))
     except (WrongRole, OSError) as exc:
         sys.stderr.write(f"{exc}\n")
         return _CONFIGURATION
     return _OK
 
 
-async def _consume(servers: str, audit: AuditSettings, store_settings: StoreSettings) -> None:
+async def _consume(audit: AuditSettings, store_settings: StoreSettings) -> None:
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
     if audit.kafka.consumer_metrics_port is not None:
         start_http_server(audit.kafka.consumer_metrics_port, addr="127.0.0.1", registry=registry)
     store = Store(store_settings.dsn(store_settings.writer), metrics=metrics)
     consumer = Consumer(
-        servers,
+        Connection.of(audit.kafka),
         store,
         topic=audit.kafka.topic,
         dead_letter_topic=audit.kafka.dead_letter_topic,

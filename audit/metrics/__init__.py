@@ -7,5 +7,6 @@ from audit.metrics.emit import EmitMetrics
 from audit.metrics.ingest import IngestMetrics
 from audit.metrics.keeper import KeeperMetrics
 from audit.metrics.relay import RelayMetrics
+from audit.metrics.sink import SinkMetrics
 
-__all__ = ["EmitMetrics", "IngestMetrics", "KeeperMetrics", "RelayMetrics"]
+__all__ = ["EmitMetrics", "IngestMetrics", "KeeperMetrics", "RelayMetrics", "SinkMetrics"]

@@ -181,6 +181,9 @@ class Lane:
         if self.failures & (self.failures - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: an outage does not fill the log
             _log.warning("audit_sink_unavailable", sink=self.sink.name, error=str(exc), failures=self.failures)
         await self._keep_up()
+        if exc.retry_after_s is not None:  # a breaker stands before the sink, and knows when it may be asked again
+            await asyncio.sleep(exc.retry_after_s)
+            return
         ceiling = min(self._pace.backoff_max_s, _BACKOFF_FIRST_S * 2 ** min(self.failures, _BACKOFF_DOUBLINGS))
         await asyncio.sleep(ceiling * (0.5 + random.random() / 2))  # noqa: S311  # jitter
 

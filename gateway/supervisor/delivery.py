@@ -11,15 +11,17 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from audit.breaker import Breaker
 from audit.delivery import make_beside, make_sink
 from audit.emit import Emitter
 from audit.errors import SinkUnavailable, WrongRole
+from audit.guard import GuardedSink
 from audit.keeper.run import beside, make_keeper
-from audit.metrics import IngestMetrics, RelayMetrics
+from audit.metrics import IngestMetrics, RelayMetrics, SinkMetrics
 from audit.relay import Relay, RelayStatus
 from audit.relay.skip import skipped_event
 from audit.settings import AuditSettings, StoreSettings
-from audit.sinks import TappedSink
+from audit.sinks import Sink, TappedSink
 from gateway.supervisor.errors import StartRefused
 
 FLUSH_S: Final = 5.0
@@ -43,12 +45,17 @@ class Delivery:
 
     def __init__(self, audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> None:
         self.reached = False
-        ingest, metrics = IngestMetrics(registry), RelayMetrics(registry)
-        self._sink = TappedSink(make_sink(audit, store, ingest))
+        ingest, metrics, guards = IngestMetrics(registry), RelayMetrics(registry), SinkMetrics(registry)
+
+        def guarded(sink: Sink) -> Sink:
+            return GuardedSink(sink, Breaker(max_s=audit.relay.backoff_max_s), guards)
+
+        self._sink = TappedSink(guarded(make_sink(audit, store, ingest)))
         try:
-            self._beside = make_beside(audit, store, ingest, metrics)
+            made = make_beside(audit, store, ingest, metrics)
         except (OSError, ValueError) as exc:
             raise StartRefused(f"audit.sinks: {exc}") from exc
+        self._beside = [each._replace(sink=guarded(each.sink)) for each in made]
         # Behind a broker it is the consumer who writes the store, and keeps it in order.
         self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay

@@ -29,6 +29,8 @@ def _library() -> ctypes.CDLL:
         ("rd_kafka_mock_topic_create", number, [pointer, text, number, number]),
         ("rd_kafka_mock_broker_set_down", number, [pointer, ctypes.c_int32]),
         ("rd_kafka_mock_broker_set_up", number, [pointer, ctypes.c_int32]),
+        ("rd_kafka_mock_broker_set_rtt", number, [pointer, ctypes.c_int32, number]),
+        ("rd_kafka_mock_partition_set_leader", number, [pointer, text, ctypes.c_int32, ctypes.c_int32]),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
@@ -36,7 +38,7 @@ def _library() -> ctypes.CDLL:
 
 
 class MockKafka:
-    """One broker."""
+    """One broker, or a few."""
 
     def __init__(self, library: ctypes.CDLL, cluster: int) -> None:
         self._library = library
@@ -46,6 +48,15 @@ class MockKafka:
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic."""
         assert self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1) == 0
+
+    def lead(self, topic: str, partition: int, broker: int) -> None:
+        """Move a partition's leader."""
+        answer = self._library.rd_kafka_mock_partition_set_leader(self._cluster, topic.encode(), partition, broker)
+        assert answer == 0
+
+    def slow(self, milliseconds: int) -> None:
+        """Answer so much later."""
+        assert self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds) == 0
 
     def down(self) -> None:
         """Cut all connections and refuse new ones."""
@@ -57,13 +68,13 @@ class MockKafka:
 
 
 @contextmanager
-def mock_kafka() -> Iterator[MockKafka]:
-    """A cluster for the time of the block."""
+def mock_kafka(brokers: int = 1) -> Iterator[MockKafka]:
+    """A cluster for the time of the block; its brokers are numbered from 1."""
     library = _library()
     error = ctypes.create_string_buffer(_ERROR_BYTES)
     client = library.rd_kafka_new(_PRODUCER, library.rd_kafka_conf_new(), error, _ERROR_BYTES)
     assert client, error.value
-    cluster = library.rd_kafka_mock_cluster_new(client, 1)
+    cluster = library.rd_kafka_mock_cluster_new(client, brokers)
     assert cluster
     try:
         yield MockKafka(library, cluster)

@@ -113,3 +113,45 @@ def test_what_is_masked_in_a_sink_has_paths() -> None:
         AuditSettings(sinks=SinksSettings(ndjson=NdjsonSettings(folder=Path("out"), redact=("salary",))))
     with pytest.raises(ValidationError, match="without paths: `payment`"):
         AuditSettings(redaction=RedactionSettings(paths={"pii": ()}), sinks=SinksSettings(ndjson=files))
+
+
+LOGIN = {"mechanism": "SCRAM-SHA-512", "username": "alice", "password": "x"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sasl": LOGIN}, "sasl is given and security_protocol `PLAINTEXT` uses none"),
+        ({"security_protocol": "SSL", "sasl": LOGIN}, "sasl is given and security_protocol `SSL` uses none"),
+        ({"tls": {"ca_file": "ca.pem"}}, "tls is given and security_protocol `PLAINTEXT` speaks none"),
+        ({"security_protocol": "SASL_SSL"}, "needs sasl.mechanism"),
+        ({"security_protocol": "SASL_SSL", "sasl": {"mechanism": "PLAIN"}}, "needs sasl.username"),
+        (
+            {"security_protocol": "SASL_SSL", "sasl": {"mechanism": "PLAIN", "username": "a"}},
+            "needs sasl.password or password_file",
+        ),
+        ({"security_protocol": "SASL_PLAINTEXT", "sasl": {**LOGIN, "mechanism": "PLAIN"}}, "in the clear"),
+        ({"security_protocol": "SASL_SSL", "sasl": {**LOGIN, "password_file": "p"}}, "are both given"),
+        ({"security_protocol": "SASL_SSL", "sasl": {**LOGIN, "mechanism": "GSSAPI"}}, "sasl.mechanism"),
+        ({"security_protocol": "SSL", "tls": {"cert_file": "c"}}, "cert_file and key_file belong together"),
+        ({"security_protocol": "SSL", "tls": {"key_password": "c"}}, "there is no key_file"),
+        ({"security_protocol": "TLS"}, "security_protocol"),
+        ({"security_protocol": "SSL", "tls": {"check_hostname": False}}, "check_hostname"),
+        ({"compression": "brotli"}, "compression"),
+    ],
+)
+def test_what_would_protect_nothing_is_refused(given: dict[str, object], message: str) -> None:
+    """What is given for a protocol that does not use it, and half a login; the message says what to do, no secret."""
+    with pytest.raises(ValidationError) as said:
+        KafkaSettings.model_validate(given)
+    assert message in str(said.value)
+
+
+def test_the_ways_to_speak_to_a_broker() -> None:
+    """Each protocol with what it needs; SCRAM may go without TLS, because it shows no password."""
+    for protocol in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
+        given = {"security_protocol": protocol, **({"sasl": LOGIN} if protocol.startswith("SASL") else {})}
+        made = KafkaSettings.model_validate(given)
+        assert made.security_protocol.authenticated == protocol.startswith("SASL")
+        assert made.security_protocol.encrypted == protocol.endswith("SSL")
+        assert "password='x'" not in repr(made)

@@ -131,3 +131,16 @@ def test_what_redis_needs_is_looked_at(tmp_path: Path) -> None:
     assert configuration_findings(settings) == [f"redis: {password}: not UTF-8"]
     password.write_text("s3cret")
     assert configuration_findings(settings) == []
+
+
+def test_the_brokers_files_are_looked_at(tmp_path: Path) -> None:
+    """A certificate of the authority that is not there is named with its key; without a broker nobody looks."""
+    given = {
+        "LYCHGATE_AUDIT__KAFKA__SECURITY_PROTOCOL": "SSL",
+        "LYCHGATE_AUDIT__KAFKA__TLS__CA_FILE": str(tmp_path / "ca.pem"),
+    }
+    assert configuration_findings(load(ROOT / "lychgate.yaml", given)) == []
+    given["LYCHGATE_AUDIT__KAFKA__BOOTSTRAP_SERVERS"] = "kafka:9093"
+    assert configuration_findings(load(ROOT / "lychgate.yaml", given)) == [
+        f"audit.kafka.tls.ca_file: {tmp_path}/ca.pem: No such file or directory"
+    ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from audit.errors import WrongRole
 from audit.event import AuditEvent, Kind, Phase
 from audit.settings import (
     AuditSettings,
+    KafkaSettings,
     LoginSettings,
     NdjsonSettings,
     RelaySettings,
@@ -103,6 +105,32 @@ async def test_a_store_that_is_away_is_asked_again_and_a_flush_gives_up(
     assert not await delivery.flush()
     assert sum(delivery.status()["backlog_bytes"].values()) > 0
     await delivery.close()
+
+
+async def test_a_broker_that_is_silent_holds_up_neither_start_nor_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked briefly, then left alone: the breaker is open, a flush gives up in time and closing takes none."""
+    monkeypatch.setattr("gateway.supervisor.delivery.FLUSH_S", 0.5)
+    await asyncio.to_thread(_recorded, tmp_path)
+    registry = CollectorRegistry()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}", probe_s=0.2)
+        delivery = Delivery(AuditSettings(spool=SpoolSettings(folder=tmp_path), kafka=kafka), StoreSettings(), registry)
+        running = asyncio.ensure_future(delivery.run())
+        sink = {"sink": "kafka"}
+        await until(lambda: registry.get_sample_value("audit_sink_breaker_state", sink) == 2, "the breaker is open")
+        errors = {**sink, "error": "timeout"}
+        assert registry.get_sample_value("audit_sink_errors_total", errors) >= 1  # type: ignore[operator]
+        assert not delivery.reached
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        began = time.monotonic()
+        assert not await delivery.flush()
+        assert "does not answer" in delivery.status()["last_error"]
+        assert sum(delivery.status()["backlog_bytes"].values()) > 0
+        await delivery.close()
+        assert time.monotonic() - began < 3
 
 
 async def test_a_login_with_too_much_power_is_refused(tmp_path: Path, migrated_database: Logins) -> None:

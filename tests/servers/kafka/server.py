@@ -22,7 +22,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError
 
 ADDRESS_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
@@ -32,6 +32,8 @@ _JAVA = (
     "-Xmx320m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )  # fmt: skip
 _READY_WITHIN_S = 60.0
+_made: set[tuple[str, str]] = set()
+"""Topics, with the broker they were made on."""
 _SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -92,6 +94,7 @@ class KafkaServer:
             **_SETTINGS,
             "listeners": ",".join([*addresses, f"CONTROLLER://127.0.0.1:{controller}"]),
             "advertised.listeners": ",".join(addresses),
+            "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", *(f"{n}:{n}" for n in self.ports)]),
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "log.dirs": str(folder / "data"),
             **(settings or {}),
@@ -110,11 +113,24 @@ class KafkaServer:
         running = self._process is not None and self._process.poll() is None
         return self._process.pid if running and self._process is not None else None
 
-    def format(self) -> None:
-        """Make the data folder."""
+    def format(self, scram: Sequence[str] = ()) -> None:
+        """Make the data folder.
+
+        Args:
+            scram: Users to begin with, as `kafka-storage format --add-scram` takes them.
+        """
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
-            [*self._command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._file)],
+            [
+                *self._command,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                cluster,
+                "-c",
+                str(self._file),
+                *(part for user in scram for part in ("--add-scram", user)),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -159,14 +175,20 @@ class KafkaServer:
                 self.kill()
 
 
-async def create_topic(bootstrap_servers: str, name: str, partitions: int, within_s: float = 30.0) -> None:
+async def create_topic(
+    bootstrap_servers: str,
+    name: str,
+    partitions: int,
+    within_s: float = 30.0,
+    settings: Mapping[str, str] | None = None,
+) -> None:
     """Make a topic; waits for a broker that is only just coming up."""
     async with asyncio.timeout(within_s):
         while True:
             admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
             try:
                 await admin.start()
-                answer = await admin.create_topics([NewTopic(name, partitions, 1)])
+                answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(settings or {}))])
             except (KafkaError, OSError):
                 await asyncio.sleep(0.1)
                 continue
@@ -175,7 +197,18 @@ async def create_topic(bootstrap_servers: str, name: str, partitions: int, withi
                     await admin.close()
             [(_, code, *_)] = answer.topic_errors
             assert code in {0, 36}, answer  # 36: it is there already
+            _made.add((bootstrap_servers, name))
             return
+
+
+async def grow_topic(bootstrap_servers: str, name: str, partitions: int) -> None:
+    """Give a topic more partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_partitions({name: NewPartitions(partitions)})
+    finally:
+        await admin.close()
 
 
 def topic() -> str:
@@ -190,8 +223,17 @@ def unavailable(why: str) -> None:
     pytest.skip(why)
 
 
+def here() -> bool:
+    """Whether a real broker can be had: an address is given, or Java and Kafka are here."""
+    return bool(os.environ.get(ADDRESS_VARIABLE) or (shutil.which("java") and _classpath()))
+
+
 def own_server(
-    folder: Path, *, settings: Mapping[str, str] | None = None, listeners: Sequence[str] = ()
+    folder: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    listeners: Sequence[str] = (),
+    scram: Sequence[str] = (),
 ) -> KafkaServer:
     """A broker that was formatted and not started, for tests that kill it; the caller stops it."""
     java, classpath = shutil.which("java"), _classpath()
@@ -200,7 +242,7 @@ def own_server(
     if classpath is None:
         unavailable("Kafka's artifacts are not resolved: run .ci/programs, which needs Maven (Debian's maven)")
     server = KafkaServer(str(java), str(classpath), folder, settings=settings, listeners=listeners)
-    server.format()
+    server.format(scram)
     return server
 
 
@@ -209,6 +251,7 @@ def kafka() -> Iterator[str]:
     """The address of a real broker, for the whole session; every test takes topics and groups of its own."""
     if given := os.environ.get(ADDRESS_VARIABLE):
         yield given
+        asyncio.run(_delete_topics(given))
         return
     folder = Path(tempfile.mkdtemp(prefix="lychgate-kafka-"))
     try:
@@ -217,7 +260,7 @@ def kafka() -> Iterator[str]:
         try:
             yield server.bootstrap_servers
         finally:
-            server.stop()
+            server.kill()  # nobody reads its folder again, and a clean end takes two seconds
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -230,7 +273,17 @@ def kafka_server(tmp_path: Path) -> Iterator[KafkaServer]:
     try:
         yield server
     finally:
-        server.stop()
+        server.kill()
+
+
+async def _delete_topics(bootstrap_servers: str) -> None:
+    """What tests made on a broker that is not ours."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([name for at, name in _made if at == bootstrap_servers])
+    finally:
+        await admin.close()
 
 
 def _free_port() -> int:
