@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from asyncpg.pgproto.pgproto import UUID as WireUUID  # the same thing, eight times as quick to make
+from asyncpg.pgproto import pgproto
 
 from audit.codec import canonical, decode_plain
 from audit.event import AuditEvent
@@ -146,18 +146,20 @@ def row_of(payload: bytes, bounds: Bounds, ahead_ms: int) -> Row | DeadLetter:
         event = msgspec.convert(plain, AuditEvent)
         id_at_ms = _id_ms(event.event_id)
         occurred_at = _moment(event.occurred_at)
-        producer = event.producer
-        if not (0 <= producer.epoch <= _NUMBER_MAX and 0 <= producer.seq <= _NUMBER_MAX):
-            raise ValueError("producer counts beyond what the store can keep")
-        if not event.tenant_id:
-            raise ValueError("tenant_id is empty")
+        _check(event)
         body = canonical(plain)
     except (ArithmeticError, ValueError, RecursionError) as exc:
         return DeadLetter(payload, DeadReason.SCHEMA, _broken(exc))
-    event_id = WireUUID(event.event_id)
+    event_id = pgproto.UUID(event.event_id)  # a `uuid.UUID` eight times as quick to make
     if not bounds.lowest <= event_id < bounds.beyond or id_at_ms > ahead_ms:
         return DeadLetter(payload, DeadReason.OUT_OF_RANGE, f"event_id `{event.event_id}` is outside the partitions")
-    actor, resource, request, decision = event.actor, event.resource, event.request, event.decision
+    producer, actor, resource, request, decision = (
+        event.producer,
+        event.actor,
+        event.resource,
+        event.request,
+        event.decision,
+    )
     status = event.status
     # Plain text where `event` has an enumeration: the driver takes it as it is. In the order of the columns, because
     # twenty-three names cost as much as the digest.
@@ -216,6 +218,15 @@ def _broken(exc: Exception) -> str:
     if what.startswith("Invalid"):
         what = "Invalid value"
     return f"{what} at {place[1]}" if place is not None else what
+
+
+def _check(event: AuditEvent) -> None:
+    """What the store asks for beyond the types."""
+    producer = event.producer
+    if not (0 <= producer.epoch <= _NUMBER_MAX and 0 <= producer.seq <= _NUMBER_MAX):
+        raise ValueError("producer counts beyond what the store can keep")
+    if not event.tenant_id:
+        raise ValueError("tenant_id is empty")
 
 
 def _id_ms(text: str) -> int:

@@ -1,8 +1,8 @@
 """Rows into `audit_events` within the caller's transaction: COPY to a staging table, insert from there.
 
-COPY cannot skip what is there already and is refused where row-level security holds, so rows go to a temporary table of
-the connection's own and from there into the events with `ON CONFLICT DO NOTHING`. What was skipped is a duplicate if the
-hash agrees and a conflict if not.
+COPY cannot skip what is there already and is refused where row-level security holds, so rows go to a temporary table
+of the connection's own and from there into the events with `ON CONFLICT DO NOTHING`. What was skipped is a duplicate if
+the hash agrees and a conflict if not.
 """
 
 from collections.abc import Sequence

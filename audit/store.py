@@ -25,6 +25,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 30.0
 _HOUSE_INTERVAL_S = 60.0
 _LAST_RESORT = timedelta(days=1)
+_NO_PARTITIONS = "the store has no partitions: run `lychgate migrate`"
 
 _DEAD = (
     "INSERT INTO audit_dead_letters (reason, error, payload, payload_hash, source) VALUES ($1, $2, $3, $4, $5)"
@@ -35,7 +36,7 @@ _OFFSET = """
 UPDATE audit_consumer_offsets SET next_offset = $4, anchor = $6, updated_at = clock_timestamp()
 WHERE topic = $1 AND partition = $2 AND group_id = $3 AND epoch = $5 AND next_offset <= $4 RETURNING epoch
 """
-_MOVE_BACK = """
+_MOVE_TO = """
 UPDATE audit_consumer_offsets SET next_offset = $4, anchor = NULL, updated_at = clock_timestamp()
 WHERE topic = $1 AND partition = $2 AND group_id = $3 AND epoch = $5 RETURNING epoch
 """
@@ -131,7 +132,7 @@ class Store:
             connection = await self._ready()
             if self._bounds is None:
                 self._house_at = 0.0  # look again next time
-                raise SinkUnavailable("the store has no partitions: run `lychgate migrate`")
+                raise SinkUnavailable(_NO_PARTITIONS)
             batch = ingest(records, self._bounds, self._now())
             async with connection.transaction():
                 count, refused, conflicts = await insert(connection, batch.rows, batch.conflicts)
@@ -182,8 +183,12 @@ class Store:
                         )
             return claimed
 
-    async def move_back(self, offset: Offset) -> None:
+    async def move_to(self, offset: Offset, event: bytes) -> None:
         """Go on elsewhere in a partition, also further back: its records are not what they were.
+
+        Args:
+            offset: Where to go on, without an anchor.
+            event: Tells of it; written in the same transaction.
 
         Raises:
             SinkUnavailable: the store cannot be reached.
@@ -191,11 +196,15 @@ class Store:
         """
         async with self._lock, _mapped(self):
             connection = await self._ready()
-            moved = await connection.fetchval(
-                _MOVE_BACK, offset.topic, offset.partition, offset.group_id, offset.next_offset, offset.epoch
-            )
-            if moved is None:
-                raise self._fenced(offset)
+            if self._bounds is None:
+                raise SinkUnavailable(_NO_PARTITIONS)
+            async with connection.transaction():
+                moved = await connection.fetchval(
+                    _MOVE_TO, offset.topic, offset.partition, offset.group_id, offset.next_offset, offset.epoch
+                )
+                if moved is None:
+                    raise self._fenced(offset)
+                await insert(connection, ingest([event], self._bounds, self._now()).rows)
 
     async def ping(self) -> None:
         """Whether the store is there and has its tables: what readiness asks.

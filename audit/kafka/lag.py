@@ -1,8 +1,8 @@
 """How far behind the consumer is, in records and in seconds. Pure, but for the clock it is given.
 
-The seconds are the age of the oldest record that is not stored. Its time is known when the record is in hand; when it is
-still in the topic (the fetch does not come, or has not come yet) it is no older than the last look at the topic's end
-that did not see it. Idle is 0, however old the last record is, and a consumer that is stuck sees its lag grow.
+The seconds are the age of the oldest record that is not stored. Its time is known when the record is in hand; when it
+is still in the topic (the fetch does not come, or has not come yet) it counts from the first look at the topic's end
+that saw it. Idle is 0, however old the last record is, and a consumer that is stuck sees its lag grow.
 """
 
 from collections import deque

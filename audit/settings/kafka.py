@@ -22,7 +22,9 @@ class KafkaSettings(Section):
         10.0, ge=0.5, le=1800, description="A consumer that is silent for so long loses its partitions to others."
     )
     deadline_s: float = Field(10.0, gt=0, description="Our own deadline on a batch; the client has none.")
-    consumer_metrics_port: int | None = Field(None, gt=0, lt=65536, description="The consumer's metrics, liveness, readiness.")
+    consumer_metrics_port: int | None = Field(
+        None, gt=0, lt=65536, description="The consumer's metrics, liveness, readiness."
+    )
     batch_bytes: int = Field(524_288, ge=524_288, le=1_000_000, description="Largest batch for one partition.")
 
     @field_validator("bootstrap_servers")

@@ -16,6 +16,8 @@ from audit.store import Offset, Store
 from tests.builders.audit import make_event
 from tests.servers.postgres import Logins
 
+BOTH_SERVERS = True
+
 IDS = EventIds()
 
 
