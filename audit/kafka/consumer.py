@@ -120,7 +120,7 @@ class Consumer:
             while True:
                 try:
                     await self._session()
-                except (KafkaError, OSError, TimeoutError, SinkUnavailable, Fenced) as exc:
+                except (KafkaError, OSError, TimeoutError, Fenced) as exc:
                     await self._pause(exc)
         finally:
             await self._dead_letters.close()
@@ -144,9 +144,15 @@ class Consumer:
             await consumer.start()
             watching = asyncio.ensure_future(self._watch(consumer))
             while True:
-                await self._claim_new(consumer)
-                await self._round(consumer)
-                self._pulse.beat("loop")
+                try:
+                    await self._claim_new(consumer)
+                    await self._round(consumer)
+                except SinkUnavailable as exc:
+                    # No reason to leave the group: the others have the same store, and leaving would stop them too.
+                    self._rewind(consumer)
+                    await self._pause(exc)
+                else:
+                    self._pulse.beat("loop")
         finally:
             if watching is not None:
                 watching.cancel()
@@ -286,7 +292,7 @@ class Consumer:
         except Fenced:
             if all(self._claims.get(partition) is claims[partition] for partition in held):
                 raise  # the group still calls them ours: it has not noticed yet that we were away
-            self._rewind(consumer, held, claims)
+            self._rewind(consumer)  # a rebalance came in between
             return
         self._failures = 0
         self._pulse.beat("store")
@@ -296,11 +302,11 @@ class Consumer:
                 self._lag.stored(partition.partition, offset.next_offset)
         await self._hint(consumer, list(moved.values()))
 
-    def _rewind(self, consumer: AIOKafkaConsumer, held: Held, claims: Mapping[TopicPartition, Offset]) -> None:
-        """A rebalance came in between and nothing was written: what is still ours is read again."""
-        for partition in held:
-            if self._claims.get(partition) is claims[partition]:
-                consumer.seek(partition, claims[partition].next_offset)
+    def _rewind(self, consumer: AIOKafkaConsumer) -> None:
+        """Nothing was written: what is still ours is read again."""
+        for partition, claim in self._claims.items():
+            if partition in consumer.assignment():
+                consumer.seek(partition, claim.next_offset)
 
     async def _tell(self, letters: Sequence[DeadLetter]) -> None:
         """Others may follow the dead letters in their topic. The store keeps them whether or not it takes them.

@@ -67,7 +67,8 @@ def list_(
 
     wanted = _reason(reason)
     rows = _asked(config, lambda connection: letters(connection, newest=newest, with_ended=ended, reason=wanted))
-    print_rows("dead letters", [_printable(row) for row in rows], as_json=as_json)
+    printable = [_printable(row) for row in rows]
+    print_rows("dead letters", printable if as_json else [_short(row) for row in printable], as_json=as_json)
 
 
 @app.command(
@@ -143,6 +144,18 @@ def replay(
 
 def _plain(letter: Any) -> dict[str, Any]:
     return {"id": letter.id, "outcome": letter.outcome, "reason": letter.reason, "error": letter.error}
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """What fits a terminal; --json and `show` have the rest."""
+    return {
+        "id": row["id"],
+        "received": row["received_at"][:19],
+        "reason": row["reason"],
+        "error": row["error"],
+        "source": row["source"],
+        "outcome": row["outcome"] or "pending",
+    }
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
