@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from asyncpg.pgproto import pgproto
 
 from audit.codec import canonical, decode_plain
 from audit.event import AuditEvent
@@ -150,8 +149,8 @@ def row_of(payload: bytes, bounds: Bounds, ahead_ms: int) -> Row | DeadLetter:
         body = canonical(plain)
     except (ArithmeticError, ValueError, RecursionError) as exc:
         return DeadLetter(payload, DeadReason.SCHEMA, _broken(exc))
-    event_id = pgproto.UUID(event.event_id)  # a `uuid.UUID` eight times as quick to make
-    if not bounds.lowest <= event_id < bounds.beyond or id_at_ms > ahead_ms:
+    event_id = UUID(event.event_id)
+    if not bounds.lowest.int <= event_id.int < bounds.beyond.int or id_at_ms > ahead_ms:
         return DeadLetter(payload, DeadReason.OUT_OF_RANGE, f"event_id `{event.event_id}` is outside the partitions")
     producer, actor, resource, request, decision = (
         event.producer,
