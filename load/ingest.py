@@ -4,8 +4,7 @@
 
 A real PostgreSQL from the wheel with its disk synced, 2,000-record batches of gateway decisions with Cedar's input.
 Rounds of all contenders are interleaved, so that a noisy neighbour hurts each alike; medians are printed, in
-microseconds a record. `ingest` is Python alone; the others begin with rows that are made already, but for `Store.write`,
-which is all of it.
+microseconds a record. `ingest` is Python alone and `Store.write` all of it; the others begin with rows that are made.
 """
 
 import argparse
@@ -30,10 +29,11 @@ from audit.event import Actor, Input, Resource
 from audit.ids import EventIds
 from audit.ingest import COLUMNS, Bounds, Row, ingest
 from audit.insert import insert, prepare
-from audit.migrate import migrate
+from audit.migrate import WRITER, migrate
 from audit.store import Store
 from lychgate.postgres import PostgresServer
 from tests.builders.audit import make_event
+from tests.servers.postgres import WRITER_PASSWORD
 
 RECORDS = 2000
 IDS = EventIds()
@@ -44,7 +44,7 @@ INPUT = Input(
     schema_version="abc",
 )
 PLACES = ", ".join(f"${at}" for at in range(1, len(COLUMNS) + 1))
-INSERT = f"INSERT INTO audit_events ({', '.join(COLUMNS)}) VALUES ({PLACES}) ON CONFLICT DO NOTHING"
+INSERT = f"INSERT INTO audit_events ({', '.join(COLUMNS)}) VALUES ({PLACES}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of ours
 Connection = Any
 
 
@@ -61,51 +61,67 @@ def batch() -> list[bytes]:
     ]  # fmt: skip
 
 
+class Bench:
+    """The contenders, over one server."""
+
+    def __init__(self, owner: Connection, writer: Connection, store: Store, bounds: Bounds) -> None:
+        self._owner, self._writer, self._store, self._bounds = owner, writer, store, bounds
+        self.contenders: dict[str, tuple[Callable[[Any], Awaitable[None]], Callable[[list[bytes]], Any]]] = {
+            "ingest": (self.only_ingest, list),
+            "COPY, no index, no dedupe": (self.plain_copy, self.rows_of),
+            "staging, insert": (self.ours, self.rows_of),
+            "executemany": (self.executemany, self.rows_of),
+            "Store.write": (self.write, list),
+        }
+
+    def rows_of(self, records: list[bytes]) -> list[Row]:
+        """Rows, made beforehand."""
+        return list(ingest(records, self._bounds, datetime.now(UTC)).rows)
+
+    async def only_ingest(self, records: list[bytes]) -> None:
+        """Python alone."""
+        self.rows_of(records)
+
+    async def ours(self, rows: list[Row]) -> None:
+        """COPY to the staging table, insert from there."""
+        async with self._writer.transaction():
+            await insert(self._writer, rows)
+
+    async def executemany(self, rows: list[Row]) -> None:
+        """An insert a row, pipelined."""
+        await self._writer.executemany(INSERT, rows)
+
+    async def plain_copy(self, rows: list[Row]) -> None:
+        """What nothing that keeps and dedupes can be quicker than."""
+        await self._owner.copy_records_to_table("plain", records=rows, columns=COLUMNS)
+
+    async def write(self, records: list[bytes]) -> None:
+        """All of it."""
+        await self._store.write(records)
+
+    async def run(self, rounds: int, batches: int) -> dict[str, float]:
+        """Interleaved rounds; medians."""
+        taken: dict[str, list[float]] = {name: [] for name in self.contenders}
+        for turn in range(rounds + 1):
+            for name, (work, made) in self.contenders.items():
+                given = [made(batch()) for _ in range(batches)]
+                began = time.perf_counter()
+                for each in given:
+                    await work(each)
+                if turn:  # the first round warms up
+                    taken[name].append((time.perf_counter() - began) / (batches * RECORDS) * 1e6)
+        return {name: statistics.median(values) for name, values in taken.items()}
+
+
 async def measure(server: PostgresServer, rounds: int, batches: int) -> dict[str, float]:
-    """Median microseconds a record, by contender."""
-    await migrate(server.dsn(), writer_password="w", reader_password="r", keeper_password="k")
-    writer_dsn = server.dsn(user="audit_writer", password="w")
+    """Median microseconds a record by contender, and what a row takes on disk."""
+    await migrate(server.dsn(), writer_password=WRITER_PASSWORD)
+    writer_dsn = server.dsn(user=WRITER, password=WRITER_PASSWORD)
     owner, writer, store = await asyncpg.connect(server.dsn()), await asyncpg.connect(writer_dsn), Store(writer_dsn)
     await prepare(writer)
     await owner.execute("CREATE TABLE plain (LIKE audit_events INCLUDING DEFAULTS)")
     found = await owner.fetchrow("SELECT lowest, beyond FROM audit_bounds()")
-    bounds = Bounds(found["lowest"], found["beyond"])
-
-    def rows_of(records: list[bytes]) -> list[Row]:
-        return list(ingest(records, bounds, datetime.now(UTC)).rows)
-
-    async def only_ingest(records: list[bytes]) -> None:
-        rows_of(records)
-
-    async def ours(rows: list[Row]) -> None:
-        async with writer.transaction():
-            await insert(writer, rows)
-
-    async def executemany(rows: list[Row]) -> None:
-        await writer.executemany(INSERT, rows)
-
-    async def plain_copy(rows: list[Row]) -> None:
-        await owner.copy_records_to_table("plain", records=rows, columns=COLUMNS)
-
-    async def write(records: list[bytes]) -> None:
-        await store.write(records)
-
-    contenders: dict[str, tuple[Callable[[Any], Awaitable[None]], Callable[[list[bytes]], Any]]] = {
-        "ingest": (only_ingest, list),
-        "COPY, no index, no dedupe": (plain_copy, rows_of),
-        "staging, insert": (ours, rows_of),
-        "executemany": (executemany, rows_of),
-        "Store.write": (write, list),
-    }
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(rounds + 1):
-        for name, (work, made) in contenders.items():
-            given = [made(batch()) for _ in range(batches)]
-            began = time.perf_counter()
-            for each in given:
-                await work(each)
-            if turn:  # the first round warms up
-                taken[name].append((time.perf_counter() - began) / (batches * RECORDS) * 1e6)
+    medians = await Bench(owner, writer, store, Bounds(found["lowest"], found["beyond"])).run(rounds, batches)
     sizes = await owner.fetchrow(
         "SELECT sum(pg_table_size(c.oid))::float8 AS heap, sum(pg_indexes_size(c.oid))::float8 AS indexes,"
         " (SELECT count(*) FROM audit_events) AS rows FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid"
@@ -114,7 +130,6 @@ async def measure(server: PostgresServer, rounds: int, batches: int) -> dict[str
     for connection in (owner, writer):
         await connection.close()
     await store.close()
-    medians = {name: statistics.median(values) for name, values in taken.items()}
     return {
         **medians,
         "payload bytes": float(len(batch()[0])),
