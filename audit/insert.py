@@ -83,7 +83,7 @@ async def _halved(connection: Connection, rows: Sequence[Row]) -> tuple[int, lis
             status: str = await connection.execute(_MOVE)
     except _REFUSALS as exc:
         if len(rows) == 1:
-            return 0, [DeadLetter(rows[0].body.encode(), _reason(exc), described(exc))]
+            return 0, [_refused(rows[0], exc)]
         middle = len(rows) // 2
         left, left_refused = await _halved(connection, rows[:middle])
         await connection.execute("TRUNCATE pg_temp.audit_staging")
@@ -92,10 +92,11 @@ async def _halved(connection: Connection, rows: Sequence[Row]) -> tuple[int, lis
     return int(status.rpartition(" ")[2]), []
 
 
-def _reason(exc: Exception) -> DeadReason:
+def _refused(row: Row, exc: Exception) -> DeadLetter:
     """A violated check without a name is a row without a partition: it was dropped after we last looked."""
-    missing = isinstance(exc, asyncpg.CheckViolationError) and not exc.constraint_name
-    return DeadReason.OUT_OF_RANGE if missing else DeadReason.REFUSED
+    if isinstance(exc, asyncpg.CheckViolationError) and not exc.constraint_name:
+        return DeadLetter(row.body.encode(), DeadReason.OUT_OF_RANGE, f"event_id `{row.event_id}` has no partition now")
+    return DeadLetter(row.body.encode(), DeadReason.REFUSED, described(exc))
 
 
 async def _conflicting(connection: Connection, rows: Sequence[Row]) -> list[Row]:

@@ -38,7 +38,7 @@ from tests.servers.postgres import WRITER_PASSWORD
 RECORDS = 2000
 IDS = EventIds()
 INPUT = Input(
-    {"type": "User", "id": "dev/acme/u-1", "attrs": {"tenant": "acme", "limit": 100}, "parents": ["Role::Cashier"]},
+    {"type": "User", "id": "dev/acme/u-1", "attrs": {"tenant": "acme", "limit": 100}, "parents": ["Role::staff"]},
     {"type": "Order", "id": "o-1", "attrs": {"tenant": "acme"}},
     {"now": "2026-11-26T03:00:00Z", "mfa": True, "ip": "10.0.0.1"},
     schema_version="abc",
@@ -53,7 +53,7 @@ def batch() -> list[bytes]:
     return [
         encode(
             make_event(
-                event_id=IDS.next(), tenant_id=f"tenant-{at % 20}", actor=Actor("user", f"u-{at % 1000}", ("Cashier",)),
+                event_id=IDS.next(), tenant_id=f"tenant-{at % 20}", actor=Actor("user", f"u-{at % 1000}", ("staff",)),
                 resource=Resource("Order", f"o-{at % 200}"), trace_id=f"{at:032x}", input=INPUT,
             )
         )

@@ -167,9 +167,10 @@ async def test_a_partition_that_was_dropped_meanwhile_is_no_refusal(migrated_dat
     await store.write([encode(event())])
     await connection.execute(f"DROP TABLE {oldest['name']}")
     late = encode(make_event(event_id=str(oldest["lowest"])))
-    for _ in range(2):
+    for said in ("has no partition now", "is outside the partitions"):  # the second time it knows
         written = await store.write([late, encode(event())])
-        assert [letter.reason for letter in written.dead] == ["out_of_range"]
+        [letter] = written.dead
+        assert (letter.reason, letter.error) == ("out_of_range", f"event_id `{oldest['lowest']}` {said}")
         assert written.rows == 1
     await store.close()
     await connection.close()
@@ -261,6 +262,17 @@ async def test_odd_text_is_stored(migrated_database: Logins) -> None:
     assert again.duplicates == 2
     for row in await rows(migrated_database, "SELECT body, payload_hash FROM audit_events"):
         assert digest(row["body"].encode()) == row["payload_hash"]
+
+
+async def test_a_record_of_sixteen_megabytes_is_a_record(migrated_database: Logins) -> None:
+    """A row if it is an event, a letter if not; its neighbours do not notice."""
+    large = event(details={"text": "x" * (16 << 20)})
+    store = Store(migrated_database.writer)
+    written = await store.write([encode(event()), encode(large), b"{" + b" " * (16 << 20), encode(event())])
+    await store.close()
+    assert (written.rows, len(written.dead)) == (3, 1)
+    [letter] = await rows(migrated_database, "SELECT octet_length(payload) AS bytes FROM audit_dead_letters")
+    assert letter["bytes"] == (16 << 20) + 1
 
 
 async def test_offsets_move_with_the_rows_or_not_at_all(migrated_database: Logins) -> None:
