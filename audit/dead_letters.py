@@ -23,9 +23,10 @@ from audit.insert import Connection, insert, prepare
 from audit.keeper.event import keeper_event, record
 
 REPLAYED = "audit.dead_letters.replayed"
+DISMISSED = "audit.dead_letters.dismissed"
 PENDING = "pending"
 OUTCOMES = ("replayed", "duplicate", "conflict", "expired")
-"""How a letter ends; see `audit/sql/0004_consumer.sql`."""
+"""How a replay ends a letter; see `audit/sql/0004_consumer.sql`."""
 _AT_ONCE = 200  # in one transaction; a letter may have 16 MB
 
 _LIST = "SELECT * FROM audit_dead_letters_list($1, $2, $3)"
@@ -126,6 +127,29 @@ async def replay(
         if len(taken) < _AT_ONCE:
             return made
         after = taken[-1]["id"]
+
+
+async def dismiss(
+    connection: Connection, ids: Sequence[int], why: str, *, now_ns: Callable[[], int] = time.time_ns
+) -> list[int]:
+    """Close pending letters that nobody will ever replay; they stay in the store, and an event says why.
+
+    Args:
+        connection: The keeper's, outside any transaction.
+        ids: Which.
+        why: The operator's words.
+        now_ns: Nanoseconds since the epoch.
+
+    Returns:
+        Those that were pending.
+    """
+    async with connection.transaction():
+        taken = [row["id"] for row in await connection.fetch(_TAKE, 0, len(ids), list(ids), None)]
+        if taken:
+            await _settle(connection, [Settled(each, "dismissed") for each in taken])
+            details = {"ids": taken, "count": len(taken), "why": why}
+            await record(connection, keeper_event(DISMISSED, EventIds(now_ns).next(), details, severity=Severity.WARN))
+    return taken
 
 
 async def _again(connection: Connection, taken: Sequence[asyncpg.Record], now_ns: Callable[[], int]) -> list[Settled]:

@@ -54,7 +54,7 @@ ALTER TABLE audit_consumer_offsets ADD COLUMN anchor bigint;
 ALTER TABLE audit_dead_letters
   ADD COLUMN source   text    NOT NULL DEFAULT '',
   ADD COLUMN attempts integer NOT NULL DEFAULT 0,
-  ADD COLUMN outcome  text    CHECK (outcome IN ('replayed', 'duplicate', 'conflict', 'expired')),
+  ADD COLUMN outcome  text    CHECK (outcome IN ('replayed', 'duplicate', 'conflict', 'expired', 'dismissed')),
   ADD COLUMN ended_at timestamptz;
 COMMENT ON TABLE audit_dead_letters IS 'Records that cannot become rows, of the direct form and of the topic.';
 CREATE INDEX audit_dead_letters_waiting ON audit_dead_letters (id) WHERE outcome IS NULL;
@@ -97,7 +97,7 @@ GRANT EXECUTE ON FUNCTION audit_dead_letters_take TO audit_keeper;
 CREATE FUNCTION audit_dead_letters_settle(ids bigint[], outcomes text[], reasons text[], errors text[]) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   UPDATE public.audit_dead_letters d
-  SET attempts = d.attempts + 1, outcome = s.outcome, reason = coalesce(s.reason, d.reason),
+  SET attempts = d.attempts + (s.outcome IS DISTINCT FROM 'dismissed')::integer, outcome = s.outcome, reason = coalesce(s.reason, d.reason),
       error = coalesce(s.error, d.error), ended_at = CASE WHEN s.outcome IS NOT NULL THEN clock_timestamp() END
   FROM unnest(ids, outcomes, reasons, errors) AS s(id, outcome, reason, error)
   WHERE d.id = s.id AND d.outcome IS NULL

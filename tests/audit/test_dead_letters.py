@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from audit.codec import encode
-from audit.dead_letters import Settled, letter, letters, replay
+from audit.dead_letters import Settled, dismiss, letter, letters, replay
 from audit.ids import EventIds, id_floor
 from audit.ingest import DeadReason
 from audit.keeper.jobs import opened
@@ -105,6 +105,23 @@ async def test_what_is_chosen_is_replayed(
     assert found is not None
     assert found["payload"].startswith(b"{")
     assert found["attempts"] == 1
+
+
+async def test_what_nobody_will_replay_is_dismissed(
+    migrated_database: Logins, keeper: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """It is pending no more, stays in the store, and the event has the reason; only what was pending."""
+    await written(migrated_database, b"poison", b"another")
+    [kept, gone] = [row["id"] for row in await letters(keeper)]
+    assert await dismiss(keeper, [gone, 999], "a test") == [gone]
+    assert await dismiss(keeper, [gone], "a test") == []
+    assert [row["id"] for row in await letters(keeper)] == [kept]
+    assert (await replay(keeper, ids=[gone])).letters == []
+    found = await letter(keeper, gone)
+    assert found is not None
+    assert (found["outcome"], found["attempts"], found["payload"]) == ("dismissed", 0, b"poison")
+    [told] = await rows(migrated_database, "SELECT body FROM audit_events")
+    assert msgspec.json.decode(told["body"])["details"] == {"ids": [gone], "count": 1, "why": "a test"}
 
 
 async def test_many_are_replayed_and_two_at_once_share_them(

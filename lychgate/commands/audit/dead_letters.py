@@ -1,4 +1,4 @@
-"""`lychgate audit dead-letters list | show | replay`: records that could not become rows, and a second try for them."""
+"""`lychgate audit dead-letters list | show | replay | dismiss`: records that could not become rows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Records that could not become rows.")
 T = TypeVar("T")
+_WHY_CHARS = 500
 
 
 def _asked(config: Path | None, work: "Callable[[Connection], Awaitable[T]]") -> T:
@@ -98,9 +99,8 @@ def show(
     if as_json:
         print_json(row)
         return
-    print_rows(
-        f"dead letter {letter_id}", [{"field": name, "value": value} for name, value in row.items()], as_json=False
-    )
+    fields = [{"field": name, "value": "" if value is None else value} for name, value in row.items()]
+    print_rows(f"dead letter {letter_id}", fields, as_json=False)
 
 
 @app.command(
@@ -111,7 +111,7 @@ def show(
     )
 )
 def replay(
-    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID")] = None,
     reason: ReasonOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Every pending one.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would become of each; write nothing.")] = False,
@@ -142,6 +142,32 @@ def replay(
     raise typer.Exit(ExitCode.FINDING if done.counts[PENDING] or missing else ExitCode.SUCCESS)
 
 
+@app.command(epilog=example('lychgate audit dead-letters dismiss 17 --why "a port scan wrote to the topic"'))
+def dismiss(
+    ids: Annotated[list[int], typer.Argument(metavar="ID...")],
+    why: Annotated[str, typer.Option("--why", help="Stands in the event that tells of it.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close pending dead letters that nobody will ever replay; they stay in the store.
+
+    Exit code 1 if one of them was not pending.
+    """
+    from audit.dead_letters import dismiss as close
+
+    if not why.strip() or len(why) > _WHY_CHARS:
+        raise ConfigurationError(f"--why is a reason of 1 to {_WHY_CHARS} characters")
+    closed = _asked(config, lambda connection: close(connection, ids, why))
+    missing = [each for each in ids if each not in closed]
+    if as_json:
+        print_json({"dismissed": closed, "not_pending": missing})
+    else:
+        typer.echo(f"{len(closed)} dismissed")
+        for each in missing:
+            typer.echo(f"no pending dead letter {each}", err=True)
+    raise typer.Exit(ExitCode.FINDING if missing else ExitCode.SUCCESS)
+
+
 def _plain(letter: Any) -> dict[str, Any]:
     return {"id": letter.id, "outcome": letter.outcome, "reason": letter.reason, "error": letter.error}
 
@@ -159,8 +185,5 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
-    """Times as RFC 3339, nothing as nothing."""
-    return {
-        name: "" if value is None else value.isoformat() if hasattr(value, "isoformat") else value
-        for name, value in row.items()
-    }
+    """Times as RFC 3339."""
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}

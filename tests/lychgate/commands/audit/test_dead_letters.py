@@ -75,6 +75,11 @@ async def test_list_show_replay(migrated_database: Logins, run: Run) -> None:
     assert run("replay", of_id).returncode == 1
     absent = run("replay", "999", "--json")
     assert (absent.returncode, json.loads(absent.stdout)["not_pending"]) == (1, [999])
+    dismissed = run("dismiss", of_id, "998", "--why", "a test", "--json")
+    assert (dismissed.returncode, json.loads(dismissed.stdout)) == (
+        1, {"dismissed": [int(of_id)], "not_pending": [998]},
+    )  # fmt: skip
+    assert b"dismissed" in run("list", "--ended").stdout
     nothing = run("replay", "--reason", "refused")
     assert nothing.returncode == 0
     assert b"0 replayed" in nothing.stdout
@@ -87,6 +92,8 @@ async def test_list_show_replay(migrated_database: Logins, run: Run) -> None:
         (("replay", "--all", "1"), b"say which: ids, --reason or --all"),
         (("list", "--reason", "sad"), b"'sad' is none of malformed, schema, out_of_range, refused"),
         (("list", "--newest", "0"), b"--newest"),
+        (("dismiss", "1"), b"--why"),
+        (("dismiss", "1", "--why", " "), b"--why is a reason"),
     ],
 )
 def test_what_is_not_clear_is_refused(run: Run, words: tuple[str, ...], said: bytes) -> None:
