@@ -140,8 +140,8 @@ async def _make_roles(connection: "asyncpg.Connection[asyncpg.Record]", password
     await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}")
     await connection.execute(f"GRANT USAGE ON SCHEMA public TO {WRITER}, {READER}, {KEEPER}")
     database = await connection.fetchval("SELECT quote_ident(current_database())")
-    await connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {WRITER}")
-    await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {READER}, {KEEPER}")
+    await connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {WRITER}, {KEEPER}")
+    await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {READER}")
 
 
 async def _repeated(connection: "asyncpg.Connection[asyncpg.Record]", statement: str) -> None:

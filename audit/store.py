@@ -1,8 +1,4 @@
-"""Rows into PostgreSQL: as `audit_writer`, in bulk, with the consumer's offsets in the same transaction.
-
-COPY cannot skip what is there already, so rows go to a temporary table first and from there into `audit_events` with
-`ON CONFLICT DO NOTHING`. What was skipped is a duplicate if the hash agrees and a conflict if not.
-"""
+"""Rows into PostgreSQL: as `audit_writer`, in bulk, with the consumer's offsets in the same transaction."""
 
 import asyncio
 import hashlib
@@ -10,54 +6,44 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 
+from audit.driver import DRIVER_ERRORS, described
 from audit.errors import Fenced, SinkUnavailable
-from audit.ingest import COLUMNS, Bounds, DeadLetter, DeadReason, Row, ingest
+from audit.ids import id_ms
+from audit.ingest import Bounds, DeadLetter, DeadReason, Row, ingest
+from audit.insert import Connection, insert, prepare
 from audit.login import check_role
 from audit.metrics import IngestMetrics
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
 _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 30.0
-_HOUSE_INTERVAL_S = 3600.0  # partitions are made 7 days ahead: an hour's retry is plenty
+_HOUSE_INTERVAL_S = 60.0
+_LAST_RESORT = timedelta(days=1)
+_NO_PARTITIONS = "the store has no partitions: run `lychgate migrate`"
 
-_LIST = ", ".join(COLUMNS)
-_STAGING = """
-CREATE TEMPORARY TABLE IF NOT EXISTS audit_staging ON COMMIT DELETE ROWS AS
-  SELECT NULL::uuid AS event_id, NULL::text AS phase, NULL::text AS tenant_id, NULL::text AS event_type,
-         NULL::text AS kind, NULL::timestamptz AS occurred_at, NULL::text AS producer_id,
-         NULL::bigint AS producer_epoch, NULL::bigint AS producer_seq, NULL::text AS actor_type,
-         NULL::text AS actor_id, NULL::text AS actor_issuer, NULL::text AS action, NULL::text AS resource_type,
-         NULL::text AS resource_id, NULL::text AS service, NULL::text AS decision, NULL::text AS outcome,
-         NULL::smallint AS status, NULL::smallint AS severity, NULL::text AS trace_id, NULL::bytea AS payload_hash,
-         NULL::jsonb AS body
-  WITH NO DATA
-"""
-_MOVE = f"INSERT INTO audit_events ({_LIST}) SELECT {_LIST} FROM pg_temp.audit_staging ON CONFLICT DO NOTHING"  # noqa: S608  # names of ours
-_CONFLICT = (
-    "INSERT INTO audit_conflicts (event_id, phase, payload_hash, payload) VALUES ($1, $2, $3, $4)"
-    " ON CONFLICT DO NOTHING"
-)
 _DEAD = (
-    "INSERT INTO audit_dead_letters (reason, error, payload, payload_hash) VALUES ($1, $2, $3, $4)"
+    "INSERT INTO audit_dead_letters (reason, error, payload, payload_hash, source) VALUES ($1, $2, $3, $4, $5)"
     " ON CONFLICT DO NOTHING"
 )
 # A consumer whose epoch or offset has been passed gets no row back: somebody else owns the partition by now.
 _OFFSET = """
-UPDATE audit_consumer_offsets SET next_offset = $4, updated_at = clock_timestamp()
+UPDATE audit_consumer_offsets SET next_offset = $4, anchor = $6, updated_at = clock_timestamp()
 WHERE topic = $1 AND partition = $2 AND group_id = $3 AND epoch = $5 AND next_offset <= $4 RETURNING epoch
+"""
+_MOVE_TO = """
+UPDATE audit_consumer_offsets SET next_offset = $4, anchor = NULL, updated_at = clock_timestamp()
+WHERE topic = $1 AND partition = $2 AND group_id = $3 AND epoch = $5 RETURNING epoch
 """
 _CLAIM = """
 INSERT INTO audit_consumer_offsets AS o (topic, partition, group_id, next_offset, epoch) VALUES ($1, $2, $3, 0, 1)
 ON CONFLICT (topic, partition, group_id) DO UPDATE SET epoch = o.epoch + 1, updated_at = clock_timestamp()
-RETURNING next_offset, epoch
+RETURNING next_offset, epoch, anchor
 """
 _REPORT = """
 INSERT INTO audit_producers AS p (producer_id, producer_epoch, lane, lanes, watermark, ended)
@@ -67,21 +53,25 @@ SET watermark = greatest(p.watermark, excluded.watermark), ended = p.ended OR ex
     reported_at = clock_timestamp()
 """
 
-# InternalClientError: what asyncpg says of a connection that the server has closed under it.
-_DRIVER_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-
 _log = structlog.get_logger("audit.store")
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a consumer has come in one partition, under the epoch of its assignment."""
+    """How far a consumer has come in one partition, under the epoch of its assignment.
+
+    Attributes:
+        next_offset: Where it goes on.
+        epoch: Rises with each claim; whoever has an older one is fenced.
+        anchor: What the record before `next_offset` was, see `audit.kafka.position.anchor`; None if there was none.
+    """
 
     topic: str
     partition: int
     group_id: str
     next_offset: int
     epoch: int
+    anchor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +88,7 @@ Mark = tuple[str, int, int, int, int, bool]
 """Producer, epoch, lane, lanes, milliseconds, ended."""
 
 
-Bury: TypeAlias = Callable[[Sequence[DeadLetter]], Awaitable[None]]
+Tell: TypeAlias = Callable[[Sequence[DeadLetter]], Awaitable[None]]
 
 
 class Store:
@@ -121,7 +111,8 @@ class Store:
         *,
         offsets: Sequence[Offset] = (),
         marks: Sequence[Mark] = (),
-        bury: Bury | None = None,
+        source: Callable[[DeadLetter], str] | None = None,
+        tell: Tell | None = None,
     ) -> Written:
         """Make records visible, all or none, exactly once.
 
@@ -129,7 +120,8 @@ class Store:
             records: Encoded events.
             offsets: To be moved in the same transaction.
             marks: Watermarks that hold when the records are visible, in the same transaction.
-            bury: Where to put what cannot become a row, before the transaction ends; `audit_dead_letters` otherwise.
+            source: Where a record came from, for its dead letter.
+            tell: Told of the dead letters before the transaction ends, which keeps them.
 
         Raises:
             SinkUnavailable: nothing was written, or whether it was is unknown; writing it again is harmless.
@@ -140,27 +132,23 @@ class Store:
             connection = await self._ready()
             if self._bounds is None:
                 self._house_at = 0.0  # look again next time
-                raise SinkUnavailable("the store has no partitions: run `lychgate migrate`")
+                raise SinkUnavailable(_NO_PARTITIONS)
             batch = ingest(records, self._bounds, self._now())
             async with connection.transaction():
-                inserted, refused = await self._insert(connection, batch.rows)
-                conflicts = list(batch.conflicts)
-                if inserted + len(refused) < len(batch.rows):
-                    conflicts += await self._conflicting(connection, batch.rows)
-                await self._set_apart(connection, conflicts)
+                count, refused, conflicts = await insert(connection, batch.rows, batch.conflicts)
                 dead = [*batch.dead, *refused]
                 if dead:
-                    await (self._bury(connection, dead) if bury is None else bury(dead))
+                    await self._keep(connection, dead, source)
+                    if tell is not None:
+                        await tell(dead)
                 if marks:
                     await connection.executemany(_REPORT, list(marks))
                 for offset in offsets:
                     await self._move(connection, offset)
-            written = Written(
-                inserted,
-                batch.duplicates + len(batch.rows) - len(refused) - inserted - len(conflicts) + len(batch.conflicts),
-                len(conflicts),
-                dead,
-            )
+            if any(letter.reason is DeadReason.OUT_OF_RANGE for letter in dead):
+                self._house_at = 0.0  # the partitions may have changed since we looked
+            there = len(batch.rows) - count - len(refused) - (len(conflicts) - len(batch.conflicts))
+            written = Written(count, batch.duplicates + there, len(conflicts), dead)
         self._count(written, batch.rows, began)
         return written
 
@@ -190,8 +178,33 @@ class Store:
                 for partition in sorted(partitions):
                     row = await connection.fetchrow(_CLAIM, topic, partition, group_id)
                     if row is not None:
-                        claimed.append(Offset(topic, partition, group_id, row["next_offset"], row["epoch"]))
+                        claimed.append(
+                            Offset(topic, partition, group_id, row["next_offset"], row["epoch"], row["anchor"])
+                        )
             return claimed
+
+    async def move_to(self, offset: Offset, event: bytes) -> None:
+        """Go on elsewhere in a partition, also further back: its records are not what they were.
+
+        Args:
+            offset: Where to go on, without an anchor.
+            event: Tells of it; written in the same transaction.
+
+        Raises:
+            SinkUnavailable: the store cannot be reached.
+            Fenced: the partition is no longer ours.
+        """
+        async with self._lock, _mapped(self):
+            connection = await self._ready()
+            if self._bounds is None:
+                raise SinkUnavailable(_NO_PARTITIONS)
+            async with connection.transaction():
+                moved = await connection.fetchval(
+                    _MOVE_TO, offset.topic, offset.partition, offset.group_id, offset.next_offset, offset.epoch
+                )
+                if moved is None:
+                    raise self._fenced(offset)
+                await insert(connection, ingest([event], self._bounds, self._now()).rows)
 
     async def ping(self) -> None:
         """Whether the store is there and has its tables: what readiness asks.
@@ -208,7 +221,7 @@ class Store:
         if connection is not None:
             try:
                 await connection.close(timeout=1.0)
-            except _DRIVER_ERRORS:
+            except DRIVER_ERRORS:
                 connection.terminate()
 
     def drop(self) -> None:
@@ -226,72 +239,51 @@ class Store:
             )
             self._connection = connection
             await check_role(connection)
-            await connection.execute(_STAGING)
+            await prepare(connection)
             self._house_at = 0.0
         if time.monotonic() >= self._house_at:
             await self._keep_house(connection)
         return connection
 
     async def _keep_house(self, connection: Connection) -> None:
-        """Have the next partitions made, and look what there are."""
-        try:
-            await connection.execute("SELECT audit_premake()")
-        except asyncpg.LockNotAvailableError:
-            _log.warning("audit_premake_postponed")
-        row = await connection.fetchrow("SELECT lowest, beyond FROM audit_bounds()")
-        self._bounds = Bounds(row["lowest"], row["beyond"]) if row is not None and row["lowest"] is not None else None
+        """Look what partitions there are. Making them is the keeper's; ours only when it has not for days."""
+        self._bounds = await _bounds(connection)
+        ahead = int((self._now() + _LAST_RESORT).timestamp() * 1000)
+        if self._bounds is not None and id_ms(str(self._bounds.beyond)) < ahead:
+            try:
+                await connection.execute("SELECT audit_premake()")
+            except asyncpg.LockNotAvailableError:
+                _log.warning("audit_premake_postponed")
+            self._bounds = await _bounds(connection)
         self._house_at = time.monotonic() + _HOUSE_INTERVAL_S
 
-    async def _insert(self, connection: Connection, rows: Sequence[Row]) -> tuple[int, list[DeadLetter]]:
-        """Insert rows; one that the database refuses is found by halving and set apart, the others stay."""
-        if not rows:
-            return 0, []
-        try:
-            async with connection.transaction():
-                await connection.copy_records_to_table("audit_staging", records=rows, columns=COLUMNS)
-                status: str = await connection.execute(_MOVE)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError) as exc:
-            if len(rows) == 1:
-                return 0, [DeadLetter(rows[0].body.encode(), DeadReason.REFUSED, f"{exc}")]
-            middle = len(rows) // 2
-            left, left_refused = await self._insert(connection, rows[:middle])
-            await connection.execute("TRUNCATE pg_temp.audit_staging")
-            right, right_refused = await self._insert(connection, rows[middle:])
-            return left + right, left_refused + right_refused
-        return int(status.rpartition(" ")[2]), []
-
-    async def _conflicting(self, connection: Connection, rows: Sequence[Row]) -> list[Row]:
-        """Those rows whose key is there with another hash."""
-        found = await connection.fetch(
-            "SELECT event_id, phase, payload_hash FROM audit_hashes($1::uuid[], $2::text[])",
-            [row.event_id for row in rows],
-            [row.phase for row in rows],
-        )
-        there = {(row["event_id"], row["phase"]): row["payload_hash"] for row in found}
-        return [row for row in rows if there.get((row.event_id, row.phase), row.payload_hash) != row.payload_hash]
-
-    async def _set_apart(self, connection: Connection, rows: Sequence[Row]) -> None:
-        if rows:
-            await connection.executemany(
-                _CONFLICT, [(row.event_id, row.phase, row.payload_hash, row.body.encode()) for row in rows]
-            )
-
-    async def _bury(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    async def _keep(
+        self, connection: Connection, letters: Sequence[DeadLetter], source: Callable[[DeadLetter], str] | None
+    ) -> None:
         await connection.executemany(
             _DEAD,
             [
-                (each.reason, each.error.replace("\0", " "), each.payload, hashlib.sha256(each.payload).digest())
+                (
+                    each.reason,
+                    each.error,
+                    each.payload,
+                    hashlib.sha256(each.payload).digest(),
+                    "" if source is None else source(each),
+                )
                 for each in letters
             ],
         )
 
     async def _move(self, connection: Connection, offset: Offset) -> None:
         moved = await connection.fetchval(
-            _OFFSET, offset.topic, offset.partition, offset.group_id, offset.next_offset, offset.epoch
+            _OFFSET, offset.topic, offset.partition, offset.group_id, offset.next_offset, offset.epoch, offset.anchor
         )
         if moved is None:
-            self._metrics.fenced.inc()
-            raise Fenced(f"partition {offset.partition} of `{offset.topic}` has another consumer")
+            raise self._fenced(offset)
+
+    def _fenced(self, offset: Offset) -> Fenced:
+        self._metrics.fenced.inc()
+        return Fenced(f"partition {offset.partition} of `{offset.topic}` has another consumer")
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
@@ -315,15 +307,20 @@ class Store:
         self._metrics.failures.inc()
 
 
+async def _bounds(connection: Connection) -> Bounds | None:
+    row = await connection.fetchrow("SELECT lowest, beyond FROM audit_bounds()")
+    return Bounds(row["lowest"], row["beyond"]) if row is not None and row["lowest"] is not None else None
+
+
 @asynccontextmanager
 async def _mapped(store: Store) -> AsyncIterator[None]:
     """The driver's errors as ours; the connection is not used again, for nobody knows what it is in the middle of."""
     try:
         yield
-    except _DRIVER_ERRORS as exc:
+    except DRIVER_ERRORS as exc:
         store.drop()
         store.failed()
-        raise SinkUnavailable(f"the store: {type(exc).__name__}: {exc}") from exc
+        raise SinkUnavailable(f"the store: {described(exc)}") from exc
     except asyncio.CancelledError:
         store.drop()
         raise

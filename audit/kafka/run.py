@@ -6,11 +6,12 @@ import sys
 from contextlib import suppress
 
 import structlog
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from audit.errors import WrongRole
 from audit.kafka.connection import Connection
 from audit.kafka.consumer import Consumer
+from audit.kafka.health import Health, Pulse
 from audit.keeper.run import beside, make_keeper
 from audit.metrics import IngestMetrics
 from audit.settings import AuditSettings, StoreSettings
@@ -45,8 +46,9 @@ def run(audit: AuditSettings, store: StoreSettings) -> int:
 async def _consume(audit: AuditSettings, store_settings: StoreSettings) -> None:
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
-    if audit.kafka.consumer_metrics_port is not None:
-        start_http_server(audit.kafka.consumer_metrics_port, addr="127.0.0.1", registry=registry)
+    pulse = Pulse()
+    port = audit.kafka.consumer_metrics_port
+    health = Health(port, registry, pulse.problem) if port is not None else None
     store = Store(store_settings.dsn(store_settings.writer), metrics=metrics)
     consumer = Consumer(
         Connection.of(audit.kafka),
@@ -56,7 +58,9 @@ async def _consume(audit: AuditSettings, store_settings: StoreSettings) -> None:
         group_id=audit.kafka.group_id,
         deadline_s=audit.kafka.deadline_s,
         batch_bytes=audit.kafka.batch_bytes,
+        session_timeout_s=audit.kafka.session_timeout_s,
         metrics=metrics,
+        pulse=pulse,
     )
     keeper = make_keeper(audit, store_settings, registry)
     task = asyncio.ensure_future(beside(consumer.run(), keeper))
@@ -69,4 +73,6 @@ async def _consume(audit: AuditSettings, store_settings: StoreSettings) -> None:
             await task
     finally:
         await store.close()
+        if health is not None:
+            health.close()
     _log.info("audit_consumer_stopped")

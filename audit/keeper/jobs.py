@@ -15,6 +15,7 @@ import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 
+from audit.driver import described
 from audit.errors import AuditError
 from audit.login import check_role
 from audit.metrics import KeeperMetrics
@@ -96,7 +97,7 @@ class Keeper:
                 failures += 1
                 self._metrics.failures.labels(job.name).inc()
                 if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th ...: an outage does not fill the log
-                    _log.warning("audit_keeper_job_failed", job=job.name, error=f"{exc}", failures=failures)
+                    _log.warning("audit_keeper_job_failed", job=job.name, error=described(exc), failures=failures)
                 pause = min(self._retry_s, job.every_s)
             else:
                 failures = 0

@@ -8,7 +8,9 @@ from prometheus_client import CollectorRegistry
 
 from audit.errors import WrongRole
 from audit.keeper.jobs import Job, Keeper
-from audit.metrics import KeeperMetrics
+from audit.keeper.partitions import premake_job
+from audit.keeper.pending import pending_job
+from audit.metrics import DeadLetterMetrics, KeeperMetrics, PartitionMetrics
 from audit.settings import AuditSettings, StoreSettings
 
 
@@ -20,7 +22,10 @@ def make_keeper(audit: AuditSettings, store: StoreSettings, registry: CollectorR
         store: The store and its logins.
         registry: Where it counts.
     """
-    jobs: list[Job] = []
+    jobs: list[Job] = [
+        premake_job(store.premake_days, metrics=PartitionMetrics(registry)),
+        pending_job(metrics=DeadLetterMetrics(registry)),
+    ]
     del audit
     return Keeper(store.dsn(store.keeper), jobs, metrics=KeeperMetrics(registry))
 

@@ -35,10 +35,26 @@ class IngestMetrics:
             "audit_consumer_lag_events", "Records in the topic behind this consumer.", ["partition"], registry=registry
         )
         self.consumer_lag = Gauge(
-            "audit_consumer_lag_seconds", "Age of the last record taken from the topic.", registry=registry
+            "audit_consumer_lag_seconds",
+            "Age of the oldest record of the topic that is not in the store; 0 when there is none.",
+            registry=registry,
         )
         self.fenced = Counter(
             "audit_consumer_fenced",
             "Transactions given up because another consumer owns the partition.",
+            registry=registry,
+        )
+        self.resets = Counter(
+            "audit_consumer_resets",
+            "Partitions whose offset no longer fitted the topic, by reason: records may be lost.",
+            ["reason"],
+            registry=registry,
+        )
+        self.missed = Counter(
+            "audit_consumer_missed", "Records the topic deleted before they were read: lost.", registry=registry
+        )
+        self.untold = Counter(
+            "audit_dead_letters_untold",
+            "Dead letters that are in the store and did not reach the dead-letter topic.",
             registry=registry,
         )

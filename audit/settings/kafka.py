@@ -104,9 +104,14 @@ class KafkaSettings(Section):
     dead_letter_topic: str = Field(DEAD_LETTER_TOPIC, description="Where records go that cannot become rows.")
     group_id: str = Field("lychgate-audit-store", description="The consumers of one store.")
     compression: Compression = Field(Compression.ZSTD, description="Of batches: `none gzip snappy lz4 zstd`.")
+    session_timeout_s: float = Field(
+        10.0, ge=0.5, le=1800, description="A consumer that is silent for so long loses its partitions to others."
+    )
     deadline_s: float = Field(10.0, gt=0, description="Our own deadline on a batch; the client has none.")
     probe_s: float = Field(1.0, gt=0, description="Our own deadline on the question whether a broker is back.")
-    consumer_metrics_port: int | None = Field(None, gt=0, lt=65536, description="Where the consumer's metrics are.")
+    consumer_metrics_port: int | None = Field(
+        None, gt=0, lt=65536, description="The consumer's metrics, liveness, readiness."
+    )
     batch_bytes: int = Field(524_288, ge=524_288, le=1_000_000, description="Largest batch for one partition.")
 
     @field_validator("bootstrap_servers")

@@ -3,7 +3,15 @@
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from audit.metrics import EmitMetrics, IngestMetrics, KeeperMetrics, RelayMetrics, SinkMetrics
+from audit.metrics import (
+    DeadLetterMetrics,
+    EmitMetrics,
+    IngestMetrics,
+    KeeperMetrics,
+    PartitionMetrics,
+    RelayMetrics,
+    SinkMetrics,
+)
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
 from gateway.fleet.metrics import FleetMetrics
@@ -29,6 +37,8 @@ _HOMES = (
     SinkMetrics,
     IngestMetrics,
     KeeperMetrics,
+    PartitionMetrics,
+    DeadLetterMetrics,
     QueryMetrics,
     ReplayMetrics,
 )

@@ -14,6 +14,8 @@ from audit.store import Store
 from tests.builders.audit import make_event
 from tests.servers.postgres import Logins
 
+BOTH_SERVERS = True
+
 IDS = EventIds()
 SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
 

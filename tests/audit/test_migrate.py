@@ -9,6 +9,8 @@ from audit.errors import MigrationFailed
 from audit.migrate import Migration, migrate, migrations, pending
 from tests.servers.postgres import READER_PASSWORD, WRITER_PASSWORD, Logins
 
+BOTH_SERVERS = True
+
 EXTRA = Migration(len(migrations()) + 1, "9999_extra.sql", "CREATE TABLE extra (x int)")
 
 

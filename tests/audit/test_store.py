@@ -1,7 +1,10 @@
 """Tests of `audit.store`."""
 
+import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -12,9 +15,12 @@ from audit.codec import digest, encode
 from audit.errors import Fenced, SinkUnavailable, WrongRole
 from audit.event import AuditEvent, Phase, Severity
 from audit.ids import EventIds
+from audit.ingest import DeadLetter
 from audit.store import Offset, Store
 from tests.builders.audit import make_event
 from tests.servers.postgres import Logins
+
+BOTH_SERVERS = True
 
 IDS = EventIds()
 
@@ -130,6 +136,120 @@ async def test_a_row_the_database_refuses_is_found_by_halving(migrated_database:
         assert [letter.reason for letter in written.dead] == ["refused"]
 
 
+@pytest.mark.parametrize(("bad", "of"), [(1, 2000), (50, 2000), (40, 40)])
+async def test_many_refused_rows_cost_little_and_nobody_else_anything(
+    migrated_database: Logins, bad: int, of: int
+) -> None:
+    """Each bad row is found, and the rest is in the store."""
+    connection = await asyncpg.connect(migrated_database.owner)
+    await connection.execute("ALTER TABLE audit_events ADD CONSTRAINT no_such_action CHECK (action <> 'hunter2')")
+    every = of // bad
+    records = [encode(event(action="hunter2" if place % every == every // 2 else "a")) for place in range(of)]
+    store = Store(migrated_database.writer)
+    began = time.monotonic()
+    written = await store.write(records)
+    assert time.monotonic() - began < 20  # a statement may take 30 s; here it is a second or two
+    await store.close()
+    assert written.rows == of - bad
+    assert len(written.dead) == bad
+    letters = await connection.fetch("SELECT reason, error FROM audit_dead_letters")
+    assert {tuple(row) for row in letters} == {("refused", "CheckViolationError (23514): constraint `no_such_action`")}
+    assert len(letters) == bad
+    await connection.close()
+
+
+async def test_a_partition_that_was_dropped_meanwhile_is_no_refusal(migrated_database: Logins) -> None:
+    """The store looked before it was gone; its records are out of range, and the store looks again."""
+    connection = await asyncpg.connect(migrated_database.owner)
+    oldest = await connection.fetchrow("SELECT name, lowest FROM audit_partitions() LIMIT 1")
+    assert oldest is not None
+    store = Store(migrated_database.writer)
+    await store.write([encode(event())])
+    await connection.execute(f"DROP TABLE {oldest['name']}")
+    late = encode(make_event(event_id=str(oldest["lowest"])))
+    for said in ("has no partition now", "is outside the partitions"):  # the second time it knows
+        written = await store.write([late, encode(event())])
+        [letter] = written.dead
+        assert (letter.reason, letter.error) == ("out_of_range", f"event_id `{oldest['lowest']}` {said}")
+        assert written.rows == 1
+    await store.close()
+    await connection.close()
+
+
+async def test_partitions_are_the_keepers_until_the_last_day(migrated_database: Logins) -> None:
+    """The writer makes none while there is a day left, and the next ones when nobody else has."""
+    connection = await asyncpg.connect(migrated_database.owner)
+
+    async def ends() -> datetime:
+        return await connection.fetchval("SELECT max(until) FROM audit_partitions()")  # type: ignore[no-any-return]
+
+    await connection.execute(
+        "DO $$ DECLARE p record; BEGIN FOR p IN SELECT name FROM audit_partitions() WHERE since > now() LOOP"
+        " EXECUTE format('DROP TABLE %I', p.name); END LOOP; END $$"
+    )
+    before = await ends()
+    for left, made in ((timedelta(hours=25), False), (timedelta(hours=23), True)):
+        store = Store(migrated_database.writer, now_ns=lambda left=left: int((before - left).timestamp() * 1e9))  # type: ignore[misc]
+        await store.ping()
+        await store.close()
+        assert (await ends() > before) is made
+    await connection.close()
+
+
+async def test_a_letter_says_where_it_came_from_and_others_are_told(migrated_database: Logins) -> None:
+    """Its place and, before the transaction ends, whoever follows them; if that fails nothing is kept."""
+    store = Store(migrated_database.writer)
+    told: list[bytes] = []
+
+    async def tell(letters: Sequence[DeadLetter]) -> None:
+        told.extend(letter.payload for letter in letters)
+        if len(told) == 1:
+            raise SinkUnavailable("not now")
+
+    with pytest.raises(SinkUnavailable):
+        await store.write([b"poison", encode(event())], source=lambda _: "here", tell=tell)
+    assert await rows(migrated_database, "SELECT 1 FROM audit_events") == []
+    await store.write([b"poison", encode(event())], source=lambda letter: f"{letter.reason}/1", tell=tell)
+    await store.close()
+    assert told == [b"poison"] * 2
+    [letter] = await rows(migrated_database, "SELECT source, outcome, attempts FROM audit_dead_letters")
+    assert tuple(letter) == ("malformed/1", None, 0)
+
+
+async def test_an_offset_keeps_its_anchor_and_moves_back_only_when_told(migrated_database: Logins) -> None:
+    """The next claim gets the anchor; going back writes the event that tells of it, and only for the owner."""
+    store = Store(migrated_database.writer)
+    [mine] = await store.claim("topic", [0], "group")
+    assert mine.anchor is None
+    await store.write([], offsets=[replace(mine, next_offset=7, anchor=1 << 62)])
+    with pytest.raises(Fenced):
+        await store.write([], offsets=[replace(mine, next_offset=3)])
+    [again] = await store.claim("topic", [0], "group")
+    assert (again.next_offset, again.anchor) == (7, 1 << 62)
+    with pytest.raises(Fenced):
+        await store.move_to(replace(mine, next_offset=2), encode(event()))
+    assert await rows(migrated_database, "SELECT 1 FROM audit_events") == []
+    await store.move_to(replace(again, next_offset=2), encode(event()))
+    [last] = await store.claim("topic", [0], "group")
+    assert (last.next_offset, last.anchor) == (2, None)
+    assert len(await rows(migrated_database, "SELECT 1 FROM audit_events")) == 1
+    await store.close()
+
+
+async def test_no_value_of_a_record_is_in_an_error(migrated_database: Logins) -> None:
+    """What fails the whole batch is said by kind; PostgreSQL's own text has the row in it."""
+    connection = await asyncpg.connect(migrated_database.owner)
+    await connection.execute("ALTER TABLE audit_producers ADD CHECK (producer_id <> 'hunter2')")
+    await connection.close()
+    store = Store(migrated_database.writer)
+    with pytest.raises(SinkUnavailable) as failed:
+        await store.write([encode(event())], marks=[("hunter2", 1, -1, 1, 1, False)])
+    await store.close()
+    assert str(failed.value) == (
+        "the store: CheckViolationError (23514): constraint `audit_producers_producer_id_check`"
+    )
+
+
 async def test_odd_text_is_stored(migrated_database: Logins) -> None:
     """A NUL, an emoji and a very long id neither fail the batch nor get lost."""
     given = event(details={"a\0b": "x\0y", "emoji": "\U0001f6d2", "number": 1e300, "small": 1e-7, "whole": 2.0})
@@ -142,6 +262,17 @@ async def test_odd_text_is_stored(migrated_database: Logins) -> None:
     assert again.duplicates == 2
     for row in await rows(migrated_database, "SELECT body, payload_hash FROM audit_events"):
         assert digest(row["body"].encode()) == row["payload_hash"]
+
+
+async def test_a_record_of_sixteen_megabytes_is_a_record(migrated_database: Logins) -> None:
+    """A row if it is an event, a letter if not; its neighbours do not notice."""
+    large = event(details={"text": "x" * (16 << 20)})
+    store = Store(migrated_database.writer)
+    written = await store.write([encode(event()), encode(large), b"{" + b" " * (16 << 20), encode(event())])
+    await store.close()
+    assert (written.rows, len(written.dead)) == (3, 1)
+    [letter] = await rows(migrated_database, "SELECT octet_length(payload) AS bytes FROM audit_dead_letters")
+    assert letter["bytes"] == (16 << 20) + 1
 
 
 async def test_offsets_move_with_the_rows_or_not_at_all(migrated_database: Logins) -> None:

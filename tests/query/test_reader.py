@@ -22,6 +22,8 @@ from tests.builders.audit import make_event
 from tests.builders.query_api import Write
 from tests.servers.postgres import Logins
 
+BOTH_SERVERS = True
+
 LATEST = EventIds()
 
 

@@ -20,6 +20,8 @@ from query.reader import session
 from query.sql import Statement, floor, one, page
 from tests.servers.postgres import Logins
 
+BOTH_SERVERS = True
+
 ACME = Scope("acme", ("acme",))
 ADA = Own("dev", "ada")
 MOMENT = datetime(2026, 11, 23, 15, tzinfo=UTC)

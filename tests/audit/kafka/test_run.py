@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,8 +33,6 @@ sys.exit(run(AuditSettings.model_validate({"kafka": kafka}), StoreSettings.model
 
 def free_port() -> int:
     """A port that is free now."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -45,7 +44,7 @@ def test_without_a_broker_there_is_nothing_to_consume(capsys: pytest.CaptureFixt
 
 
 def test_it_serves_its_metrics_and_stops_when_told(migrated_database: Logins) -> None:
-    """While it runs its metrics can be scraped; SIGTERM ends it cleanly."""
+    """While it runs its metrics can be scraped, and it says when it is ready; SIGTERM ends it cleanly."""
     with mock_kafka() as broker:
         broker.create("audit.events.v1", 1)
         port = free_port()
@@ -56,7 +55,9 @@ def test_it_serves_its_metrics_and_stops_when_told(migrated_database: Logins) ->
             deadline = time.monotonic() + 20
             while True:
                 try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1) as answer:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
+                        assert answer.read() == b'{"ready": true}'
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/internal/metrics", timeout=1) as answer:
                         assert b"audit_events_ingested_total" in answer.read()
                         break
                 except OSError:
@@ -69,6 +70,18 @@ def test_it_serves_its_metrics_and_stops_when_told(migrated_database: Logins) ->
             if child.poll() is None:
                 child.kill()
                 child.wait()
+
+
+def test_a_port_that_is_taken_is_a_configuration_error(migrated_database: Logins) -> None:
+    """Rather than a consumer that nobody can watch."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "127.0.0.1:1", migrated_database.writer, port],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "in use" in done.stderr
 
 
 def test_a_login_that_may_do_more_is_refused(migrated_database: Logins) -> None:

@@ -10,6 +10,8 @@ from audit.keeper.event import keeper_event, record
 from audit.keeper.jobs import opened
 from tests.servers.postgres import Logins
 
+BOTH_SERVERS = True
+
 
 async def test_an_event_is_there_if_its_transaction_is(migrated_database: Logins) -> None:
     """Rolled back it never was; committed it is a row of no tenant's."""

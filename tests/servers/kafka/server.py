@@ -43,6 +43,7 @@ _SETTINGS = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "500",  # so that a test need not wait six seconds for a dead member
     "auto.create.topics.enable": "false",
 }
 
