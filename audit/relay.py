@@ -22,7 +22,7 @@ from audit.ids import id_ms
 from audit.metrics import RelayMetrics
 from audit.sinks import Sink, Watermark
 from audit.spool.adopt import adopt
-from audit.spool.folder import Counter, CounterView, lock, peek
+from audit.spool.folder import Counter, CounterView, free_bytes, lock, peek
 from audit.spool.reader import Batch, FolderReader
 from audit.spool.segment import LOSS, LOSS_REASONS, segments, stub
 
@@ -269,6 +269,7 @@ class Relay:
         for folder in self._folders.values():
             self._adopt_if_dead(folder, now)
         self._metrics.folders.set(len(self._folders))
+        self._metrics.free_bytes.set(free_bytes(self._root))
         self._metrics.backlog_bytes.set(sum(folder.reader.backlog_bytes() for folder in self._folders.values()))
 
     def _adopt_if_dead(self, folder: _Folder, now: float) -> None:

@@ -21,7 +21,9 @@ _SEGMENT_BYTES = 64 << 20
 _NS_PER_MS = 1_000_000
 
 
-def loss_event(producer: str, epoch: int, missing: RangeSet, *, reason: str, event_id: str, now_ns: int) -> AuditEvent:
+def loss_event(
+    producer: str, epoch: int, missing: RangeSet, *, reason: str, event_id: str, now_ns: int, folded: int = 0
+) -> AuditEvent:
     """The record that names lost records. It is about the numbering and has no number itself (`seq` 0).
 
     Args:
@@ -31,6 +33,7 @@ def loss_event(producer: str, epoch: int, missing: RangeSet, *, reason: str, eve
         reason: One of `LOSS_REASONS`.
         event_id: Its id.
         now_ns: When, nanoseconds since the epoch.
+        folded: How many refusals the missing records stood for, where they were folded ones.
     """
     return AuditEvent(
         event_id=event_id,
@@ -48,6 +51,7 @@ def loss_event(producer: str, epoch: int, missing: RangeSet, *, reason: str, eve
             "missing": [list(pair) for pair in missing],
             "count": missing.count,
             "reason": reason,
+            **({"folded": folded} if folded else {}),
         },
     )
 
@@ -95,7 +99,7 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
                     event_id=fixed_id(producer, epoch, "killed", died_ns // _NS_PER_MS),
                     now_ns=died_ns,
                 )
-                writer.append([frame.pack(encode(event))], list(missing))
+                writer.append([frame.pack(encode(event))], list(missing), last_words=True)
             writer.end(taken, clean=False)
         finally:
             writer.close()

@@ -15,17 +15,17 @@ def test_buffered_records_stop_before_durable_ones() -> None:
     usage = Usage(LIMITS)
     for tenant in ("a", "b", "c", "d"):
         usage.add(tenant, 200)
-    assert usage.refusal("e", 10, durable=False) == "full"
-    assert usage.refusal("e", 200, durable=True) is None
-    assert usage.refusal("e", 201, durable=True) == "full"
+    assert usage.admit("e", 10, durable=False) == "full"
+    assert usage.admit("e", 200, durable=True) is None
+    assert usage.admit("e", 201, durable=True) == "full"
 
 
 def test_a_tenant_stops_at_half() -> None:
     """Only the tenant that has filled its half is refused, durable or not."""
     usage = Usage(LIMITS)
     usage.add("a", 500)
-    assert usage.refusal("a", 1, durable=True) == "tenant_share"
-    assert usage.refusal("b", 300, durable=False) is None
+    assert usage.admit("a", 1, durable=True) == "tenant_share"
+    assert usage.admit("b", 300, durable=False) is None
 
 
 def test_space_comes_back_with_its_segment() -> None:
@@ -38,7 +38,8 @@ def test_space_comes_back_with_its_segment() -> None:
     usage.place(second, {"a": 100})
     usage.keep({old, second})
     assert usage.total == 200
-    assert usage.refusal("a", 400, durable=True) is None
+    assert usage.admit("a", 400, durable=True) is None
+    usage.drop({"a": 400})
     usage.keep(set())
     assert usage.total == 0
 
@@ -52,4 +53,4 @@ def test_the_books_always_balance(records: list[tuple[str, int, int]]) -> None:
         usage.place(SegmentName(1, segment), {tenant: size})
     usage.keep(set())
     assert usage.total == 0
-    assert usage.refusal("a", 500, durable=True) is None
+    assert usage.admit("a", 500, durable=True) is None

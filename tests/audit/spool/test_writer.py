@@ -36,6 +36,7 @@ def test_a_failed_append_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
     """A short write is cut off again, and the next append stands where it should."""
     writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
     writer.append([frame.pack(b"one")], [(1, 1)])
+    file, size = tmp_path / writer.name.text(), writer.size
     real = os.pwrite
 
     def short(fd: int, data: bytes, offset: int) -> int:
@@ -46,7 +47,7 @@ def test_a_failed_append_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
         patch.setattr("audit.spool.writer.os.pwrite", short)
         with pytest.raises(OSError, match="No space"):
             writer.append([frame.pack(b"two")], [(2, 2)])
-        assert (tmp_path / writer.name.text()).stat().st_size == writer.size
+        assert file.stat().st_size == size
     writer.append([frame.pack(b"three")], [(3, 3)])
     writer.close()
     assert read_all(tmp_path) == [b"one", b"three"]
