@@ -458,6 +458,7 @@ class GroupCommit:
                     self._append_loss(shed, "shed", folded)
                 if unwritten:
                     self._append_loss(unwritten, "unwritten")
+            self._counter.begin_end()
             self._writer.end(taken, clean=True)
             self._counter.end()
         except OSError:

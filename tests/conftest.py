@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.stack", "tests.servers.kafka.server"]
+pytest_plugins = ["tests.servers.postgres", "tests.servers.stack", "tests.servers.kafka.server", "tests.servers.disk"]
 
 settings.register_profile("lychgate", deadline=None)  # a busy machine is not a finding; pytest-timeout catches a hang
 settings.load_profile("lychgate")

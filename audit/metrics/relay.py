@@ -27,7 +27,9 @@ class RelayMetrics:
             "audit_relay_oldest_seconds", "Age of the oldest undelivered record.", registry=registry
         )
         self.free_bytes = Gauge(
-            "audit_spool_free_bytes", "Free bytes of the disk the spool is on; 0 if it cannot be asked.", registry=registry
+            "audit_spool_free_bytes",
+            "Free bytes of the disk the spool is on; 0 if it cannot be asked.",
+            registry=registry,
         )
         self.folders = Gauge("audit_relay_folders", "Spool folders in sight.", registry=registry)
         self.lost = Counter(

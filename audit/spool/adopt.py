@@ -13,6 +13,7 @@ from audit.event import NO_TENANT, AuditEvent, Kind, Outcome, Phase, Producer, S
 from audit.ids import id_at
 from audit.ranges import RangeSet
 from audit.spool import frame
+from audit.spool.cursor import cursors
 from audit.spool.folder import COUNTER_FILE, Counter
 from audit.spool.segment import LOSS, SegmentName, account, contents, segments
 from audit.spool.writer import SegmentWriter
@@ -79,14 +80,17 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
         return RangeSet()
     epoch = counter.epoch
     names = [name for name in segments(path) if name.epoch == epoch]
-    seen, end = _seen(path, names)
+    if not names and (counter.ending or counter.seq == 0):
+        # The end mark was written and delivered before anybody could note it; or nothing was ever begun.
+        counter.end()
+        return RangeSet()
+    seen, end, following = _seen(path, epoch, names)
     missing = RangeSet()
     if not end:
         taken = max(counter.seq, seen.last)
         if taken:
             missing = RangeSet([(1, taken)]).without(seen)
-        last_n = names[-1].n if names else 0
-        writer = SegmentWriter(path, producer, epoch, segment_bytes=_SEGMENT_BYTES, first=last_n + 1)
+        writer = SegmentWriter(path, producer, epoch, segment_bytes=_SEGMENT_BYTES, first=following)
         writer.seen = seen
         try:
             if missing:
@@ -100,6 +104,7 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
                     now_ns=died_ns,
                 )
                 writer.append([frame.pack(encode(event))], list(missing), last_words=True)
+            counter.begin_end()
             writer.end(taken, clean=False)
         finally:
             writer.close()
@@ -107,21 +112,27 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
     return missing
 
 
-def _seen(path: Path, names: list[SegmentName]) -> tuple[RangeSet, bool]:
-    """The numbers accounted for, and whether there is an end mark.
+def _seen(path: Path, epoch: int, names: list[SegmentName]) -> tuple[RangeSet, bool, int]:
+    """The numbers accounted for, whether there is an end mark, and the number of the next segment.
 
-    From the newest segment back to the first with a whole header, which tells about all before it.
+    From the newest segment back to the first with a whole header, which tells about all before it. Where none has one,
+    the sinks' cursors tell about what was delivered and unlinked.
     """
     seen = RangeSet()
+    following = names[-1].n + 1 if names else 1
     for name in reversed(names):
         read = contents(path / name.text())
         if read.end is not None:
-            return seen, True
+            return seen, True, following
         account(read.records, seen)
         if read.header is not None:
             seen.update(read.header.seen)
-            break
-    return seen, False
+            return seen, False, following
+    for cursor in cursors(path).values():
+        if cursor.epoch == epoch:  # a segment before it would never be read
+            seen.update(cursor.seen or ())
+            following = max(following, cursor.n)
+    return seen, False, following
 
 
 def _last_sign(path: Path, names: list[SegmentName]) -> int:

@@ -26,6 +26,7 @@ _MAGIC = b"lgcount1"
 _COUNTER_BYTES = 64
 _EPOCH, _SEQ, _ENDED, _FLOOR = 8, 16, 24, 32
 _U64 = struct.Struct("<Q")
+_ENDING = 2
 
 
 def make(path: Path) -> None:
@@ -192,6 +193,16 @@ class Counter:
         self._put(_FLOOR, 0)
         self._put(_EPOCH, epoch)
         self._put(_ENDED, 0)
+        self.sync()
+
+    @property
+    def ending(self) -> bool:
+        """Whether an end mark was to be written next. If no segment is left then, it was, and was delivered."""
+        return self._get(_ENDED) == _ENDING
+
+    def begin_end(self) -> None:
+        """State that the end mark is written next: from then on the relay may take the epoch's last segment away."""
+        self._put(_ENDED, _ENDING)
         self.sync()
 
     def end(self) -> None:

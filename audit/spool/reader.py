@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from audit.codec import encode
-from audit.ranges import Range, RangeSet
+from audit.ranges import RangeSet
 from audit.spool import frame
 from audit.spool.adopt import fixed_id, loss_event
+from audit.spool.cursor import Cursor, cursor_file
 from audit.spool.segment import (
     QUARANTINE_SUFFIX,
     EndMark,
@@ -30,22 +31,6 @@ from audit.spool.segment import (
 _FILE_MODE = 0o600
 _WHOLE = frame.PAYLOAD_LIMIT + frame.HEAD_BYTES
 _NS_PER_MS = 1_000_000
-
-
-class Cursor(msgspec.Struct, frozen=True):
-    """How far a sink has come in a folder; losing it costs duplicates and nothing else.
-
-    Attributes:
-        epoch: Of the segment to go on in.
-        n: Its number.
-        offset: Where in it.
-        seen: The numbers accounted for before it; None if that is not known.
-    """
-
-    epoch: int
-    n: int
-    offset: int
-    seen: list[Range] | None = None
 
 
 @dataclass(slots=True)
@@ -96,7 +81,7 @@ class FolderReader:
     def __init__(self, path: Path, sink: str) -> None:
         self.path = path
         self.producer = path.name
-        self._cursor_file = path / f"cursor-{sink}.json"
+        self._cursor_file = cursor_file(path, sink)
         self._cursor = self._load()
         self._saved = self._cursor
         self._segment: _Segment | None = None

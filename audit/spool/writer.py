@@ -11,7 +11,7 @@ from audit.spool.reserve import FULL, Reserve
 from audit.spool.segment import EndMark, Header, SegmentName, pack_end, pack_header
 
 _FILE_MODE = 0o600
-_NAME_TRIES = 64
+_NEW = "segment.new"
 
 
 class SegmentWriter:
@@ -158,13 +158,16 @@ class SegmentWriter:
         self._fd = fd
         self._size = self._head_bytes = 0
         before = list(self.seen)
+        aside = self._folder / _NEW
         try:
             self._write(pack_header(Header(self._producer, self._epoch, self._n, before)))
             os.fdatasync(self._fd)
+            aside.rename(path)
             sync_folder(self._folder)
         except OSError:
             self._dirty = False
             self._give_up()
+            aside.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise
         self._head_bytes = self._size
@@ -172,16 +175,17 @@ class SegmentWriter:
         self._dirty = False
 
     def _next(self) -> tuple[Path, int]:
-        """A new file, under the next name that nothing stands under: neither a file nor a link is ever written to."""
-        for tries in range(1, _NAME_TRIES + 1):
+        """A new file, and the next name under which nothing stands: nothing that is there is ever written to.
+
+        INVARIANT: a segment has its header when it gets its name. The relay takes a segment away when the next one is
+        in sight, and from then on only that one's header knows what the earlier ones held.
+        """
+        (self._folder / _NEW).unlink(missing_ok=True)  # a predecessor died between making it and naming it
+        fd = os.open(self._folder / _NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        self._n += 1
+        while os.path.lexists(self._folder / self.name.text()):
             self._n += 1
-            path = self._folder / self.name.text()
-            try:
-                return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-            except FileExistsError:
-                if tries == _NAME_TRIES:
-                    raise
-        raise AssertionError
+        return self._folder / self.name.text(), fd
 
     def _append(self, frames: Sequence[bytes]) -> None:
         data = b"".join(frames)
