@@ -28,7 +28,7 @@ class RelayMetrics:
         )
         self.free_bytes = Gauge(
             "audit_spool_free_bytes",
-            "Free bytes of the disk the spool is on; 0 if it cannot be asked.",
+            "Free bytes of the spool's disk; 0 if it cannot be asked.",
             registry=registry,
         )
         self.folders = Gauge("audit_relay_folders", "Spool folders in sight.", registry=registry)

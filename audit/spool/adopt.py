@@ -6,6 +6,7 @@ and the store sees a duplicate instead of a second loss.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 from audit.codec import encode, timestamp
@@ -14,8 +15,8 @@ from audit.ids import id_at
 from audit.ranges import RangeSet
 from audit.spool import frame
 from audit.spool.cursor import cursors
-from audit.spool.folder import COUNTER_FILE, Counter
-from audit.spool.segment import LOSS, SegmentName, account, contents, segments
+from audit.spool.folder import COUNTER_FILE, Counter, lock, peek
+from audit.spool.segment import LOSS, SegmentName, account, contents, read_header, segments
 from audit.spool.writer import SegmentWriter
 
 _SEGMENT_BYTES = 64 << 20
@@ -110,6 +111,47 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
             writer.close()
     counter.end()
     return missing
+
+
+def adopt_folder(path: Path) -> RangeSet:
+    """End the epoch of a folder that nobody owns, under its lock; returns the numbers that are missing.
+
+    Raises:
+        SpoolBusy: its producer lives.
+        SpoolFormat: a file in it is not what its name says.
+        OSError: the disk refuses.
+    """
+    held = lock(path)
+    try:
+        counter = Counter(path)
+        try:
+            return adopt(path, counter, producer_of(path))
+        finally:
+            counter.close()
+    finally:
+        os.close(held)
+
+
+def producer_of(path: Path) -> str:
+    """Whose folder it is, as its segments say: a copy may have another name. The folder's name if there are none."""
+    for name in segments(path):
+        header = read_header(path / name.text())
+        if header is not None:
+            return header.producer
+    return path.name
+
+
+def unsaid(path: Path) -> RangeSet:
+    """The numbers that a dead producer took and that nobody has accounted for. Reads only."""
+    view = peek(path)
+    if view is None or view.ended:
+        return RangeSet()
+    names = [name for name in segments(path) if name.epoch == view.epoch]
+    if not names and (view.ending or view.seq == 0):
+        return RangeSet()
+    seen, end, _ = _seen(path, view.epoch, names)
+    taken = max(view.seq, seen.last)
+    return RangeSet([(1, taken)] if taken else ()).without(seen) if not end else RangeSet()
 
 
 def _seen(path: Path, epoch: int, names: list[SegmentName]) -> tuple[RangeSet, bool, int]:

@@ -115,7 +115,7 @@ def lock(path: Path, wait_s: float = 0.0) -> int:
 def holds(path: Path, fd: int) -> bool:
     """Whether a lock that was taken is still the folder's: nobody has removed the folder or the file."""
     try:
-        there = os.stat(path / LOCK_FILE, follow_symlinks=False)
+        there = (path / LOCK_FILE).lstat()
     except OSError:
         return False
     ours = os.fstat(fd)
@@ -257,6 +257,7 @@ class CounterView(NamedTuple):
     seq: int
     ended: bool
     floor_ms: int
+    ending: bool = False
 
 
 def peek(path: Path) -> CounterView | None:
@@ -269,4 +270,4 @@ def peek(path: Path) -> CounterView | None:
     if len(data) < _COUNTER_BYTES or not data.startswith(_MAGIC):
         return None
     epoch, seq, ended, floor = (int(_U64.unpack_from(data, at)[0]) for at in (_EPOCH, _SEQ, _ENDED, _FLOOR))
-    return CounterView(epoch, seq, ended == 1 or epoch == 0, floor)
+    return CounterView(epoch, seq, ended == 1 or epoch == 0, floor, ended == _ENDING)

@@ -3,7 +3,7 @@
     python -m tests.audit.killed <folder> <times> <seed>
 
 Each producer is forked from this process, so that a kill costs milliseconds and not an interpreter's start. It is
-killed with SIGKILL between 1 and 25 ms later: while it opens the folder, adopts what its predecessor left, writes,
+killed with SIGKILL between 1 and 40 ms later: while it opens the folder, adopts what its predecessor left, writes,
 syncs, begins a segment. Prints one JSON object: the numbers that were acked and the number last taken, by epoch.
 """
 
@@ -66,12 +66,12 @@ def main(folder: Path, times: int, seed: int) -> None:
     acked: dict[int, list[int]] = {}
     taken: dict[int, int] = {}
     for _ in range(times):
-        for epoch, seq in kill_one(folder, chance.uniform(0.001, 0.025)):
+        for epoch, seq in kill_one(folder, chance.uniform(0.001, 0.04)):
             acked.setdefault(epoch, []).append(seq)
         view = peek(folder)
         if view is not None:
             taken[view.epoch] = view.seq
-    print(json.dumps({"acked": acked, "taken": taken}))
+    sys.stdout.write(json.dumps({"acked": acked, "taken": taken}))
 
 
 if __name__ == "__main__":

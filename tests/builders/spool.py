@@ -1,4 +1,4 @@
-"""What a spool has promised, beside what came of it: every number is delivered or named, and nothing promised is lost."""
+"""What a spool has promised, beside what came of it: each number is delivered or named, nothing promised is lost."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -41,7 +41,7 @@ class Fault:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Fail, or do it."""
-        target = os.readlink(f"/proc/self/fd/{args[0]}") if isinstance(args[0], int) else os.fspath(args[0])
+        target = Path(f"/proc/self/fd/{args[0]}").resolve() if isinstance(args[0], int) else os.fspath(args[0])
         if str(target).startswith(str(self._folder)):
             self.count += 1
             if self.count in self._failing:

@@ -18,11 +18,14 @@ def test_numbers_outlive_the_counter(tmp_path: Path) -> None:
     first.floor_ms = 1234
     second = Counter(tmp_path)
     assert (second.epoch, second.seq, second.ended, second.floor_ms) == (4, 3, False, 1234)
-    assert peek(tmp_path) == (4, 3, False, 1234)
+    assert peek(tmp_path) == (4, 3, False, 1234, False)
+    second.begin_end()
+    assert peek(tmp_path) == (4, 3, False, 1234, True)
+    assert (second.ending, second.ended) == (True, False)
     second.end()
-    assert peek(tmp_path) == (4, 3, True, 1234)
+    assert peek(tmp_path) == (4, 3, True, 1234, False)
     second.begin(5)
-    assert peek(tmp_path) == (5, 0, False, 0)
+    assert peek(tmp_path) == (5, 0, False, 0, False)
     first.close()
     second.close()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from audit.codec import decode
 from audit.emit import Emitter
 from audit.limits import SpoolLimits
-from audit.spool.inspect import dump, folders, stat, verify
+from audit.spool.inspect import Wanted, dump, folders, stat, verify
 from audit.spool.segment import segments
 from tests.audit.test_relay import stamped
 
@@ -24,7 +24,7 @@ def filled(root: Path) -> Path:
 def test_stat_shows_each_folder(tmp_path: Path) -> None:
     """Epoch, numbers, segments and bytes of each producer."""
     path = filled(tmp_path)
-    one, two = stat(tmp_path)
+    one, two = stat(tmp_path, 0)
     assert (one.producer, one.epoch, one.taken, one.ended, one.quarantined) == ("one", 1, 5, True, 0)
     assert one.segments == len(segments(path))
     assert one.bytes == sum(file.stat().st_size for file in path.glob("*.seg"))
@@ -36,7 +36,7 @@ def test_dump_yields_the_records(tmp_path: Path) -> None:
     """All undelivered records, of all producers or of one."""
     filled(tmp_path)
     assert len(list(dump(tmp_path))) == 10
-    assert [decode(payload).producer.seq for payload in dump(tmp_path, "two")] == [1, 2, 3, 4, 5]
+    assert [decode(payload).producer.seq for payload in dump(tmp_path, Wanted("two"))] == [1, 2, 3, 4, 5]
 
 
 def test_verify_finds_nothing_in_a_sound_spool(tmp_path: Path) -> None:
@@ -57,5 +57,5 @@ def test_verify_names_damage_and_what_is_missing(tmp_path: Path) -> None:
     file.write_bytes(bytes(data))
     (path / "00000001-000009.seg.quarantine").touch()
     found = verify(tmp_path)
-    assert {finding.segment for finding in found} == {file.name, "00000001-000009.seg.quarantine"}
+    assert {finding.file for finding in found} == {file.name, "00000001-000009.seg.quarantine"}
     assert any("missing" in finding.what for finding in found)
