@@ -325,6 +325,15 @@ class GroupCommit:
                 self._metrics.spool_errors.labels("sync").inc()
                 self._lose(group, exc, placed=placed)
                 return
+        if self._writer.gone:  # looked for behind the sync and before anybody is told
+            self._unsynced = group
+            self._miss_segment()
+            group, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
+            try:
+                self._writer.sync()
+            except OSError as exc:
+                self._lose(group, exc, placed=True)
+                return
         self._synced_at = time.monotonic()
         release_all([taken.waiter for taken in group if taken.waiter is not None], None)
 
@@ -396,7 +405,7 @@ class GroupCommit:
             present = set(segments(self._folder))
         except OSError:  # the folder itself is gone
             present = set()
-        if self._writer.size and self._writer.name not in present:
+        if self._writer.gone:
             self._miss_segment()
         orphaned = not self._writer.owned()
         if orphaned and not self._orphaned:

@@ -72,6 +72,11 @@ class SegmentWriter:
         """The numbers that stand in the current segment."""
         return self.seen.without(RangeSet(self._before)) if self._fd >= 0 else RangeSet()
 
+    @property
+    def gone(self) -> bool:
+        """Whether somebody has unlinked the current segment: what is written into it nobody will ever read."""
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+
     def open(self) -> None:
         """Begin a segment, with what the reserve gives if there is no room.
 

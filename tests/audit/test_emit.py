@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -355,3 +356,88 @@ def test_refusals_that_are_alike_share_a_record(tmp_path: Path) -> None:
     assert [event.aggregate.count if event.aggregate else 1 for event in events] == [100, 1]
     assert events[0].details == {"trace_ids": ["trace-0", "trace-1", "trace-2", "trace-3", "trace-4"]}
     assert losses(events) == []
+
+
+def fold(emitter: Emitter, network: str, times: int = 1) -> None:
+    """So many refusals of strangers from a network."""
+    for _ in range(times):
+        emitter.emit_folded(
+            FoldKey("token_invalid", network, ""),
+            None,
+            lambda stamp: make_event(event_id=stamp.event_id, producer=stamp.producer, trace_id=None),
+        )
+
+
+def refusals(events: list[AuditEvent]) -> int:
+    """How many refusals records stand for, lost ones too."""
+    kept = sum(event.aggregate.count if event.aggregate else 1 for event in events if event.event_type != LOSS)
+    return kept + sum(int(str(loss.get("folded", 0))) for loss in losses(events))
+
+
+def test_the_thousand_and_first_network_is_counted_with_the_rest(tmp_path: Path) -> None:
+    """A thousand folds of their own and one for all others: 1,001 records, and every refusal counted."""
+    emitter = Emitter(tmp_path / "p", "p")
+    for number in range(1300):
+        fold(emitter, f"10.{number // 250}.{number % 250}.0/24", 2)
+    emitter.close()
+    events = on_disk(tmp_path / "p")
+    assert len(events) == 1001
+    assert refusals(events) == 2600
+    assert losses(events) == []
+
+
+def test_folded_refusals_that_are_shed_stay_counted(tmp_path: Path) -> None:
+    """No room for their record: its number is named, and with it how many refusals it stood for."""
+    emitter = Emitter(tmp_path / "p", "p", limits=SpoolLimits(max_bytes=100))
+    fold(emitter, "10.0.0.0/24", 41)
+    fold(emitter, "10.0.1.0/24")
+    emitter.emit_due(everything=True)
+    fold(emitter, "10.0.0.0/24", 7)
+    emitter.close()
+    events = on_disk(tmp_path / "p")
+    assert refusals(events) == 49
+    assert RangeSet((first, last) for loss in losses(events) for first, last in loss["missing"]) == RangeSet([(1, 3)])  # type: ignore[attr-defined]
+
+
+def test_refusals_during_a_stop_are_counted(tmp_path: Path) -> None:
+    """One thread refuses strangers while another stops the emitter: each is in a record, or was refused a number."""
+    emitter = Emitter(tmp_path / "p", "p")
+    counted = 0
+    closing = threading.Thread(target=emitter.close)
+    closing.start()
+    try:
+        while counted < 100_000:
+            fold(emitter, "10.0.0.0/24")
+            counted += 1
+    except SpoolUnavailable:
+        closing.join()
+    events = on_disk(tmp_path / "p")
+    named = sum(int(str(loss["count"])) for loss in losses(events) if loss["reason"] == "unwritten")
+    assert refusals(events) + named == counted
+
+
+async def test_a_kill_with_open_folds_names_their_numbers(tmp_path: Path) -> None:
+    """What was only in memory is gone, but not without a word: the number of each fold's record is named."""
+    child = subprocess.Popen(  # noqa: ASYNC220  # it is killed before anything else happens
+        [sys.executable, "-c", FOLDING, str(tmp_path / "p")], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"folded\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+    successor = Emitter(tmp_path / "p", "p")
+    assert list(successor.predecessor_lost) == [(1, 2)]
+    await successor.aclose()
+
+
+FOLDING = """
+import sys, time
+from pathlib import Path
+from audit.emit import Emitter
+from tests.audit.test_emit import fold
+emitter = Emitter(Path(sys.argv[1]), "p")
+fold(emitter, "10.0.0.0/24", 5)
+fold(emitter, "10.0.1.0/24", 5)
+print("folded", flush=True)
+time.sleep(60)
+"""

@@ -44,6 +44,17 @@ def test_space_comes_back_with_its_segment() -> None:
     assert usage.total == 0
 
 
+def test_the_disk_of_everybody_else_is_not_filled() -> None:
+    """Below twice what stays free only durable records are taken, below it none; and all of them when it is back."""
+    usage = Usage(SpoolLimits(max_bytes=1000, min_free_bytes=100))
+    for free, buffered, durable in ((200, None, None), (199, "min_free", None), (99, "min_free", "min_free")):
+        usage.see_free(free)
+        assert (usage.admit("a", 1, durable=False), usage.admit("a", 1, durable=True)) == (buffered, durable)
+    usage.see_free(200)
+    assert usage.admit("a", 1, durable=False) is None
+    assert usage.total == 4  # what was refused is not in the books
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 50), st.integers(0, 3))))
 def test_the_books_always_balance(records: list[tuple[str, int, int]]) -> None:
     """Whatever is taken and placed, dropping every segment leaves nothing."""
