@@ -24,9 +24,11 @@ from audit.spool.reserve import RESERVE_FILE
 from audit.spool.segment import LOSS, contents, segments
 from audit.spool.writer import SegmentWriter
 from tests.audit.test_relay import stamped
-from tests.lychgate.test_cli import ROOT, lychgate
+from tests.builders.command import run as lychgate
 from tests.servers.disk import SmallDisk
 from tests.servers.postgres import Logins
+
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture

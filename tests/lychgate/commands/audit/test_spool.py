@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audit.emit import Emitter
 from tests.audit.test_relay import stamped
-from tests.lychgate.test_cli import lychgate
+from tests.builders.command import run as lychgate
 
 
 def test_what_a_folder_in_use_looks_like(tmp_path: Path) -> None:
