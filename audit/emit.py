@@ -24,6 +24,7 @@ from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Producer, Redaction
 from audit.fold import FoldKey, Folds
 from audit.ids import EventIds
+from audit.journal import Journal
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.redact import Mode, WriteRedactor
@@ -119,14 +120,23 @@ class Emitter:
         except BaseException:
             os.close(self._lock)
             raise
-        self._commit = GroupCommit(
-            folder,
+        journal = partial(
+            Journal,
             writer,
             self._counter,
             usage,
             producer=producer_id,
-            limits=self._limits,
             ids=self._ids,
+            metrics=self._metrics,
+            now_ns=now_ns,
+        )
+        self._commit = GroupCommit(
+            folder,
+            journal,
+            self._counter,
+            usage,
+            producer=producer_id,
+            limits=self._limits,
             metrics=self._metrics,
             now_ns=now_ns,
         )

@@ -3,7 +3,7 @@
     python -m tests.audit.killed <folder> <times> <seed>
 
 Each producer is forked from this process, so that a kill costs milliseconds and not an interpreter's start. It is
-killed with SIGKILL between 1 and 40 ms later: while it opens the folder, adopts what its predecessor left, writes,
+killed with SIGKILL between 1 and 30 ms later, every other one after its first ack: while it opens the folder, adopts what its predecessor left, writes,
 syncs, begins a segment. Prints one JSON object: the numbers that were acked and the number last taken, by epoch.
 """
 
@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import select
 import signal
 import sys
 import time
@@ -43,8 +44,8 @@ async def emit(folder: Path, said: int) -> None:
     await asyncio.gather(*(one(turn) for turn in range(_TASKS)))
 
 
-def kill_one(folder: Path, after_s: float) -> list[tuple[int, int]]:
-    """Start one, kill it, return what it said."""
+def kill_one(folder: Path, after_s: float, *, when_working: bool) -> list[tuple[int, int]]:
+    """Start one, kill it so long after its start or after its first ack, return what it said."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -52,6 +53,8 @@ def kill_one(folder: Path, after_s: float) -> list[tuple[int, int]]:
         asyncio.run(emit(folder, writing))
         os._exit(1)
     os.close(writing)
+    if when_working:
+        select.select([reading], [], [], 10.0)
     time.sleep(after_s)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -65,8 +68,8 @@ def main(folder: Path, times: int, seed: int) -> None:
     chance = random.Random(seed)  # where to kill, not a secret
     acked: dict[int, list[int]] = {}
     taken: dict[int, int] = {}
-    for _ in range(times):
-        for epoch, seq in kill_one(folder, chance.uniform(0.001, 0.04)):
+    for turn in range(times):
+        for epoch, seq in kill_one(folder, chance.uniform(0.001, 0.03), when_working=turn % 2 == 1):
             acked.setdefault(epoch, []).append(seq)
         view = peek(folder)
         if view is not None:

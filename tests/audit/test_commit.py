@@ -123,7 +123,7 @@ async def test_a_fault_of_our_own_releases_everyone(tmp_path: Path, monkeypatch:
     def broken(*_: object) -> bytes:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("audit.commit.frame.pack", broken)
+    monkeypatch.setattr("audit.journal.frame.pack", broken)
     waiting = emitter.emit_durable(stamped(emitter))
     with pytest.raises(SpoolUnavailable, match="has failed"):
         await asyncio.wait_for(waiting, 5)
@@ -242,7 +242,7 @@ async def test_what_stood_in_a_segment_that_vanished_is_named(tmp_path: Path) ->
 
 async def test_a_flood_of_shed_records_costs_a_record_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often the thread turns, what was shed is named once a second, and in pieces if it has many holes."""
-    monkeypatch.setattr("audit.commit._LOSS_RANGES", 3)
+    monkeypatch.setattr("audit.journal._LOSS_RANGES", 3)
     emitter = Emitter(tmp_path / "p", "p", limits=SpoolLimits(max_bytes=20_000, buffered_share=0.01, tenant_share=1.0))
     for _ in range(8):
         assert not emitter.emit(stamped(emitter))

@@ -441,3 +441,19 @@ fold(emitter, "10.0.1.0/24", 5)
 print("folded", flush=True)
 time.sleep(60)
 """
+
+
+async def test_killed_between_the_end_mark_and_its_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay delivers and unlinks everything before the successor comes: it must not take it for lost."""
+    first = Emitter(tmp_path / "p", "p")
+    await first.emit_durable(stamped(first))
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.folder.Counter.end", lambda _: None)
+        assert not await first.aclose()
+    os.close(first._lock)  # as a kill does
+    sink = ListSink()
+    assert await Relay(tmp_path, sink, adopt_after_s=3600.0).flush(5)
+    assert segments(tmp_path / "p") == []
+    successor = Emitter(tmp_path / "p", "p")
+    assert not successor.predecessor_lost
+    await successor.aclose()

@@ -33,7 +33,7 @@ async def test_killed_at_any_instant(tmp_path: Path) -> None:
     assert await relay.flush(20)
     assert segments(folder) == []
     acked = {int(epoch): numbers for epoch, numbers in said["acked"].items()}
-    assert sum(map(len, acked.values())) > KILLS // 10  # some lived long enough to promise something
+    assert sum(map(len, acked.values())) >= KILLS // 2
     events, folder_of = sink.events, folder
     for epoch, taken in said["taken"].items():
         check(events, folder_of, acked.get(int(epoch), ()), epoch=int(epoch), taken=taken)
