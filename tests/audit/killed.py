@@ -3,8 +3,9 @@
     python -m tests.audit.killed <folder> <times> <seed>
 
 Each producer is forked from this process, so that a kill costs milliseconds and not an interpreter's start. It is
-killed with SIGKILL between 1 and 30 ms later, every other one after its first ack: while it opens the folder, adopts what its predecessor left, writes,
-syncs, begins a segment. Prints one JSON object: the numbers that were acked and the number last taken, by epoch.
+killed with SIGKILL between 1 and 30 ms after its start, or after its first ack: while it opens the folder, adopts what
+its predecessor left, writes, syncs, begins a segment. Prints one JSON object: the numbers that were acked and the
+number last taken, by epoch.
 """
 
 import asyncio

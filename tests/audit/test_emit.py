@@ -6,12 +6,16 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from audit.codec import decode
@@ -27,6 +31,7 @@ from audit.spool.folder import peek
 from audit.spool.segment import LOSS, contents, segments
 from tests.audit.test_relay import ListSink, Relay, stamped
 from tests.builders.audit import make_event
+from tests.builders.spool import check
 
 ROOT = Path(__file__).parents[2]
 
@@ -457,3 +462,57 @@ async def test_killed_between_the_end_mark_and_its_note(tmp_path: Path, monkeypa
     successor = Emitter(tmp_path / "p", "p")
     assert not successor.predecessor_lost
     await successor.aclose()
+
+
+def test_a_refusal_that_comes_during_a_stop_is_its_own_record(tmp_path: Path) -> None:
+    """Nobody would flush a fold that is opened behind the last flush."""
+    emitter = Emitter(tmp_path / "p", "p")
+    emitter._flushed = True
+    fold(emitter, "10.0.0.0/24", 2)
+    wait_until_written(tmp_path / "p", 2)
+    emitter.close()
+    assert losses(on_disk(tmp_path / "p")) == []
+
+
+STEPS = ("buffered", "durable", "folded", "forgotten", "large", "flush")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.sampled_from(STEPS), max_size=40),
+    max_bytes=st.integers(1_000, 30_000),
+)
+def test_whatever_happens_each_number_is_written_or_named(tmp_path: Path, steps: list[str], max_bytes: int) -> None:
+    """Any order of records kept, shed, refused, folded and forgotten, in any room."""
+    folder = Path(tempfile.mkdtemp(dir=tmp_path)) / "p"
+    limits = SpoolLimits(
+        max_bytes=max_bytes, segment_bytes=3_000, event_bytes=8_000, min_free_bytes=0, write_delay_s=0.0, gather_s=0.0
+    )
+    emitter = Emitter(folder, "p", limits=limits)
+    kept: list[int] = []
+    counted = 0
+    for number, step in enumerate(steps):
+        if step == "folded":
+            fold(emitter, f"10.0.{number % 3}.0/24", 3)
+            counted += 3
+        elif step == "flush":
+            emitter.emit_due(everything=True)
+        else:
+            event = stamped(emitter, details={"note": "x" * 6_000} if step == "large" else None)
+            if step == "durable":
+                with suppress(SpoolUnavailable):
+                    emitter.emit_and_wait(event)
+                    kept.append(event.producer.seq)
+            elif step != "forgotten":
+                emitter.emit(event)
+    assert emitter.close()
+    events = on_disk(folder)
+    check(events, folder, kept, taken=taken_in(folder))
+    folds = sum(event.aggregate.count for event in events if event.aggregate is not None)
+    assert folds + sum(int(str(loss.get("folded", 0))) for loss in losses(events)) == counted
+
+
+def taken_in(folder: Path) -> int:
+    """How many numbers the first epoch took, as its end mark says."""
+    marks = [contents(folder / name.text()).end for name in segments(folder) if name.epoch == 1]
+    return next(mark.taken for mark in marks if mark is not None)

@@ -5,7 +5,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from audit.errors import SpoolFormat
@@ -15,6 +15,8 @@ from audit.spool.walk import Walk
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@example(payloads=[b"x" * 20] * 4, flips=[(0.6, 1)], cut=1.0, chunk=7)
+@example(payloads=[b"x" * 20] * 4, flips=[(0.05, 1)], cut=0.95, chunk=64)
 @given(
     st.lists(st.binary(max_size=60), max_size=12),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=3),
