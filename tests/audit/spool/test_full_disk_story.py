@@ -149,6 +149,23 @@ async def test_a_stop_on_a_full_disk_ends_its_epoch(small_disk: SmallDisk) -> No
     assert found.reasons == {"shed"}
 
 
+async def test_the_reserve_is_for_last_words(small_disk: SmallDisk) -> None:
+    """Others fill the disk, and only then there is much to say: a loss record of several pages, and the end mark."""
+    folder = small_disk.path / "p"
+    emitter = Emitter(folder, "p", limits=limits(HUGE))
+    for _ in range(700):
+        emitter.stamp()  # taken, and never emitted
+        emitter.emit(stamped(emitter))
+    assert await Client(emitter).durable()
+    small_disk.fill()
+    assert await emitter.aclose()
+    small_disk.relieve()
+    sink = ListSink()
+    assert await Relay(small_disk.path, sink, adopt_after_s=3600.0).flush(5)
+    found = check(sink.events, folder, range(2, 1401, 2))
+    assert (found.named.count, found.reasons) == (700, {"unwritten"})
+
+
 async def test_killed_on_a_full_disk(small_disk: SmallDisk) -> None:
     """A successor starts on the full disk, says what is missing, and drains; nothing acked is lost."""
     folder = small_disk.path / "child"

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from audit.codec import decode, encode
 from audit.emit import Emitter
@@ -26,6 +27,7 @@ from audit.spool.writer import SegmentWriter
 from tests.audit.test_relay import stamped
 from tests.builders.command import run as lychgate
 from tests.servers.disk import SmallDisk
+from tests.servers.kafka.server import create_topic, topic
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[4]
@@ -189,3 +191,34 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, config: Path) -> None:
     away = lychgate("audit", "spool", "replay", "--config", str(config))
     assert away.returncode == 2
     assert "the store" in away.stderr
+
+
+def test_where_a_broker_is_configured_it_goes_there(
+    tmp_path: Path, config: Path, kafka: str, migrated_database: Logins
+) -> None:
+    """Into the topic of a real broker; or, when asked, past it into the store."""
+    name = topic()
+    asyncio.run(create_topic(kafka, name, 2))
+    section = f"{{spool: {{folder: {tmp_path}/spool}}, kafka: {{bootstrap_servers: '{kafka}', topic: {name}}}}}"
+    config.write_text(re.sub(r"audit: .*", f"audit: {section}", config.read_text()))
+    emitter = Emitter(tmp_path / "spool" / "p", "p")
+    for _ in range(7):
+        emitter.emit_and_wait(stamped(emitter))
+    emitter.close()
+    code, said = replay(config, "--adopt")
+    assert (code, said["to"], said["records"], said["delivered"]) == (0, "kafka", 7, 7)
+    assert asyncio.run(in_topic(kafka, name)) >= 7  # and a watermark in each partition
+    code, said = replay(config, "--to", "store")
+    assert (code, said["to"], said["delivered"]) == (0, "store", 7)
+    assert fetch(migrated_database, "SELECT count(*) AS n FROM audit_events")[0]["n"] == 7
+
+
+async def in_topic(servers: str, name: str) -> int:
+    """How many messages a topic holds."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(name, partition) for partition in range(2)])
+    finally:
+        await consumer.stop()
+    return sum(ends.values())
