@@ -67,7 +67,10 @@ def test_a_file_that_cannot_even_be_cut_is_given_up(tmp_path: Path, monkeypatch:
         patch.setattr("audit.spool.writer.os.ftruncate", fails)
         with pytest.raises(OSError, match="Input/output"):
             writer.append([frame.pack(b"two")], [(2, 2)])
+    with pytest.raises(OSError, match="Input/output"):  # the first record was never synced, and now cannot be
+        writer.sync()
     writer.append([frame.pack(b"three")], [(3, 3)])
+    writer.sync()
     writer.close()
     assert len(segments(tmp_path)) == 2
     assert read_all(tmp_path) == [b"one", b"three"]
