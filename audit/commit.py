@@ -28,6 +28,7 @@ _HEARTBEAT_S = 0.5  # how often an idle producer says that it has nothing left: 
 _RELEASE_S = 0.1  # how often the books look for segments the relay has unlinked
 _MINT_SLACK_MS = 500  # an id is minted before its number is taken; the watermark stays behind by this
 _NS_PER_MS = 1_000_000
+_tuple = tuple.__new__
 
 
 class GroupCommit:
@@ -53,6 +54,7 @@ class GroupCommit:
         self._metrics = metrics
         self._now_ns = now_ns
         self._queue_bytes_max, self._queue_records_max = limits.queue_bytes, limits.queue_records
+        self._half_bytes, self._half_records = limits.queue_bytes // 2, limits.queue_records // 2
         # Taken by itself on a request's way: a condition's own `with` costs two calls more.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -63,7 +65,7 @@ class GroupCommit:
         self._queued_at = 0.0
         self._urgent = False
         self._closing = False
-        self._orphaned = False  # the folder is not ours any more
+        self._refusing: str | None = None  # why nothing is taken: `closed`, or `vanished` with the folder
         self._open: dict[int, int] = {}  # numbers taken and not yet offered, with their time; in order of taking
         # The thread's own:
         self._group: list[Taken] = []
@@ -118,26 +120,25 @@ class GroupCommit:
         with self._lock:
             self._open.pop(seq, None)
             queue = self._queue
-            depth, queued = len(queue) + 1, self._queue_bytes + size
-            if self._closing:
-                reason: str | None = "closed"
-            elif self._orphaned:
-                reason = "vanished"
-            elif queued > self._queue_bytes_max or depth > self._queue_records_max:
-                reason = "queue"
-            else:
-                reason = self._usage.admit(tenant, size, durable=durable)
+            depth, queued = len(queue), self._queue_bytes + size
+            reason = self._refusing
             if reason is None:
-                queue.append(Taken(payload, seq, tenant, size, durable, waiter, folded))
+                if queued > self._queue_bytes_max or depth >= self._queue_records_max:
+                    reason = "queue"
+                else:
+                    reason = self._usage.admit(tenant, size, durable=durable)
+            if reason is None:
+                # A named tuple's own constructor is a call into Python: a quarter of what all this takes.
+                queue.append(_tuple(Taken, (payload, seq, tenant, size, durable, waiter, folded)))
                 self._queue_bytes = queued
-                if depth == 1:
+                if not depth:
                     self._queued_at = time.monotonic()
                 if not self._urgent and (
-                    waiter is not None or 2 * queued > self._queue_bytes_max or 2 * depth > self._queue_records_max
+                    waiter is not None or queued > self._half_bytes or depth >= self._half_records
                 ):
                     self._urgent = True
                     self._changed.notify()
-                elif depth == 1:
+                elif not depth:
                     self._changed.notify()
                 return
             if seq:
@@ -152,6 +153,7 @@ class GroupCommit:
         """
         with self._lock:
             self._closing = True
+            self._refusing = "closed"
             self._changed.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive() and self._counter.ended
@@ -171,6 +173,7 @@ class GroupCommit:
             _log.exception("audit_commit_failed", producer=self._producer)
             with self._changed:
                 self._closing = True
+                self._refusing = "closed"
                 left, self._queue = [*self._journal.unsynced, *self._group, *self._queue], []
             self._metrics.spool_errors.labels("thread").inc()
             release_all([taken.waiter for taken in left if taken.waiter is not None], "the spool has failed")
@@ -232,12 +235,13 @@ class GroupCommit:
         except OSError:  # the folder itself is gone
             present = set()
         orphaned = not self._journal.look()
-        if orphaned and not self._orphaned:
+        if orphaned and self._refusing is None:
             # Fail closed: whoever makes the folder anew begins its numbers anew, and may be another process.
             _log.error("audit_spool_vanished", producer=self._producer, folder=str(self._folder))
             self._metrics.spool_errors.labels("vanished").inc()
         with self._changed:
-            self._orphaned = orphaned
+            if not self._closing:
+                self._refusing = "vanished" if orphaned else None
             self._usage.keep(present)
             self._usage.see_free(free_bytes(self._folder))
             total = self._usage.total

@@ -3,20 +3,21 @@
 import asyncio
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from audit.codec import encode
+from audit.codec import decode, encode
 from audit.emit import Emitter
 from audit.errors import SpoolUnavailable
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.relay import Relay
-from audit.spool.segment import LOSS, segments
+from audit.spool.segment import LOSS, contents, segments
 from tests.audit.test_relay import ListSink, stamped, until
-from tests.builders.spool import check
+from tests.builders.spool import account, check
 
 
 async def test_records_that_wait_together_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,3 +285,34 @@ async def test_the_books_hold_when_a_disk_fails_twice(tmp_path: Path, monkeypatc
     usage = emitter._commit._usage
     usage.keep(set())
     assert usage.total == 0
+
+
+@pytest.mark.parametrize("failures", [{1}, {1, 3}])
+async def test_a_loss_record_whose_sync_fails_is_said_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: set[int]
+) -> None:
+    """Written and never synced, it may be gone after a power loss: the files that were given up are not needed."""
+    limits = SpoolLimits(max_bytes=20_000, buffered_share=0.001, tenant_share=1.0, sync_interval_s=60.0)
+    emitter = Emitter(tmp_path / "p", "p", limits=limits)
+    assert not emitter.emit(stamped(emitter))
+    [first] = segments(tmp_path / "p")
+    await until(lambda: bool(contents(tmp_path / "p" / first.text()).records))
+    real, calls = os.fdatasync, []
+
+    def fails(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) in failures:
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.writer.os.fdatasync", fails)
+        with suppress(SpoolUnavailable):
+            await emitter.emit_durable(stamped(emitter))
+    assert await emitter.aclose()
+    for name in segments(tmp_path / "p")[: len(failures)]:
+        (tmp_path / "p" / name.text()).unlink()
+    left = [
+        decode(each) for name in segments(tmp_path / "p") for each in contents(tmp_path / "p" / name.text()).records
+    ]
+    assert 1 in account(left).named
