@@ -172,18 +172,19 @@ class Emitter:
         """The producer with a number that was taken."""
         return Producer(self.producer_id, self.epoch, seq)
 
-    def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
+    def emit(self, event: AuditEvent, *, durable: bool = False, folded: int = 0) -> bool:
         """Take a record without waiting for the disk.
 
         Args:
             event: Stamped by this emitter.
             durable: Whether it may use the room kept for durable records; for completions of durable decisions.
+            folded: How many refusals it stands for, if it is a folded one.
 
         Returns:
             False if it was shed; it is counted, and its number will be named in an `audit.loss` record.
         """
         try:
-            self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=durable)
+            self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=durable, folded=folded)
         except SpoolUnavailable as exc:
             self._metrics.shed.labels(str(exc)).inc()
             return False
@@ -295,11 +296,7 @@ class Emitter:
         return await asyncio.to_thread(self.close, timeout_s)
 
     def _emit_fold(self, event: AuditEvent) -> None:
-        refusals = event.aggregate.count if event.aggregate is not None else 1
-        try:
-            self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=False, folded=refusals)
-        except SpoolUnavailable as exc:
-            self._metrics.shed.labels(str(exc)).inc()
+        self.emit(event, folded=event.aggregate.count if event.aggregate is not None else 1)
 
     def _durably(self, event: AuditEvent, waiter: asyncio.Future[None] | concurrent.futures.Future[None]) -> None:
         try:
