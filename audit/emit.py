@@ -7,12 +7,15 @@ files. Called on the request's way, so everything here is a few microseconds; th
 import asyncio
 import concurrent.futures
 import os
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import structlog
 from prometheus_client import CollectorRegistry
 
 from audit.codec import encode, timestamp
@@ -21,11 +24,13 @@ from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Producer, Redaction
 from audit.fold import FoldKey, Folds
 from audit.ids import EventIds
+from audit.journal import Journal
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.redact import Mode, WriteRedactor
 from audit.spool.adopt import adopt
-from audit.spool.folder import Counter, lock, make
+from audit.spool.folder import Counter, holds, lock, loose
+from audit.spool.folder import make as make_folder
 from audit.spool.segment import segments
 from audit.spool.writer import SegmentWriter
 from audit.usage import Usage
@@ -33,6 +38,8 @@ from audit.waiters import Callback
 
 _CLOSE_TIMEOUT_S = 10.0
 _NS_PER_MS = 1_000_000
+
+_log = structlog.get_logger("audit.emit")
 
 
 class Stamp(NamedTuple):
@@ -78,9 +85,11 @@ class Emitter:
             redactor.report_to(self._count_redacted, self._metrics.redaction_failures.inc)
         self._ids = EventIds(now_ns)
         self._folds = Folds()
+        self._folding = threading.Lock()  # a stop flushes from another thread
+        self._flushed = False
         self.producer_id = producer_id
         try:
-            make(folder)
+            make_folder(folder)
             self._lock = lock(folder, self._limits.lock_wait_s)
         except OSError as exc:
             raise SpoolUnavailable(f"spool folder `{folder}` cannot be used: {exc.strerror}") from exc
@@ -90,10 +99,20 @@ class Emitter:
             usage = Usage(self._limits)
             present = segments(folder)
             for name in present:
-                usage.inherit(name, (folder / name.text()).stat().st_size)
+                try:
+                    usage.inherit(name, (folder / name.text()).stat().st_size)
+                except FileNotFoundError:  # delivered and unlinked in this moment
+                    continue
             self.epoch = max([self._counter.epoch, *(name.epoch for name in present)]) + 1
             self._counter.begin(self.epoch)
-            writer = SegmentWriter(folder, producer_id, self.epoch, segment_bytes=self._limits.segment_bytes)
+            writer = SegmentWriter(
+                folder,
+                producer_id,
+                self.epoch,
+                segment_bytes=self._limits.segment_bytes,
+                reserve_bytes=self._limits.reserve_bytes,
+                owned=partial(holds, folder, self._lock),
+            )
             writer.open()
         except OSError as exc:
             os.close(self._lock)
@@ -101,17 +120,28 @@ class Emitter:
         except BaseException:
             os.close(self._lock)
             raise
-        self._commit = GroupCommit(
-            folder,
+        journal = partial(
+            Journal,
             writer,
             self._counter,
             usage,
             producer=producer_id,
-            limits=self._limits,
             ids=self._ids,
             metrics=self._metrics,
             now_ns=now_ns,
         )
+        self._commit = GroupCommit(
+            folder,
+            journal,
+            self._counter,
+            usage,
+            producer=producer_id,
+            limits=self._limits,
+            metrics=self._metrics,
+            now_ns=now_ns,
+        )
+        if (trouble := loose(folder)) is not None:
+            _log.warning("audit_spool_open_to_others", folder=str(folder), reason=trouble)
 
     def stamp(self) -> Stamp:
         """An id and a number for an event that happens now."""
@@ -142,18 +172,19 @@ class Emitter:
         """The producer with a number that was taken."""
         return Producer(self.producer_id, self.epoch, seq)
 
-    def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
+    def emit(self, event: AuditEvent, *, durable: bool = False, folded: int = 0) -> bool:
         """Take a record without waiting for the disk.
 
         Args:
             event: Stamped by this emitter.
             durable: Whether it may use the room kept for durable records; for completions of durable decisions.
+            folded: How many refusals it stands for, if it is a folded one.
 
         Returns:
             False if it was shed; it is counted, and its number will be named in an `audit.loss` record.
         """
         try:
-            self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=durable)
+            self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=durable, folded=folded)
         except SpoolUnavailable as exc:
             self._metrics.shed.labels(str(exc)).inc()
             return False
@@ -223,15 +254,24 @@ class Emitter:
             trace_id: Of this refusal.
             make: Makes the record; called for the first of a fold only. Call `emit_due` about every second.
         """
-        if self._folds.count(key, timestamp(self._now_ns()), trace_id):
-            self._metrics.folded.inc()
-        else:
-            self._folds.open(key, make(self.stamp()), time.monotonic())
+        with self._folding:
+            if self._flushed:  # too late to wait for others
+                self._emit_fold(make(self.stamp()))
+            elif self._folds.count(key, timestamp(self._now_ns()), trace_id):
+                self._metrics.folded.inc()
+            else:
+                self._folds.open(key, make(self.stamp()), time.monotonic())
 
     def emit_due(self, *, everything: bool = False) -> None:
-        """Emit the folded records whose second is over."""
-        for event in self._folds.due(time.monotonic(), everything=everything):
-            self.emit(event)
+        """Emit the folded records whose second is over.
+
+        One that is lost after all takes no count with it: the `audit.loss` record that names it says how many refusals
+        it stood for (`details.folded`).
+        """
+        with self._folding:
+            due = self._folds.due(time.monotonic(), everything=everything)
+        for event in due:
+            self._emit_fold(event)
 
     def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
         """Write everything, write the end mark, give the folder up. Blocks; harmless when repeated.
@@ -241,6 +281,8 @@ class Emitter:
         """
         if self._lock < 0:
             return True
+        with self._folding:
+            self._flushed = True
         self.emit_due(everything=True)
         clean = self._commit.close(timeout_s)
         if clean:
@@ -252,6 +294,9 @@ class Emitter:
     async def aclose(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
         """As `close`, without blocking the loop."""
         return await asyncio.to_thread(self.close, timeout_s)
+
+    def _emit_fold(self, event: AuditEvent) -> None:
+        self.emit(event, folded=event.aggregate.count if event.aggregate is not None else 1)
 
     def _durably(self, event: AuditEvent, waiter: asyncio.Future[None] | concurrent.futures.Future[None]) -> None:
         try:

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from audit.limits import SpoolLimits
 from audit.spool.segment import SegmentName
 
+_EVERYBODY, _DURABLE, _NOBODY = 0, 1, 2  # who may write, as the disk's free bytes go
+
 
 class Usage:
     """The books of one spool folder. Not for two threads at once."""
@@ -19,20 +21,35 @@ class Usage:
         self._max = limits.max_bytes
         self._buffered_max = int(limits.max_bytes * limits.buffered_share)
         self._tenant_max = int(limits.max_bytes * limits.tenant_share)
+        self._min_free = limits.min_free_bytes
+        self._scarce = _EVERYBODY
         self._tenants: dict[str, int] = {}
         self._segments: dict[SegmentName, Counter[str]] = {}
 
-    def refusal(self, tenant: str, size: int, *, durable: bool) -> str | None:
-        """Why a record may not be taken: `full`, `tenant_share`; None if it may."""
+    def admit(self, tenant: str, size: int, *, durable: bool) -> str | None:
+        """Take a record into the books; or say why it may not be taken: `full`, `min_free`, `tenant_share`."""
         total = self.total + size
         if total > (self._max if durable else self._buffered_max):
             return "full"
-        if total > self._tenant_max and self._tenants.get(tenant, 0) + size > self._tenant_max:
+        if self._scarce and (self._scarce == _NOBODY or not durable):
+            return "min_free"
+        tenants = self._tenants
+        own = tenants.get(tenant, 0) + size
+        if own > self._tenant_max:
             return "tenant_share"
+        self.total = total
+        tenants[tenant] = own
         return None
 
+    def see_free(self, free: int) -> None:
+        """So much of the disk is free: below the bound nobody may write, below its double only durable records."""
+        if free >= 2 * self._min_free:
+            self._scarce = _EVERYBODY
+        else:
+            self._scarce = _DURABLE if free >= self._min_free else _NOBODY
+
     def add(self, tenant: str, size: int) -> None:
-        """A record was taken."""
+        """A record was taken, whatever the bounds say."""
         self.total += size
         self._tenants[tenant] = self._tenants.get(tenant, 0) + size
 

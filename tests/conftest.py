@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.servers.stack",
     "tests.servers.kafka.server",
     "tests.servers.kafka.broker",
+    "tests.servers.disk",
 ]
 
 settings.register_profile("lychgate", deadline=None)  # a busy machine is not a finding; pytest-timeout catches a hang

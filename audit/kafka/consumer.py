@@ -29,11 +29,11 @@ from audit.ingest import DeadLetter
 from audit.kafka.connection import Connection
 from audit.kafka.health import Pulse
 from audit.kafka.lag import Lag
-from audit.kafka.message import Message
+from audit.kafka.letters import tell
 from audit.kafka.position import Misfit, Restart, anchor, misplaced
 from audit.kafka.taken import Held, place, sort
 from audit.kafka.trouble import trouble
-from audit.kafka.writer import KafkaWriter, Refused
+from audit.kafka.writer import KafkaWriter
 from audit.keeper.event import keeper_event
 from audit.metrics import IngestMetrics
 from audit.store import Offset, Store
@@ -315,32 +315,10 @@ class Consumer:
 
         Before the transaction ends: after a crash in between a letter is there twice.
         """
-        messages = [
-            Message(
-                None,
-                letter.payload,
-                [("reason", letter.reason.value.encode()), ("error", letter.error.encode("utf-8", "replace"))],
-                0,
-            )
-            for letter in letters
-        ]
-        refused: list[Refused] = []
-
-        async def noted(some: Sequence[Refused]) -> None:
-            refused.extend(some)
-
-        # One that is too large, or a topic that is not there, must not stop its partition for ever.
-        try:
-            await self._dead_letters.send(messages, noted)
-        except SinkUnavailable as exc:
-            self._untold(len(letters), str(exc))
-        else:
-            if refused:
-                self._untold(len(refused), refused[0].error)
-
-    def _untold(self, count: int, error: str) -> None:
-        self._metrics.untold.inc(count)
-        _log.warning("audit_dead_letters_untold", count=count, error=error)
+        untold, error = await tell(self._dead_letters, letters)
+        if untold:  # one that is too large, or a topic that is not there, must not stop its partition for ever
+            self._metrics.untold.inc(untold)
+            _log.warning("audit_dead_letters_untold", count=untold, error=error)
 
     async def _watch(self, consumer: AIOKafkaConsumer) -> None:
         """Look each second how far the topic has come, also while a batch is under way or nothing arrives."""

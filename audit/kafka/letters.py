@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from audit.errors import SinkUnavailable
+from audit.ingest import DeadLetter
 from audit.kafka.message import Message, letter_messages
 from audit.kafka.writer import KafkaWriter, Refused
 
@@ -42,3 +43,30 @@ class DeadLetters:
     async def close(self) -> None:
         """Give the producer up. Never hangs."""
         await self._writer.close()
+
+
+async def tell(writer: KafkaWriter, letters: Sequence[DeadLetter]) -> tuple[int, str]:
+    """Put what cannot become rows into the topic, where the store has it already: as far as the topic takes it.
+
+    Returns:
+        How many it did not take, and why.
+    """
+    messages = [
+        Message(
+            None,
+            letter.payload,
+            [("reason", letter.reason.value.encode()), ("error", letter.error.encode("utf-8", "replace"))],
+            0,
+        )
+        for letter in letters
+    ]
+    refused: list[Refused] = []
+
+    async def noted(some: Sequence[Refused]) -> None:
+        refused.extend(some)
+
+    try:
+        await writer.send(messages, noted)
+    except SinkUnavailable as exc:
+        return len(letters), str(exc)
+    return len(refused), refused[0].error if refused else ""

@@ -43,6 +43,12 @@ class EmitMetrics:
         self.queue_depth = Gauge("audit_queue_depth", "Records in memory, not yet written.", registry=registry)
         self.queue_bytes = Gauge("audit_queue_bytes", "Bytes in memory, not yet written.", registry=registry)
         self.queue_capacity_bytes = Gauge("audit_queue_capacity_bytes", "The queue's bound.", registry=registry)
+        self.queue_capacity = Gauge("audit_queue_capacity", "The queue's bound, in records.", registry=registry)
+        self.queue_oldest_seconds = Gauge(
+            "audit_queue_oldest_seconds",
+            "How long the oldest record that is not on disk has waited, of all processes together; a disk that hangs.",
+            registry=registry,
+        )
         self.spool_bytes = Gauge(
             "audit_spool_bytes", "Bytes in this process's undelivered segments.", registry=registry
         )

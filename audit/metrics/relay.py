@@ -60,6 +60,11 @@ class RelayMetrics:
             ["sink"],
             registry=registry,
         )
+        self.free_bytes = Gauge(
+            "audit_spool_free_bytes",
+            "Free bytes of the spool's disk; 0 if it cannot be asked.",
+            registry=registry,
+        )
         self.folders = Gauge("audit_relay_folders", "Spool folders in sight.", registry=registry)
         self.lost = Counter(
             "audit_lost",

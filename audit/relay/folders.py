@@ -14,7 +14,7 @@ from audit.errors import AuditError, SpoolBusy
 from audit.metrics import RelayMetrics
 from audit.spool.adopt import adopt
 from audit.spool.clear import clear, set_aside
-from audit.spool.folder import Counter, lock, peek
+from audit.spool.folder import Counter, free_bytes, lock, peek
 from audit.spool.segment import SegmentName
 
 _HOUSE_S = 1.0
@@ -80,6 +80,8 @@ class Folders:
                     with _tolerant(folder):
                         self._clear(name)
                 self._metrics.folders.set(len(self._known))
+                if self._known:
+                    self._metrics.free_bytes.set(free_bytes(self.root))
             return names
 
     def hurry(self) -> None:

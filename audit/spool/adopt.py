@@ -6,6 +6,7 @@ and the store sees a duplicate instead of a second loss.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 from audit.codec import encode, timestamp
@@ -13,15 +14,18 @@ from audit.event import NO_TENANT, AuditEvent, Kind, Outcome, Phase, Producer, S
 from audit.ids import id_at
 from audit.ranges import RangeSet
 from audit.spool import frame
-from audit.spool.folder import COUNTER_FILE, Counter
-from audit.spool.segment import LOSS, SegmentName, account, contents, segments
+from audit.spool.cursor import cursors
+from audit.spool.folder import COUNTER_FILE, Counter, lock, peek
+from audit.spool.segment import LOSS, SegmentName, account, contents, read_header, segments
 from audit.spool.writer import SegmentWriter
 
 _SEGMENT_BYTES = 64 << 20
 _NS_PER_MS = 1_000_000
 
 
-def loss_event(producer: str, epoch: int, missing: RangeSet, *, reason: str, event_id: str, now_ns: int) -> AuditEvent:
+def loss_event(
+    producer: str, epoch: int, missing: RangeSet, *, reason: str, event_id: str, now_ns: int, folded: int = 0
+) -> AuditEvent:
     """The record that names lost records. It is about the numbering and has no number itself (`seq` 0).
 
     Args:
@@ -31,6 +35,7 @@ def loss_event(producer: str, epoch: int, missing: RangeSet, *, reason: str, eve
         reason: One of `LOSS_REASONS`.
         event_id: Its id.
         now_ns: When, nanoseconds since the epoch.
+        folded: How many refusals the missing records stood for, where they were folded ones.
     """
     return AuditEvent(
         event_id=event_id,
@@ -48,6 +53,7 @@ def loss_event(producer: str, epoch: int, missing: RangeSet, *, reason: str, eve
             "missing": [list(pair) for pair in missing],
             "count": missing.count,
             "reason": reason,
+            **({"folded": folded} if folded else {}),
         },
     )
 
@@ -75,14 +81,17 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
         return RangeSet()
     epoch = counter.epoch
     names = [name for name in segments(path) if name.epoch == epoch]
-    seen, end = _seen(path, names)
+    if not names and (counter.ending or counter.seq == 0):
+        # The end mark was written and delivered before anybody could note it; or nothing was ever begun.
+        counter.end()
+        return RangeSet()
+    seen, end, following = _seen(path, epoch, names)
     missing = RangeSet()
     if not end:
         taken = max(counter.seq, seen.last)
         if taken:
             missing = RangeSet([(1, taken)]).without(seen)
-        last_n = names[-1].n if names else 0
-        writer = SegmentWriter(path, producer, epoch, segment_bytes=_SEGMENT_BYTES, first=last_n + 1)
+        writer = SegmentWriter(path, producer, epoch, segment_bytes=_SEGMENT_BYTES, first=following)
         writer.seen = seen
         try:
             if missing:
@@ -95,7 +104,8 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
                     event_id=fixed_id(producer, epoch, "killed", died_ns // _NS_PER_MS),
                     now_ns=died_ns,
                 )
-                writer.append([frame.pack(encode(event))], list(missing))
+                writer.append([frame.pack(encode(event))], list(missing), last_words=True)
+            counter.begin_end()
             writer.end(taken, clean=False)
         finally:
             writer.close()
@@ -103,21 +113,68 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
     return missing
 
 
-def _seen(path: Path, names: list[SegmentName]) -> tuple[RangeSet, bool]:
-    """The numbers accounted for, and whether there is an end mark.
+def adopt_folder(path: Path) -> RangeSet:
+    """End the epoch of a folder that nobody owns, under its lock; returns the numbers that are missing.
 
-    From the newest segment back to the first with a whole header, which tells about all before it.
+    Raises:
+        SpoolBusy: its producer lives.
+        SpoolFormat: a file in it is not what its name says.
+        OSError: the disk refuses.
+    """
+    held = lock(path)
+    try:
+        counter = Counter(path)
+        try:
+            return adopt(path, counter, producer_of(path))
+        finally:
+            counter.close()
+    finally:
+        os.close(held)
+
+
+def producer_of(path: Path) -> str:
+    """Whose folder it is, as its segments say: a copy may have another name. The folder's name if there are none."""
+    for name in segments(path):
+        header = read_header(path / name.text())
+        if header is not None:
+            return header.producer
+    return path.name
+
+
+def unsaid(path: Path) -> RangeSet:
+    """The numbers that a dead producer took and that nobody has accounted for. Reads only."""
+    view = peek(path)
+    if view is None or view.ended:
+        return RangeSet()
+    names = [name for name in segments(path) if name.epoch == view.epoch]
+    if not names and (view.ending or view.seq == 0):
+        return RangeSet()
+    seen, end, _ = _seen(path, view.epoch, names)
+    taken = max(view.seq, seen.last)
+    return RangeSet([(1, taken)] if taken else ()).without(seen) if not end else RangeSet()
+
+
+def _seen(path: Path, epoch: int, names: list[SegmentName]) -> tuple[RangeSet, bool, int]:
+    """The numbers accounted for, whether there is an end mark, and the number of the next segment.
+
+    From the newest segment back to the first with a whole header, which tells about all before it. Where none has one,
+    the sinks' cursors tell about what was delivered and unlinked.
     """
     seen = RangeSet()
+    following = names[-1].n + 1 if names else 1
     for name in reversed(names):
         read = contents(path / name.text())
         if read.end is not None:
-            return seen, True
+            return seen, True, following
         account(read.records, seen)
         if read.header is not None:
             seen.update(read.header.seen)
-            break
-    return seen, False
+            return seen, False, following
+    for cursor in cursors(path).values():
+        if cursor.epoch == epoch:  # a segment before it would never be read
+            seen.update(cursor.seen or ())
+            following = max(following, cursor.n)
+    return seen, False, following
 
 
 def _last_sign(path: Path, names: list[SegmentName]) -> int:

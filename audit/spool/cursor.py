@@ -11,6 +11,7 @@ from audit.spool.folder import peek
 from audit.spool.segment import SegmentName
 
 _FILE_MODE = 0o600
+_PREFIX, _SUFFIX = "cursor-", ".json"
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -65,3 +66,20 @@ def store(file: Path, cursor: Cursor) -> None:
     finally:
         os.close(fd)
     aside.replace(file)
+
+
+def cursor_file(folder: Path, sink: str) -> Path:
+    """Where a sink's cursor stands."""
+    return folder / f"{_PREFIX}{sink}{_SUFFIX}"
+
+
+def cursors(folder: Path) -> dict[str, Cursor]:
+    """The cursors there are, by sink. One that cannot be read costs duplicates and is left out."""
+    found: dict[str, Cursor] = {}
+    for file in sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}")):
+        try:
+            sink = file.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+            found[sink] = msgspec.json.decode(file.read_bytes(), type=Cursor)
+        except (OSError, msgspec.DecodeError):
+            continue
+    return found

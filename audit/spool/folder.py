@@ -5,9 +5,11 @@ killed at the next instruction. Stores of eight aligned bytes are not torn by a 
 may be behind, so the successor takes the larger of it and what the segments say.
 """
 
+import errno
 import fcntl
 import mmap
 import os
+import stat
 import struct
 import time
 from pathlib import Path
@@ -24,11 +26,55 @@ _MAGIC = b"lgcount1"
 _COUNTER_BYTES = 64
 _EPOCH, _SEQ, _ENDED, _FLOOR = 8, 16, 24, 32
 _U64 = struct.Struct("<Q")
+_ENDING = 2
 
 
 def make(path: Path) -> None:
-    """Make a spool folder, readable by its owner only. The mode of a folder that exists is left alone."""
-    path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    """Make a spool folder, and what leads to it, for its owner only. The mode of a folder that exists is left alone.
+
+    Raises:
+        SpoolFormat: something else stands there. A link too: the relay does not follow one, so nothing would be
+            delivered.
+        OSError: it cannot be made.
+    """
+    for missing in [folder for folder in (*reversed(path.parents), path) if not os.path.lexists(folder)]:
+        missing.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        raise SpoolFormat(f"`{path}` is not a folder")
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Open a file of ours: never through a link, never waiting for the other end of a pipe.
+
+    Raises:
+        SpoolFormat: what stands there is no file.
+        OSError: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _FILE_MODE)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise SpoolFormat(f"`{path}` is not a regular file") from exc
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise SpoolFormat(f"`{path}` is not a regular file")
+    return fd
+
+
+def loose(path: Path) -> str | None:
+    """What is wrong with a mode: whom besides its owner it lets in; None if nobody."""
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    return f"mode {mode:04o} lets others in: chmod go= {path.name}" if mode & 0o077 else None
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes of the folder's disk that we may still fill; 0 if it cannot be asked."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
 
 
 def lock(path: Path, wait_s: float = 0.0) -> int:
@@ -43,26 +89,68 @@ def lock(path: Path, wait_s: float = 0.0) -> int:
 
     Raises:
         SpoolBusy: somebody else owns it; the message names the process.
+        SpoolFormat: the lock is no file.
+        OSError: the disk refuses.
     """
-    fd = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
     deadline = time.monotonic() + wait_s
-    try:
-        while True:
+    while True:
+        fd = open_file(path / LOCK_FILE, os.O_RDWR | os.O_CREAT)
+        try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as exc:
                 if time.monotonic() >= deadline:
-                    owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "another process"
-                    raise SpoolBusy(f"spool folder `{path}` is owned by {owner}") from exc
-                time.sleep(_LOCK_RETRY_S)
+                    raise SpoolBusy(f"spool folder `{path}` is owned by {owner(path) or 'another process'}") from exc
             else:
-                break
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"pid {os.getpid()}".encode(), 0)
-    except BaseException:
+                if holds(path, fd):  # and not a file that somebody has unlinked meanwhile
+                    _sign(fd)
+                    return fd
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)
-        raise
-    return fd
+        time.sleep(_LOCK_RETRY_S)
+
+
+def holds(path: Path, fd: int) -> bool:
+    """Whether a lock that was taken is still the folder's: nobody has removed the folder or the file."""
+    try:
+        there = (path / LOCK_FILE).lstat()
+    except OSError:
+        return False
+    ours = os.fstat(fd)
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def owner(path: Path) -> str:
+    """Who said last that it owns a folder, as `pid 123`; empty if nobody did."""
+    try:
+        return (path / LOCK_FILE).read_bytes()[:32].decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+
+
+def owned(path: Path) -> bool:
+    """Whether somebody holds a folder's lock. Takes nothing away from whoever wants it: the look is a shared one."""
+    try:
+        fd = open_file(path / LOCK_FILE, os.O_RDONLY)
+    except (OSError, SpoolFormat):
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _sign(fd: int) -> None:
+    """Say who holds the lock. On a full disk the file keeps its block, so the text is overwritten and then cut."""
+    text = f"pid {os.getpid()}".encode()
+    os.pwrite(fd, text, 0)
+    os.ftruncate(fd, len(text))
 
 
 class Counter:
@@ -73,7 +161,7 @@ class Counter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path / COUNTER_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        self._fd = open_file(path / COUNTER_FILE, os.O_RDWR | os.O_CREAT)
         try:
             self._prepare(path / COUNTER_FILE)
             self._map = mmap.mmap(self._fd, _COUNTER_BYTES)
@@ -105,6 +193,16 @@ class Counter:
         self._put(_FLOOR, 0)
         self._put(_EPOCH, epoch)
         self._put(_ENDED, 0)
+        self.sync()
+
+    @property
+    def ending(self) -> bool:
+        """Whether an end mark was to be written next. If no segment is left then, it was, and was delivered."""
+        return self._get(_ENDED) == _ENDING
+
+    def begin_end(self) -> None:
+        """State that the end mark is written next: from then on the relay may take the epoch's last segment away."""
+        self._put(_ENDED, _ENDING)
         self.sync()
 
     def end(self) -> None:
@@ -159,6 +257,7 @@ class CounterView(NamedTuple):
     seq: int
     ended: bool
     floor_ms: int
+    ending: bool = False
 
 
 def peek(path: Path) -> CounterView | None:
@@ -171,4 +270,4 @@ def peek(path: Path) -> CounterView | None:
     if len(data) < _COUNTER_BYTES or not data.startswith(_MAGIC):
         return None
     epoch, seq, ended, floor = (int(_U64.unpack_from(data, at)[0]) for at in (_EPOCH, _SEQ, _ENDED, _FLOOR))
-    return CounterView(epoch, seq, ended == 1 or epoch == 0, floor)
+    return CounterView(epoch, seq, ended == 1 or epoch == 0, floor, ended == _ENDING)

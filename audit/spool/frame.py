@@ -102,6 +102,12 @@ def resync(data: bytes, at: int) -> int | None:
     return None
 
 
+def next_magic(data: bytes, at: int) -> int:
+    """Where a frame might begin next, behind an offset; the end of the data if nowhere."""
+    found = data.find(_MAGIC, at + 1)
+    return len(data) if found < 0 else found
+
+
 def salvage(data: bytes, at: int = 0) -> tuple[list[Frame], bool]:
     """All whole frames of a file that will not grow any more, whatever stands between them.
 

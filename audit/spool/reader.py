@@ -16,7 +16,7 @@ from audit.codec import encode
 from audit.ranges import RangeSet
 from audit.spool import frame
 from audit.spool.adopt import fixed_id, loss_event
-from audit.spool.cursor import Cursor, load, store
+from audit.spool.cursor import Cursor, cursor_file, load, store
 from audit.spool.segment import (
     EndMark,
     Header,
@@ -96,7 +96,7 @@ class FolderReader:
     def __init__(self, path: Path, sink: str) -> None:
         self.path = path
         self.producer = path.name
-        self._cursor_file = path / f"cursor-{sink}.json"
+        self._cursor_file = cursor_file(path, sink)
         self._cursor = load(self._cursor_file)  # behind what was delivered
         self._seen: RangeSet | None = None  # what was accounted for before the cursor's segment
         self._begin()

@@ -192,13 +192,21 @@ def read_header(path: Path) -> Header | None:
 
 
 def segments(folder: Path) -> list[SegmentName]:
-    """The segments of a folder, oldest first."""
+    """The segments of a folder, oldest first. A link, a pipe or a folder of such a name is none."""
     names: list[SegmentName] = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(_SUFFIX):
-                epoch, _, n = entry.name[: -len(_SUFFIX)].partition("-")
-                if epoch.isdecimal() and n.isdecimal():
-                    names.append(SegmentName(int(epoch), int(n)))
+            name = segment_name(entry.name)
+            if name is not None and entry.is_file(follow_symlinks=False):
+                names.append(name)
     names.sort()
     return names
+
+
+def segment_name(text: str) -> SegmentName | None:
+    """A file's name as a segment's; None if it is none that we would give."""
+    epoch, _, n = text.removesuffix(_SUFFIX).partition("-")
+    if not (text.endswith(_SUFFIX) and epoch.isascii() and epoch.isdecimal() and n.isascii() and n.isdecimal()):
+        return None
+    name = SegmentName(int(epoch), int(n))
+    return name if name.text() == text else None

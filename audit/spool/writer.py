@@ -1,14 +1,17 @@
 """Appending to segment files. Blocking; called from the commit thread and by whoever adopts a folder."""
 
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from audit.ranges import Range, RangeSet
 from audit.spool.folder import sync_folder
+from audit.spool.reserve import FULL, Reserve
 from audit.spool.segment import EndMark, Header, SegmentName, pack_end, pack_header
 
 _FILE_MODE = 0o600
+_NEW = "segment.new"
 
 
 class SegmentWriter:
@@ -18,21 +21,41 @@ class SegmentWriter:
     file is given up and the next append opens another. The same holds after a failed sync: the kernel may have dropped
     the pages and report success next time (WiredTiger WT-4045, PostgreSQL 2018), so the file is never synced again.
 
+    When the disk is full the running segment is closed by beginning the next one with the reserve's bytes: the relay
+    can then free what it has delivered, however large a segment may grow. Until the reserve could be set aside again
+    nothing but last words (a loss record, an end mark) is written.
+
     Attributes:
         seen: The numbers written or reported lost in this epoch.
+        owned: Whether the folder is still ours: in a folder that somebody has made anew nothing is begun.
     """
 
-    def __init__(self, folder: Path, producer: str, epoch: int, *, segment_bytes: int, first: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        producer: str,
+        epoch: int,
+        *,
+        segment_bytes: int,
+        first: int = 1,
+        reserve_bytes: int = 0,
+        owned: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.seen = RangeSet()
+        self.owned = owned
         self._folder = folder
         self._producer = producer
         self._epoch = epoch
         self._segment_bytes = segment_bytes
+        self._reserve = Reserve(folder, reserve_bytes)
+        self._starved = False  # the disk was full at the last look
+        self._before: list[Range] = []  # seen before the current segment
         self._n = first - 1
         self._fd = -1
         self._size = 0
         self._head_bytes = 0
         self._dirty = False
+        self._unsure = False  # a file was given up with bytes that were not synced
 
     @property
     def name(self) -> SegmentName:
@@ -44,47 +67,59 @@ class SegmentWriter:
         """Bytes in the current segment."""
         return self._size if self._fd >= 0 else 0
 
+    @property
+    def held(self) -> RangeSet:
+        """The numbers that stand in the current segment."""
+        return self.seen.without(RangeSet(self._before)) if self._fd >= 0 else RangeSet()
+
+    @property
+    def gone(self) -> bool:
+        """Whether somebody has unlinked the current segment: what is written into it nobody will ever read."""
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+
     def open(self) -> None:
-        """Begin a segment.
+        """Begin a segment, with what the reserve gives if there is no room.
 
         Raises:
             OSError: it cannot be made; nothing is left of it.
         """
-        self._give_up()
-        header = pack_header(Header(self._producer, self._epoch, self._n + 1, list(self.seen)))
-        path = self._folder / SegmentName(self._epoch, self._n + 1).text()
-        self._n += 1
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-        self._size = self._head_bytes = 0
         try:
-            self._write(header)
-            os.fdatasync(self._fd)
-            sync_folder(self._folder)
-        except OSError:
-            self._give_up()
-            path.unlink(missing_ok=True)
-            raise
-        self._head_bytes = self._size
-        self._dirty = False
+            self._open()
+        except OSError as exc:
+            if exc.errno not in FULL:
+                raise
+            self._starved = True
+            if not self._reserve.give_up():
+                raise
+            self._open()
+        if not self._starved:
+            self._starved = not self._reserve.restore()
 
-    def append(self, frames: Sequence[bytes], numbers: Sequence[Range]) -> None:
+    def append(self, frames: Sequence[bytes], numbers: Sequence[Range], *, last_words: bool = False) -> None:
         """Append frames.
 
         Args:
             frames: Packed frames, written in order.
             numbers: The sequence numbers they account for.
+            last_words: They say what is missing, or that nothing follows: the reserve is there for them.
 
         Raises:
             OSError: none of them is in the file.
         """
-        data = b"".join(frames)
-        full = self._size > self._head_bytes and self._size + len(data) > self._segment_bytes
-        if self._fd >= 0 and full:
-            self.sync()
-        if self._fd < 0 or full:
-            self.open()
-        self._write(data)
-        self._dirty = True
+        if self._starved and not last_words:
+            self._starved = not self._reserve.restore()
+            if self._starved:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            self._append(frames)
+        except OSError as exc:
+            if exc.errno not in FULL:
+                raise
+            self._close_full()
+            if not last_words:
+                raise
+            self._reserve.give_up()
+            self._append(frames)
         self.seen.update(numbers)
 
     def sync(self) -> None:
@@ -93,11 +128,15 @@ class SegmentWriter:
         Raises:
             OSError: nothing since the last sync may be relied on; the file is given up.
         """
+        if self._unsure:
+            self._unsure = False
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         if self._fd < 0 or not self._dirty:
             return
         try:
             os.fdatasync(self._fd)
         except OSError:
+            self._dirty = False
             self._give_up()
             raise
         self._dirty = False
@@ -108,12 +147,77 @@ class SegmentWriter:
         Raises:
             OSError: the epoch has not ended.
         """
-        self.append([pack_end(EndMark(taken, list(self.seen), clean))], ())
+        self.append([pack_end(EndMark(taken, list(self.seen), clean))], (), last_words=True)
         self.sync()
+        self._reserve.give_up()  # there is nothing to keep it for: the next owner sets its own aside
 
     def close(self) -> None:
         """Give the file up as it is."""
         self._give_up()
+
+    def _open(self) -> None:
+        self._give_up()
+        if not self.owned():
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        path, fd = self._next()
+        self._fd = fd
+        self._size = self._head_bytes = 0
+        before = list(self.seen)
+        aside = self._folder / _NEW
+        try:
+            self._write(pack_header(Header(self._producer, self._epoch, self._n, before)))
+            os.fdatasync(self._fd)
+            aside.rename(path)
+            sync_folder(self._folder)
+        except OSError:
+            self._dirty = False
+            self._give_up()
+            aside.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise
+        self._head_bytes = self._size
+        self._before = before
+        self._dirty = False
+
+    def _next(self) -> tuple[Path, int]:
+        """A new file, and the next name under which nothing stands: nothing that is there is ever written to.
+
+        INVARIANT: a segment has its header when it gets its name. The relay takes a segment away when the next one is
+        in sight, and from then on only that one's header knows what the earlier ones held.
+        """
+        (self._folder / _NEW).unlink(missing_ok=True)  # a predecessor died between making it and naming it
+        fd = os.open(self._folder / _NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        self._n += 1
+        while os.path.lexists(self._folder / self.name.text()):
+            self._n += 1
+        return self._folder / self.name.text(), fd
+
+    def _append(self, frames: Sequence[bytes]) -> None:
+        data = b"".join(frames)
+        full = self._size > self._head_bytes and self._size + len(data) > self._segment_bytes
+        if full:
+            try:
+                self.sync()
+            except OSError:  # what is unsynced is written again at the next sync; this goes into a new file at once
+                self._unsure = True
+        if self._fd < 0 or full:
+            self.open()
+        self._write(data)
+        self._dirty = True
+
+    def _close_full(self) -> None:
+        """The disk is full: let the relay have what stands in the current segment."""
+        self._starved = True
+        if self._fd < 0 or self._size <= self._head_bytes:
+            return
+        try:
+            self.sync()
+        except OSError:
+            self._unsure = True
+        try:
+            self.open()
+        except OSError:  # no room even so: another time
+            return
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -135,5 +239,6 @@ class SegmentWriter:
     def _give_up(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+            self._unsure = self._unsure or self._dirty
         self._fd = -1
         self._dirty = False

@@ -22,7 +22,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from audit.emit import Emitter
-from audit.errors import SpoolBusy, SpoolUnavailable, WrongRole
+from audit.errors import SpoolBusy, SpoolFormat, SpoolUnavailable, WrongRole
 from audit.fold import WINDOW_S
 from audit.metrics import EmitMetrics
 from audit.redact import KeyNames, WriteRedactor
@@ -105,7 +105,15 @@ def run(configuration: Configuration, *, log_format: str = "json", worker_comman
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
-    except (StartRefused, PortUnavailable, CannotListen, SpoolBusy, SpoolUnavailable, JournalBroken) as exc:
+    except (
+        StartRefused,
+        PortUnavailable,
+        CannotListen,
+        SpoolBusy,
+        SpoolFormat,
+        SpoolUnavailable,
+        JournalBroken,
+    ) as exc:
         sys.stderr.write(f"{exc}\n")
         return REFUSED
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from audit.codec import encode
+from audit.codec import decode, encode
 from audit.emit import Emitter
 from audit.errors import SpoolUnavailable
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
-from audit.spool.segment import segments
-from tests.audit.test_relay import stamped, until
+from audit.relay import Relay
+from audit.spool.segment import LOSS, contents, segments
+from tests.audit.test_relay import ListSink, stamped, until
+from tests.builders.spool import account, check
 
 
 async def test_records_that_wait_together_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,10 +35,14 @@ async def test_records_that_wait_together_share_a_sync(tmp_path: Path, monkeypat
     await emitter.aclose()
 
 
-async def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the disk stands still the queue fills to its bound and no further; then records are refused by name."""
+@pytest.mark.parametrize(
+    ("limits", "least", "most"), [(SpoolLimits(queue_bytes=5_000), 3, 12), (SpoolLimits(queue_records=7), 8, 8)]
+)
+async def test_the_queue_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: SpoolLimits, least: int, most: int
+) -> None:
+    """While the disk stands still the queue fills to its bound, bytes or count, and no further; refused by name."""
     registry = CollectorRegistry()
-    limits = SpoolLimits(queue_bytes=5_000)
     emitter = Emitter(tmp_path / "p", "p", limits=limits, metrics=EmitMetrics(registry))
     real, blocked = os.fdatasync, asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -52,13 +60,17 @@ async def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(SpoolUnavailable, match="queue"):
         fill()
-    assert 3 <= len(waiting) <= 12
+    assert least <= len(waiting) <= most  # and one that is being written
+    await asyncio.sleep(0.01)
+    assert (registry.get_sample_value("audit_queue_oldest_seconds") or 0) >= 0.01
     assert not emitter.emit(stamped(emitter))
     assert registry.get_sample_value("audit_refused_total", {"reason": "queue"}) == 1
     assert registry.get_sample_value("audit_shed_total", {"reason": "queue"}) == 1
     blocked.set()
     await asyncio.gather(*waiting)
     await emitter.aclose()
+    assert registry.get_sample_value("audit_queue_oldest_seconds") == 0
+    assert registry.get_sample_value("audit_queue_capacity") == limits.queue_records
 
 
 async def test_buffered_records_are_synced_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +124,7 @@ async def test_a_fault_of_our_own_releases_everyone(tmp_path: Path, monkeypatch:
     def broken(*_: object) -> bytes:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("audit.commit.frame.pack", broken)
+    monkeypatch.setattr("audit.journal.frame.pack", broken)
     waiting = emitter.emit_durable(stamped(emitter))
     with pytest.raises(SpoolUnavailable, match="has failed"):
         await asyncio.wait_for(waiting, 5)
@@ -185,3 +197,122 @@ async def test_a_disk_that_refuses_is_told_to_who_is_called_back(
     assert told == [False]
     monkeypatch.undo()
     await emitter.aclose()
+
+
+async def test_a_folder_that_is_taken_away_is_not_written_to_again(tmp_path: Path) -> None:
+    """Somebody removes it and another process makes it anew: we refuse, and leave the other's alone."""
+    registry = CollectorRegistry()
+    emitter = Emitter(tmp_path / "p", "p", metrics=EmitMetrics(registry))
+    await emitter.emit_durable(stamped(emitter))
+    shutil.rmtree(tmp_path / "p")
+    other = Emitter(tmp_path / "p", "p")
+    await other.emit_durable(stamped(other))
+
+    async def refused() -> bool:
+        try:
+            await emitter.emit_durable(stamped(emitter))
+        except SpoolUnavailable as exc:
+            return str(exc) == "vanished"
+        return False
+
+    await until(refused)
+    before = segments(tmp_path / "p")
+    assert not emitter.emit(stamped(emitter))
+    assert registry.get_sample_value("audit_shed_total", {"reason": "vanished"}) == 1
+    assert not await emitter.aclose()
+    assert segments(tmp_path / "p") == before
+    await other.emit_durable(stamped(other))
+    assert await other.aclose()
+
+
+async def test_what_stood_in_a_segment_that_vanished_is_named(tmp_path: Path) -> None:
+    """Synced records of it are named as damaged; nobody is told that a record is kept which only such a file has."""
+    emitter = Emitter(tmp_path / "p", "p")
+    await emitter.emit_durable(stamped(emitter))
+    for name in segments(tmp_path / "p"):
+        (tmp_path / "p" / name.text()).unlink()
+    await emitter.emit_durable(stamped(emitter))
+    assert len(segments(tmp_path / "p")) == 1
+    assert await emitter.aclose()
+    sink = ListSink()
+    assert await Relay(tmp_path, sink).flush(5)
+    found = check(sink.events, tmp_path / "p", [2])
+    assert list(found.named) == [(1, 1)]
+    assert found.reasons == {"damaged"}
+
+
+async def test_a_flood_of_shed_records_costs_a_record_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the thread turns, what was shed is named once a second, and in pieces if it has many holes."""
+    monkeypatch.setattr("audit.journal._LOSS_RANGES", 3)
+    emitter = Emitter(tmp_path / "p", "p", limits=SpoolLimits(max_bytes=20_000, buffered_share=0.01, tenant_share=1.0))
+    for _ in range(8):
+        assert not emitter.emit(stamped(emitter))
+        await emitter.emit_durable(stamped(emitter))
+    assert await emitter.aclose()
+    sink = ListSink()
+    assert await Relay(tmp_path, sink).flush(5)
+    found = check(sink.events, tmp_path / "p", range(2, 17, 2))
+    assert found.named.count == 8
+    assert 1 < len([event for event in sink.events if event.event_type == LOSS]) <= 5
+
+
+async def test_nobody_takes_a_number_after_the_end(tmp_path: Path) -> None:
+    """It would be neither written nor named."""
+    emitter = Emitter(tmp_path / "p", "p")
+    await emitter.aclose()
+    with pytest.raises(SpoolUnavailable, match="closed"):
+        emitter.stamp()
+
+
+async def test_the_books_hold_when_a_disk_fails_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both copies of a group whose syncs failed leave the books with their segments, and no earlier."""
+    emitter = Emitter(tmp_path / "p", "p")
+    await emitter.emit_durable(stamped(emitter))
+    real, failed = os.fdatasync, []
+
+    def fails(fd: int) -> None:
+        failed.append(fd)
+        if len(failed) in {1, 3}:  # the sync, and that of the second copy; its header's is the one between
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr("audit.spool.writer.os.fdatasync", fails)
+    with pytest.raises(SpoolUnavailable, match="Input/output"):
+        await emitter.emit_durable(stamped(emitter))
+    await emitter.aclose()
+    for name in segments(tmp_path / "p"):
+        (tmp_path / "p" / name.text()).unlink()
+    usage = emitter._commit._usage
+    usage.keep(set())
+    assert usage.total == 0
+
+
+@pytest.mark.parametrize("failures", [{1}, {1, 3}])
+async def test_a_loss_record_whose_sync_fails_is_said_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: set[int]
+) -> None:
+    """Written and never synced, it may be gone after a power loss: the files that were given up are not needed."""
+    limits = SpoolLimits(max_bytes=20_000, buffered_share=0.001, tenant_share=1.0, sync_interval_s=60.0)
+    emitter = Emitter(tmp_path / "p", "p", limits=limits)
+    assert not emitter.emit(stamped(emitter))
+    [first] = segments(tmp_path / "p")
+    await until(lambda: bool(contents(tmp_path / "p" / first.text()).records))
+    real, calls = os.fdatasync, []
+
+    def fails(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) in failures:
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.writer.os.fdatasync", fails)
+        with suppress(SpoolUnavailable):
+            await emitter.emit_durable(stamped(emitter))
+    assert await emitter.aclose()
+    for name in segments(tmp_path / "p")[: len(failures)]:
+        (tmp_path / "p" / name.text()).unlink()
+    left = [
+        decode(each) for name in segments(tmp_path / "p") for each in contents(tmp_path / "p" / name.text()).records
+    ]
+    assert 1 in account(left).named

@@ -6,11 +6,16 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from audit.codec import decode
@@ -24,8 +29,9 @@ from audit.ranges import RangeSet
 from audit.redact import WriteRedactor
 from audit.spool.folder import peek
 from audit.spool.segment import LOSS, contents, segments
-from tests.audit.test_relay import ListSink, Relay, stamped
+from tests.audit.test_relay import ListSink, Relay, stamped, until
 from tests.builders.audit import make_event
+from tests.builders.spool import check
 
 ROOT = Path(__file__).parents[2]
 
@@ -265,7 +271,7 @@ async def test_a_disk_that_refuses_makes_durable_refuse_and_recovers(
     with pytest.raises(SpoolUnavailable, match="No space left"):
         await emitter.emit_durable(stamped(emitter))
     assert emitter.emit(stamped(emitter))
-    await asyncio.sleep(0.1)
+    await until(lambda: emitter._metrics.shed.labels("disk")._value.get() == 1)
     monkeypatch.setattr("audit.spool.writer.os.pwrite", real)
     await emitter.emit_durable(stamped(emitter))
     await emitter.aclose()
@@ -355,3 +361,159 @@ def test_refusals_that_are_alike_share_a_record(tmp_path: Path) -> None:
     assert [event.aggregate.count if event.aggregate else 1 for event in events] == [100, 1]
     assert events[0].details == {"trace_ids": ["trace-0", "trace-1", "trace-2", "trace-3", "trace-4"]}
     assert losses(events) == []
+
+
+def fold(emitter: Emitter, network: str, times: int = 1) -> None:
+    """So many refusals of strangers from a network."""
+    for _ in range(times):
+        emitter.emit_folded(
+            FoldKey("token_invalid", network, ""),
+            None,
+            lambda stamp: make_event(event_id=stamp.event_id, producer=stamp.producer, trace_id=None),
+        )
+
+
+def refusals(events: list[AuditEvent]) -> int:
+    """How many refusals records stand for, lost ones too."""
+    kept = sum(event.aggregate.count if event.aggregate else 1 for event in events if event.event_type != LOSS)
+    return kept + sum(int(str(loss.get("folded", 0))) for loss in losses(events))
+
+
+def test_the_thousand_and_first_network_is_counted_with_the_rest(tmp_path: Path) -> None:
+    """A thousand folds of their own and one for all others: 1,001 records, and every refusal counted."""
+    emitter = Emitter(tmp_path / "p", "p")
+    for number in range(1300):
+        fold(emitter, f"10.{number // 250}.{number % 250}.0/24", 2)
+    emitter.close()
+    events = on_disk(tmp_path / "p")
+    assert len(events) == 1001
+    assert refusals(events) == 2600
+    assert losses(events) == []
+
+
+def test_folded_refusals_that_are_shed_stay_counted(tmp_path: Path) -> None:
+    """No room for their record: its number is named, and with it how many refusals it stood for."""
+    emitter = Emitter(tmp_path / "p", "p", limits=SpoolLimits(max_bytes=100))
+    fold(emitter, "10.0.0.0/24", 41)
+    fold(emitter, "10.0.1.0/24")
+    emitter.emit_due(everything=True)
+    fold(emitter, "10.0.0.0/24", 7)
+    emitter.close()
+    events = on_disk(tmp_path / "p")
+    assert refusals(events) == 49
+    assert RangeSet((first, last) for loss in losses(events) for first, last in loss["missing"]) == RangeSet([(1, 3)])  # type: ignore[attr-defined]
+
+
+def test_refusals_during_a_stop_are_counted(tmp_path: Path) -> None:
+    """One thread refuses strangers while another stops the emitter: each is in a record, or was refused a number."""
+    emitter = Emitter(tmp_path / "p", "p")
+    counted = 0
+    closing = threading.Thread(target=emitter.close)
+    closing.start()
+    try:
+        while counted < 100_000:
+            fold(emitter, "10.0.0.0/24")
+            counted += 1
+    except SpoolUnavailable:
+        closing.join()
+    events = on_disk(tmp_path / "p")
+    named = sum(int(str(loss["count"])) for loss in losses(events) if loss["reason"] == "unwritten")
+    assert refusals(events) + named == counted
+
+
+async def test_a_kill_with_open_folds_names_their_numbers(tmp_path: Path) -> None:
+    """What was only in memory is gone, but not without a word: the number of each fold's record is named."""
+    child = subprocess.Popen(  # noqa: ASYNC220  # it is killed before anything else happens
+        [sys.executable, "-c", FOLDING, str(tmp_path / "p")], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"folded\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+    successor = Emitter(tmp_path / "p", "p")
+    assert list(successor.predecessor_lost) == [(1, 2)]
+    await successor.aclose()
+
+
+FOLDING = """
+import sys, time
+from pathlib import Path
+from audit.emit import Emitter
+from tests.audit.test_emit import fold
+emitter = Emitter(Path(sys.argv[1]), "p")
+fold(emitter, "10.0.0.0/24", 5)
+fold(emitter, "10.0.1.0/24", 5)
+print("folded", flush=True)
+time.sleep(60)
+"""
+
+
+async def test_killed_between_the_end_mark_and_its_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay delivers and unlinks everything before the successor comes: it must not take it for lost."""
+    first = Emitter(tmp_path / "p", "p")
+    await first.emit_durable(stamped(first))
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.folder.Counter.end", lambda _: None)
+        assert not await first.aclose()
+    os.close(first._lock)  # as a kill does
+    sink = ListSink()
+    assert await Relay(tmp_path, sink, adopt_after_s=3600.0).flush(5)
+    assert segments(tmp_path / "p") == []
+    (tmp_path / "p" / "cursor-list.json").unlink()  # a power loss may take it; what it knows must not be needed
+    successor = Emitter(tmp_path / "p", "p")
+    assert not successor.predecessor_lost
+    await successor.aclose()
+
+
+def test_a_refusal_that_comes_during_a_stop_is_its_own_record(tmp_path: Path) -> None:
+    """Nobody would flush a fold that is opened behind the last flush."""
+    emitter = Emitter(tmp_path / "p", "p")
+    emitter._flushed = True
+    fold(emitter, "10.0.0.0/24", 2)
+    wait_until_written(tmp_path / "p", 2)
+    emitter.close()
+    assert losses(on_disk(tmp_path / "p")) == []
+
+
+STEPS = ("buffered", "durable", "folded", "forgotten", "large", "flush")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.sampled_from(STEPS), max_size=40),
+    max_bytes=st.integers(1_000, 30_000),
+)
+def test_whatever_happens_each_number_is_written_or_named(tmp_path: Path, steps: list[str], max_bytes: int) -> None:
+    """Any order of records kept, shed, refused, folded and forgotten, in any room."""
+    folder = Path(tempfile.mkdtemp(dir=tmp_path)) / "p"
+    limits = SpoolLimits(
+        max_bytes=max_bytes, segment_bytes=3_000, event_bytes=8_000, min_free_bytes=0, write_delay_s=0.0, gather_s=0.0
+    )
+    emitter = Emitter(folder, "p", limits=limits)
+    kept: list[int] = []
+    counted = 0
+    for number, step in enumerate(steps):
+        if step == "folded":
+            fold(emitter, f"10.0.{number % 3}.0/24", 3)
+            counted += 3
+        elif step == "flush":
+            emitter.emit_due(everything=True)
+        else:
+            event = stamped(emitter, details={"note": "x" * 6_000} if step == "large" else None)
+            if step == "durable":
+                with suppress(SpoolUnavailable):
+                    emitter.emit_and_wait(event)
+                    kept.append(event.producer.seq)
+            elif step != "forgotten":
+                emitter.emit(event)
+    assert emitter.close()
+    events = on_disk(folder)
+    check(events, folder, kept, taken=taken_in(folder))
+    folds = sum(event.aggregate.count for event in events if event.aggregate is not None)
+    assert folds + sum(int(str(loss.get("folded", 0))) for loss in losses(events)) == counted
+
+
+def taken_in(folder: Path) -> int:
+    """How many numbers the first epoch took, as its end mark says."""
+    marks = [contents(folder / name.text()).end for name in segments(folder) if name.epoch == 1]
+    return next(mark.taken for mark in marks if mark is not None)

@@ -1,9 +1,10 @@
 """Tests of `audit.ids`."""
 
+import threading
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.ids import EventIds, id_at, id_floor, id_ms
@@ -15,6 +16,36 @@ def test_ids_rise_even_when_the_clock_does_not() -> None:
     ids = EventIds(lambda: next(times))
     made = [ids.next() for _ in range(6110)]
     assert made == sorted(set(made))
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.integers(-(10**13), 10**13), st.integers(1, 5000)), min_size=1, max_size=4))
+def test_ids_rise_whatever_the_clock_does(jumps: list[tuple[int, int]]) -> None:
+    """Forward and back by hours, standing still for more ids than a millisecond holds: each is later."""
+    now = 10**18
+    ids = EventIds(lambda: now)
+    made = []
+    for jump, count in jumps:
+        now += jump
+        made += [ids.next() for _ in range(count)]
+    assert made == sorted(set(made))
+    assert all(id_ms(each) >= 10**12 + min(0, jumps[0][0] // 10**6) for each in (made[0], made[-1]))
+
+
+def test_threads_get_ids_that_rise_for_each_of_them() -> None:
+    """Four threads at once: none twice, and each thread's own in order."""
+    ids = EventIds()
+    made: list[list[str]] = [[] for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda mine: mine.extend(ids.next() for _ in range(5000)), args=(mine,))
+        for mine in made
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(mine == sorted(mine) for mine in made)
+    assert len({each for mine in made for each in mine}) == 20_000
 
 
 def test_an_id_is_a_uuid_of_version_7_with_its_time() -> None:

@@ -136,10 +136,10 @@ class TappedEmitter(Emitter):
         super().__init__(folder, "test-gateway")
         self.events: list[AuditEvent] = []
 
-    def emit(self, event: AuditEvent, *, durable: bool = False) -> bool:
+    def emit(self, event: AuditEvent, *, durable: bool = False, folded: int = 0) -> bool:
         """Emit, and remember."""
         self.events.append(event)
-        return super().emit(event, durable=durable)
+        return super().emit(event, durable=durable, folded=folded)
 
     def emit_durable(self, event: AuditEvent) -> asyncio.Future[None]:
         """Emit, and remember."""

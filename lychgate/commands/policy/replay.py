@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json
+from lychgate.commands.since import moment_of
 from lychgate.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def replay(
     run = Run(decide, tally, recast)
     now = utc_now()
     if store:
-        _from_store(run, settings, tenant or [], _moment(since, now, "--since"), _moment(until, now, "--until"), limit)
+        begin, end = moment_of(since, now, "--since"), moment_of(until, now, "--until")
+        _from_store(run, settings, tenant or [], begin, end, limit)
     else:
         from lychgate.replay.lines import lines
 
@@ -144,26 +146,3 @@ def _leave(report: "Report", settings: "Settings", textfile: Path | None, *, rec
     if record:
         made = lambda event_id: replay_event(report.tally, report.flips, report.candidate, now, event_id)  # noqa: E731
         asyncio.run(deliver(made, settings.audit, settings.store))
-
-
-def _moment(text: str | None, now: "datetime", option: str) -> "datetime | None":
-    """A time as people write it.
-
-    Raises:
-        ConfigurationError: It is none.
-    """
-    import re
-    from datetime import timedelta
-
-    from query.errors import BadQuery
-    from query.filters import moment
-
-    if text is None:
-        return None
-    if ago := re.fullmatch(r"([0-9]{1,6})([mhd])", text):
-        unit = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[ago[2]]
-        return now - int(ago[1]) * unit
-    try:
-        return moment(text)
-    except BadQuery as exc:
-        raise ConfigurationError(f"{option} {exc}") from exc

@@ -4,14 +4,18 @@ import os
 import tempfile
 from pathlib import Path
 
+import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.codec import decode, encode
+from audit.errors import SpoolBusy
 from audit.event import Producer
 from audit.spool import frame
-from audit.spool.adopt import adopt
-from audit.spool.folder import Counter
+from audit.spool.adopt import adopt, adopt_folder, producer_of, unsaid
+from audit.spool.cursor import cursor_file
+from audit.spool.folder import Counter, lock
 from audit.spool.segment import LOSS, contents, segments
 from audit.spool.writer import SegmentWriter
 from tests.builders.audit import make_event
@@ -132,3 +136,69 @@ def test_killed_at_any_byte(tmp_path: Path, data: st.DataObject) -> None:
     assert written | named == set(range(1, 9))
     assert not written & named
     counter.close()
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_an_end_mark_that_was_delivered_before_it_was_noted(tmp_path: Path, clean: bool) -> None:
+    """The owner, or its adopter, dies after the end mark; the relay delivers and unlinks all: nothing is missing."""
+    counter = dead_folder(tmp_path, taken=4, written=[1, 2, 3, 4] if clean else [1, 2])
+    if clean:
+        counter.begin_end()
+        writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000, first=2)
+        writer.seen.add(1, 4)
+        writer.end(4, clean=True)
+        writer.close()
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Counter, "end", lambda _: None)
+            assert list(adopt(tmp_path, counter, "p")) == [(3, 4)]
+    for name in segments(tmp_path):
+        (tmp_path / name.text()).unlink()
+    assert not adopt(tmp_path, counter, "p")
+    assert segments(tmp_path) == []
+    assert counter.ended
+    counter.close()
+
+
+def test_an_epoch_that_never_began_has_no_end_to_write(tmp_path: Path) -> None:
+    """Killed between its first number and its first segment, with no number taken."""
+    counter = Counter(tmp_path)
+    counter.begin(7)
+    assert not adopt(tmp_path, counter, "p")
+    assert counter.ended
+    assert segments(tmp_path) == []
+    counter.close()
+
+
+def test_cursors_tell_where_no_header_does(tmp_path: Path) -> None:
+    """The only segment left has lost its header: what a sink had got before it is not reported as lost."""
+    counter = dead_folder(tmp_path, taken=20, written=list(range(1, 21)), segment_bytes=1500)
+    *earlier, newest = segments(tmp_path)
+    for name in earlier:
+        (tmp_path / name.text()).unlink()
+    (tmp_path / newest.text()).write_bytes(b"\xff" * 50)
+    held = [[1, 16]]
+    cursor_file(tmp_path, "store").write_bytes(
+        msgspec.json.encode({"epoch": 1, "n": newest.n + 3, "offset": 0, "seen": held})
+    )
+    assert list(unsaid(tmp_path)) == [(17, 20)]
+    assert list(adopt(tmp_path, counter, "p")) == [(17, 20)]
+    assert segments(tmp_path)[-1].n == newest.n + 3  # where that sink will look
+    counter.close()
+
+
+def test_a_folder_is_adopted_only_if_nobody_lives_in_it(tmp_path: Path) -> None:
+    """Under its lock, in the name that its segments bear, whatever the copy is called."""
+    dead_folder(tmp_path / "copy", taken=3, written=[1]).close()
+    assert producer_of(tmp_path / "copy") == "p"
+    held = lock(tmp_path / "copy")
+    with pytest.raises(SpoolBusy):
+        adopt_folder(tmp_path / "copy")
+    os.close(held)
+    assert list(unsaid(tmp_path / "copy")) == [(2, 3)]
+    assert list(adopt_folder(tmp_path / "copy")) == [(2, 3)]
+    assert decode(records(tmp_path / "copy")[-1]).producer == Producer("p", 1, 0)
+    assert not unsaid(tmp_path / "copy")
+    (tmp_path / "empty").mkdir()
+    assert producer_of(tmp_path / "empty") == "empty"
+    assert not unsaid(tmp_path / "empty")

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from audit.spool import cursor as module
-from audit.spool.cursor import Cursor, load, store
+from audit.spool.cursor import Cursor, cursor_file, cursors, load, store
 from audit.spool.folder import Counter
+from audit.spool.reader import FolderReader
+from tests.audit.spool.test_inspect import filled
 
 
 def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -53,3 +55,16 @@ def test_a_crash_while_writing_leaves_the_one_before(tmp_path: Path, monkeypatch
         store(file, Cursor(1, 1, 20))
     assert load(file) == Cursor(1, 1, 10)
     assert msgspec.json.decode(file.read_bytes())["offset"] == 10
+
+
+def test_cursors_are_what_readers_saved(tmp_path: Path) -> None:
+    """One for each sink; one that cannot be read is left out."""
+    path = filled(tmp_path)
+    reader = FolderReader(path, "store")
+    batch = reader.read(2, 1 << 20)
+    assert batch is not None
+    reader.advance(batch)
+    reader.save()
+    cursor_file(path, "kafka").write_text("{not json")
+    assert set(cursors(path)) == {"store"}
+    assert isinstance(cursors(path)["store"], Cursor)

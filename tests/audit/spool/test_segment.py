@@ -1,5 +1,6 @@
 """Tests of `audit.spool.segment`."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -88,3 +89,14 @@ def test_a_record_accounts_for_its_number_and_those_it_reports_lost() -> None:
     account([*(encode(each) for each in records), b"garbage", b"{}"], seen)
     assert list(seen) == [(1, 1), (3, 4)]
     assert stub(b"garbage") is None
+
+
+def test_what_is_no_file_is_no_segment(tmp_path: Path) -> None:
+    """A pipe, a link and a folder with a segment's name are not opened by anybody; nor is a name we would not give."""
+    os.mkfifo(tmp_path / "00000001-000001.seg")
+    (tmp_path / "00000001-000002.seg").mkdir()
+    (tmp_path / "00000001-000003.seg").symlink_to(tmp_path / "theirs")
+    (tmp_path / "1-4.seg").touch()
+    (tmp_path / "0000000\u0661-000005.seg").touch()
+    (tmp_path / "00000001-000006.seg").touch()
+    assert segments(tmp_path) == [SegmentName(1, 6)]

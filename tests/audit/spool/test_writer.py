@@ -36,6 +36,7 @@ def test_a_failed_append_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
     """A short write is cut off again, and the next append stands where it should."""
     writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
     writer.append([frame.pack(b"one")], [(1, 1)])
+    file, size = tmp_path / writer.name.text(), writer.size
     real = os.pwrite
 
     def short(fd: int, data: bytes, offset: int) -> int:
@@ -46,7 +47,7 @@ def test_a_failed_append_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
         patch.setattr("audit.spool.writer.os.pwrite", short)
         with pytest.raises(OSError, match="No space"):
             writer.append([frame.pack(b"two")], [(2, 2)])
-        assert (tmp_path / writer.name.text()).stat().st_size == writer.size
+        assert file.stat().st_size == size
     writer.append([frame.pack(b"three")], [(3, 3)])
     writer.close()
     assert read_all(tmp_path) == [b"one", b"three"]
@@ -66,7 +67,10 @@ def test_a_file_that_cannot_even_be_cut_is_given_up(tmp_path: Path, monkeypatch:
         patch.setattr("audit.spool.writer.os.ftruncate", fails)
         with pytest.raises(OSError, match="Input/output"):
             writer.append([frame.pack(b"two")], [(2, 2)])
+    with pytest.raises(OSError, match="Input/output"):  # the first record was never synced, and now cannot be
+        writer.sync()
     writer.append([frame.pack(b"three")], [(3, 3)])
+    writer.sync()
     writer.close()
     assert len(segments(tmp_path)) == 2
     assert read_all(tmp_path) == [b"one", b"three"]
@@ -87,3 +91,70 @@ def test_a_segment_that_cannot_be_begun_leaves_no_file(tmp_path: Path, monkeypat
     writer.append([frame.pack(b"one")], [(1, 1)])
     writer.close()
     assert read_all(tmp_path) == [b"one"]
+
+
+def test_nothing_that_is_there_is_written_to(tmp_path: Path) -> None:
+    """A file, a link or a folder under the next names is passed over; so is what a predecessor left half made."""
+    (tmp_path / "00000001-000001.seg").symlink_to(tmp_path / "theirs")
+    (tmp_path / "00000001-000002.seg").mkdir()
+    (tmp_path / "00000001-000003.seg").write_bytes(b"kept")
+    (tmp_path / "segment.new").symlink_to(tmp_path / "theirs")
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    writer.append([frame.pack(b"one")], [(1, 1)])
+    writer.close()
+    assert writer.name.n == 4
+    assert contents(tmp_path / writer.name.text()).records == [b"one"]
+    assert (tmp_path / "00000001-000003.seg").read_bytes() == b"kept"
+    assert not (tmp_path / "theirs").exists()
+
+
+def test_a_segment_has_its_header_when_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sees the file sees what was before it: from then on the relay may take the earlier ones away."""
+    named: list[int] = []
+    real = os.fdatasync
+
+    def look(fd: int) -> None:
+        named.append(len(segments(tmp_path)))
+        real(fd)
+
+    monkeypatch.setattr("audit.spool.writer.os.fdatasync", look)
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    writer.open()
+    assert named == [0]
+    [name] = segments(tmp_path)
+    assert contents(tmp_path / name.text()).header is not None
+    writer.close()
+
+
+def test_nothing_is_begun_in_a_folder_that_is_not_ours_any_more(tmp_path: Path) -> None:
+    """Whoever has it now may use the same names."""
+    ours = True
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=100, owned=lambda: ours)
+    writer.append([frame.pack(b"x" * 80)], [(1, 1)])
+    ours = False
+    with pytest.raises(OSError, match=os.strerror(116)):
+        writer.append([frame.pack(b"x" * 80)], [(2, 2)])
+    assert len(segments(tmp_path)) == 1
+
+
+def test_a_sync_that_fails_when_a_segment_is_full_is_told_at_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new records go into the next file at once; the next sync says that the earlier ones are not safe."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=150)
+    writer.append([frame.pack(b"x" * 80)], [(1, 1)])
+    real, failed = os.fdatasync, []
+
+    def fails_once(fd: int) -> None:
+        if not failed:
+            failed.append(fd)
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr("audit.spool.writer.os.fdatasync", fails_once)
+    writer.append([frame.pack(b"y" * 80)], [(2, 2)])
+    assert writer.name.n == 2
+    with pytest.raises(OSError, match="Input/output"):
+        writer.sync()
+    writer.sync()
+    writer.close()
