@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from audit.errors import SpoolBusy
+from audit.errors import SpoolBusy, SpoolFormat
 from audit.spool.folder import lock, make, sync_folder
 
 _FILE_MODE = 0o600
@@ -96,11 +96,13 @@ class LineFiles:
             OSError: the folder or the file cannot be used.
         """
         if self._lock < 0:
-            make(self._folder)
             try:
+                make(self._folder)
                 self._lock = lock(self._folder)
             except SpoolBusy:
                 raise SpoolBusy(f"`{self._folder}` is being written by another process") from None
+            except SpoolFormat as exc:
+                raise OSError(str(exc)) from exc
         if self._fd >= 0:
             return False
         self._tidy()

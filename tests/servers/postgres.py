@@ -141,12 +141,12 @@ def _is_ready(data: Path) -> bool:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Twice what is to run on both servers."""
-    if getattr(metafunc.module, "BOTH_SERVERS", False) and "server" in metafunc.fixturenames:
-        metafunc.parametrize("server", [_WHEEL, _DEBIAN], indirect=True)
+    if getattr(metafunc.module, "BOTH_SERVERS", False) and "postgres_server" in metafunc.fixturenames:
+        metafunc.parametrize("postgres_server", [_WHEEL, _DEBIAN], indirect=True)
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Postgres:
+def postgres_server(request: pytest.FixtureRequest) -> Postgres:
     """The server of this test: the wheel's, or the one its module asks for."""
     which = getattr(request, "param", _WHEEL)
     found: Postgres = request.getfixturevalue("postgres15" if which == _DEBIAN else "postgres")
@@ -154,11 +154,11 @@ def server(request: pytest.FixtureRequest) -> Postgres:
 
 
 @pytest.fixture
-def database(server: Postgres) -> Iterator[str]:
+def database(postgres_server: Postgres) -> Iterator[str]:
     """The owner's DSN of an empty database that is this test's alone."""
-    name = server.create()
-    yield server.dsn(name)
-    server.drop(name)
+    name = postgres_server.create()
+    yield postgres_server.dsn(name)
+    postgres_server.drop(name)
 
 
 @dataclass(frozen=True)
@@ -197,17 +197,17 @@ def migrated_template() -> Iterator[Callable[[Postgres], str]]:
 
 
 @pytest.fixture
-def migrated_database(server: Postgres, migrated_template: Callable[[Postgres], str]) -> Iterator[Logins]:
+def migrated_database(postgres_server: Postgres, migrated_template: Callable[[Postgres], str]) -> Iterator[Logins]:
     """A database of this test's own with the audit's schema in it."""
-    name = server.create(migrated_template(server))
-    dsn = server.dsn(name)
+    name = postgres_server.create(migrated_template(postgres_server))
+    dsn = postgres_server.dsn(name)
     yield Logins(
         owner=dsn,
         writer=_as_user(dsn, WRITER, WRITER_PASSWORD),
         reader=_as_user(dsn, READER, READER_PASSWORD),
         keeper=_as_user(dsn, KEEPER, KEEPER_PASSWORD),
     )
-    server.drop(name)
+    postgres_server.drop(name)
 
 
 def _as_user(dsn: str, user: str, password: str) -> str:
