@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.errors import Fenced, SinkUnavailable
 from audit.ingest import COLUMNS, Bounds, DeadLetter, DeadReason, Row, ingest
+from audit.late import declare_late, late_among
 from audit.login import check_role
 from audit.metrics import IngestMetrics
 
@@ -59,13 +60,8 @@ INSERT INTO audit_consumer_offsets AS o (topic, partition, group_id, next_offset
 ON CONFLICT (topic, partition, group_id) DO UPDATE SET epoch = o.epoch + 1, updated_at = clock_timestamp()
 RETURNING next_offset, epoch
 """
-_REPORT = """
-INSERT INTO audit_producers AS p (producer_id, producer_epoch, lane, lanes, watermark, ended)
-VALUES ($1, $2, $3, $4, to_timestamp($5::double precision / 1000), $6)
-ON CONFLICT (producer_id, producer_epoch, lane) DO UPDATE
-SET watermark = greatest(p.watermark, excluded.watermark), ended = p.ended OR excluded.ended, lanes = excluded.lanes,
-    reported_at = clock_timestamp()
-"""
+_REPORT = "SELECT audit_report($1, $2, $3, $4, $5, $6)"
+_ADVANCE = "SELECT audit_advance()"
 
 # InternalClientError: what asyncpg says of a connection that the server has closed under it.
 _DRIVER_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -143,6 +139,7 @@ class Store:
                 raise SinkUnavailable("the store has no partitions: run `lychgate migrate`")
             batch = ingest(records, self._bounds, self._now())
             async with connection.transaction():
+                late = await late_among(connection, batch.rows)
                 inserted, refused = await self._insert(connection, batch.rows)
                 conflicts = list(batch.conflicts)
                 if inserted + len(refused) < len(batch.rows):
@@ -151,8 +148,8 @@ class Store:
                 dead = [*batch.dead, *refused]
                 if dead:
                     await (self._bury(connection, dead) if bury is None else bury(dead))
-                if marks:
-                    await connection.executemany(_REPORT, list(marks))
+                await declare_late(connection, late, self._bounds)
+                await self._report(connection, marks)
                 for offset in offsets:
                     await self._move(connection, offset)
             written = Written(
@@ -161,6 +158,7 @@ class Store:
                 len(conflicts),
                 dead,
             )
+        self._metrics.late.inc(len(late))
         self._count(written, batch.rows, began)
         return written
 
@@ -171,8 +169,7 @@ class Store:
             SinkUnavailable: they were not taken.
         """
         async with self._lock, _mapped(self):
-            connection = await self._ready()
-            await connection.executemany(_REPORT, list(marks))
+            await self._report(await self._ready(), list(marks))
 
     async def claim(self, topic: str, partitions: Iterable[int], group_id: str) -> list[Offset]:
         """Take partitions over: whoever had them before is fenced from now on.
@@ -284,6 +281,11 @@ class Store:
                 for each in letters
             ],
         )
+
+    async def _report(self, connection: Connection, marks: Sequence[Mark]) -> None:
+        if marks:
+            await connection.executemany(_REPORT, marks)
+            await connection.execute(_ADVANCE)
 
     async def _move(self, connection: Connection, offset: Offset) -> None:
         moved = await connection.fetchval(
