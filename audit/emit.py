@@ -25,6 +25,7 @@ from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.redact import Mode, WriteRedactor
 from audit.spool.adopt import adopt
+from audit.spool.epoch import next_epoch
 from audit.spool.folder import Counter, lock, make
 from audit.spool.segment import segments
 from audit.spool.writer import SegmentWriter
@@ -91,7 +92,7 @@ class Emitter:
             present = segments(folder)
             for name in present:
                 usage.inherit(name, (folder / name.text()).stat().st_size)
-            self.epoch = max([self._counter.epoch, *(name.epoch for name in present)]) + 1
+            self.epoch = next_epoch(max([self._counter.epoch, *(name.epoch for name in present)]), now_ns())
             self._counter.begin(self.epoch)
             writer = SegmentWriter(folder, producer_id, self.epoch, segment_bytes=self._limits.segment_bytes)
             writer.open()

@@ -26,6 +26,8 @@ from audit.spool.folder import Counter, CounterView, lock, peek
 from audit.spool.reader import Batch, FolderReader
 from audit.spool.segment import LOSS, LOSS_REASONS, segments, stub
 
+REGISTERED_MS = 1000
+"""How long a new producer may take to become known to the store before its first events can count as late."""
 _HOUSE_S = 1.0
 _REPORT_S = 1.0
 _SAVE_S = 1.0
@@ -33,6 +35,7 @@ _BACKOFF_FIRST_S = 0.05
 _BACKOFF_DOUBLINGS = 20
 _MS = 1e-3
 _NS = 1e-9
+_NS_PER_MS = 1_000_000
 
 _LOSS_MARK = f'"{LOSS}"'.encode()
 
@@ -48,6 +51,11 @@ class _Folder:
     reported: Watermark | None = None
     free_since: float | None = None
     unreadable: str = ""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all has been said of it: it has ended, and the sink knows."""
+        return self.mark is not None and self.mark.ended and self.mark == self.reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,7 @@ class Relay:
         self._failures = 0
         self._last_error = ""
         self._caught_up = False
+        self._found_ms = 0
         self._house_at = self._reported_at = self._saved_at = -1e9
 
     async def run(self) -> None:
@@ -169,11 +178,13 @@ class Relay:
         await asyncio.sleep(ceiling * (0.5 + random.random() / 2))  # noqa: S311  # jitter
 
     async def _report(self) -> None:
-        marks = [folder.mark for folder in self._folders.values() if folder.mark and folder.mark != folder.reported]
+        # Also what has not moved: that nobody speaks any more is what a dead host looks like.
+        held = [folder for folder in self._folders.values() if folder.mark and not folder.quiet]
+        marks = [folder.mark for folder in held if folder.mark]
         if marks:
             await self._sink.report(marks)
-            for folder in self._folders.values():
-                folder.reported = folder.mark
+            for folder, mark in zip(held, marks, strict=True):
+                folder.reported = mark
         self._reported_at = time.monotonic()
 
     # ---- on a thread, one at a time ----
@@ -183,6 +194,7 @@ class Relay:
             now = time.monotonic()
             # INVARIANT: looked for before any counter is read, and each time. What a producer wrote is younger than its
             # folder, and counters stay half a second behind: nobody's watermark passes an event of a folder not seen.
+            self._found_ms = self._now_ns() // _NS_PER_MS
             self._find()
             if now - self._house_at >= _HOUSE_S:
                 self._keep_house(now)
@@ -207,6 +219,8 @@ class Relay:
             return None
         folder.unreadable = ""
         if batch is None and view is not None and view.epoch:
+            if folder.mark is None:
+                self._reported_at = -1e9  # to be known before anybody's watermark passes its first event
             folder.mark = self._mark(folder, view)
         return batch
 
@@ -214,7 +228,10 @@ class Relay:
         ended = view.ended and not any(name.epoch <= view.epoch for name in segments(folder.reader.path))
         if not ended and view.floor_ms == 0:
             return folder.mark
-        at_ms = max(view.floor_ms, folder.mark.at_ms if folder.mark is not None else 0)
+        known_ms = folder.mark.at_ms if folder.mark is not None else 0
+        # Not beyond the moment the folders were looked for: who comes later is not among them. And a second more, in
+        # which somebody on another machine can make himself known. The store never takes a mark back.
+        at_ms = min(view.floor_ms or known_ms, self._found_ms - REGISTERED_MS)
         return Watermark(folder.reader.producer, view.epoch, at_ms, ended)
 
     def _advance(self, taken: list[tuple[_Folder, Batch]]) -> None:

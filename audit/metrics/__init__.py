@@ -3,9 +3,19 @@
 Labels come from closed sets: never a tenant, a user, a path.
 """
 
+from audit.metrics.completeness import CompletenessMetrics, StandingMetrics
 from audit.metrics.emit import EmitMetrics
 from audit.metrics.ingest import IngestMetrics
 from audit.metrics.keeper import KeeperMetrics
+from audit.metrics.purge import PurgeMetrics
 from audit.metrics.relay import RelayMetrics
 
-__all__ = ["EmitMetrics", "IngestMetrics", "KeeperMetrics", "RelayMetrics"]
+__all__ = [
+    "CompletenessMetrics",
+    "EmitMetrics",
+    "IngestMetrics",
+    "KeeperMetrics",
+    "PurgeMetrics",
+    "RelayMetrics",
+    "StandingMetrics",
+]

@@ -3,6 +3,7 @@
 Only `lychgate.settings` and the composition roots see these.
 """
 
+from audit.settings.clock import ClockSettings
 from audit.settings.kafka import KafkaSettings
 from audit.settings.redaction import RedactionSettings
 from audit.settings.relay import RelaySettings
@@ -13,6 +14,7 @@ from audit.settings.store import LoginSettings, StoreSettings
 
 __all__ = [
     "AuditSettings",
+    "ClockSettings",
     "KafkaSettings",
     "LoginSettings",
     "RedactionSettings",
@@ -31,3 +33,4 @@ class AuditSettings(Section):
     redaction: RedactionSettings = RedactionSettings()
     retention: RetentionSettings = RetentionSettings()
     relay: RelaySettings = RelaySettings()
+    clock: ClockSettings = ClockSettings()

@@ -13,10 +13,11 @@ from prometheus_client import CollectorRegistry
 from audit.delivery import make_sink
 from audit.errors import SinkUnavailable
 from audit.keeper.run import beside, make_keeper
-from audit.metrics import IngestMetrics, RelayMetrics
+from audit.metrics import IngestMetrics, RelayMetrics, StandingMetrics
 from audit.relay import Relay
 from audit.settings import AuditSettings, StoreSettings
 from audit.sinks import TappedSink
+from audit.standing import Watch
 
 FLUSH_S: Final = 5.0
 """How long a stop waits for the sink. What is left then is on disk, and the next start delivers it."""
@@ -42,6 +43,7 @@ class Delivery:
         self._sink = TappedSink(make_sink(audit, store, IngestMetrics(registry)))
         # Behind a broker it is the consumer who writes the store, and keeps it in order.
         self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
+        self._watch = _watch(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay
         self._relay = Relay(
             audit.spool.folder,
@@ -61,10 +63,10 @@ class Delivery:
             WrongRole: The store's login may do more than it must: nothing is written with it.
         """
         await self._reach()
-        if self._keeper is None:
+        if self._keeper is None or self._watch is None:
             await self._relay.run()
         else:
-            await beside(self._relay.run(), self._keeper)
+            await beside(self._relay.run(), self._keeper, self._watch.run())
 
     async def _reach(self) -> None:
         """Wait for the sink; said once, not at every attempt."""
@@ -78,8 +80,15 @@ class Delivery:
                     _log.warning("store_not_reached", reason=str(exc))
                 await asyncio.sleep(_PING_S)
             else:
+                if self._watch is not None:
+                    await self._watch.look()  # before we are ready, and not after
                 self.reached = True
                 return
+
+    @property
+    def clock_off(self) -> bool:
+        """Whether this machine's clock is too far from the store's; never behind a broker, whose clock nobody knows."""
+        return self._watch is not None and self._watch.off
 
     def tap(self, delivered: Callable[[Sequence[bytes]], None]) -> None:
         """Have somebody told of records that the sink has taken; it must return at once."""
@@ -106,4 +115,24 @@ class Delivery:
             "failures": status.failures,
             "last_error": status.last_error,
             "backlog_bytes": status.backlog_bytes,
+            **self._standing(),
         }
+
+    def _standing(self) -> dict[str, Any]:
+        seen = self._watch.seen if self._watch is not None else None
+        if seen is None:
+            return {}
+        return {
+            "clock_skew_s": round(seen.skew_s, 3),
+            "complete_through": seen.complete_through,
+            "held_by": list(seen.held_by),
+        }
+
+
+def _watch(audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> Watch:
+    return Watch(
+        store.dsn(store.writer),
+        StandingMetrics(registry),
+        limit_s=audit.clock.skew_limit_s,
+        every_s=audit.clock.every_s,
+    )

@@ -3,7 +3,15 @@
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from audit.metrics import EmitMetrics, IngestMetrics, KeeperMetrics, RelayMetrics
+from audit.metrics import (
+    CompletenessMetrics,
+    EmitMetrics,
+    IngestMetrics,
+    KeeperMetrics,
+    PurgeMetrics,
+    RelayMetrics,
+    StandingMetrics,
+)
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
 from gateway.fleet.metrics import FleetMetrics
@@ -28,6 +36,9 @@ _HOMES = (
     RelayMetrics,
     IngestMetrics,
     KeeperMetrics,
+    CompletenessMetrics,
+    PurgeMetrics,
+    StandingMetrics,
     QueryMetrics,
     ReplayMetrics,
 )

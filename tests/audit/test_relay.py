@@ -186,7 +186,7 @@ async def test_watermarks_follow_what_was_delivered(tmp_path: Path) -> None:
     await emitter.aclose()
     await relay.flush(5)
     assert sink.marks[-1].ended
-    assert (sink.marks[-1].producer, sink.marks[-1].epoch) == ("p", 1)
+    assert (sink.marks[-1].producer, sink.marks[-1].epoch) == ("p", emitter.epoch)
 
 
 async def test_a_new_producer_is_seen_at_once_and_in_the_first_report_after_it(tmp_path: Path) -> None:

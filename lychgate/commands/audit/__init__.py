@@ -2,7 +2,11 @@
 
 import typer
 
-from lychgate.commands.audit import spool
+from lychgate.commands.audit import hold, producers, purge, retire, spool
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit's own tools.")
 app.add_typer(spool.app, name="spool")
+retire.add_to(spool.app)
+app.add_typer(hold.app, name="hold")
+producers.add_to(app)
+purge.add_to(app)
