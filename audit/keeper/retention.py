@@ -96,8 +96,8 @@ async def purge(
     for partition, how, signature in await connection.fetch(
         "SELECT partition, how, signature FROM audit_purge_partitions($1)", floors
     ):
-        if how == "unsealed":
-            postponed[partition] = how
+        if how == "unsealed" or (how == "drop" and "lock" in postponed.values()):
+            postponed[partition] = how if how == "unsealed" else "lock"  # all drops want the same lock: waited for once
             continue
         try:
             if how == "drop":
@@ -106,7 +106,7 @@ async def purge(
                 await _delete(connection, partition, floors, settings.batch_rows)
                 await connection.execute("SELECT audit_purge_mark($1, $2)", partition, signature)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-            postponed[partition] = "lock"  # somebody reads for long: the next partition, and this one at the next run
+            postponed[partition] = "lock"  # somebody reads for long: this one at the next run
     while await connection.fetchrow("SELECT partition, rows FROM audit_purge_drop()") is not None:
         pass
     await connection.execute("SELECT audit_purge_aside($1)", settings.longest)
@@ -148,7 +148,7 @@ async def _tell(connection: Connection, settings: RetentionSettings) -> list[Ste
         if not steps:
             return steps
         by_tenant: dict[str, list[Step]] = {}
-        for step in steps:
+        for step in (each for each in steps if each.rows):  # a week in which there was nothing is nobody's
             by_tenant.setdefault(step.tenant or NO_TENANT, []).append(step)
         for tenant, own in sorted(by_tenant.items()):
             details = {**_details(own), "kept_days": settings.of(tenant)}

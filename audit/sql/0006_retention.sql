@@ -97,6 +97,20 @@ END $$;
 REVOKE ALL ON FUNCTION audit_purge_floors FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_purge_floors TO audit_keeper;
 
+-- Whoever calls brings the floors; none may be younger than a day, or than what is complete.
+CREATE FUNCTION audit_purge_guard(floors jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+  IF (floors->>'*') IS NULL OR EXISTS (
+    SELECT FROM jsonb_each_text(floors) f
+    WHERE f.value::uuid > coalesce(public.audit_id_floor(least(clock_timestamp() - interval '1 day',
+                                                               public.audit_complete_through())),
+                                   '00000000-0000-0000-0000-000000000000')) THEN
+    RAISE EXCEPTION 'these floors would take what is to be kept' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION audit_purge_guard FROM PUBLIC;
+
 -- What of a partition `e` goes, given the floors as $1: the one condition that the plan counts by and the purge deletes by.
 CREATE FUNCTION audit_purge_condition() RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public, pg_temp AS $$ SELECT $condition$
@@ -222,6 +236,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 DECLARE
   highest constant uuid := (SELECT max(f.value COLLATE "C") FROM jsonb_each_text(floors) f)::uuid;
 BEGIN
+  PERFORM public.audit_purge_guard(floors);
   IF NOT EXISTS (SELECT FROM public.audit_partition_bounds() b WHERE b.name = of_partition) THEN
     RAISE EXCEPTION 'no partition %', of_partition USING ERRCODE = 'undefined_table';
   END IF;
@@ -251,6 +266,7 @@ GRANT EXECUTE ON FUNCTION audit_purge_batch TO audit_keeper;
 CREATE FUNCTION audit_purge_detach(of_partition text, floors jsonb) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s' AS $$
 BEGIN
+  PERFORM public.audit_purge_guard(floors);
   LOCK TABLE public.audit_legal_holds IN SHARE MODE;
   -- Everybody waits for this lock, and whoever waits for it makes others wait: two seconds at most. What stays is
   -- looked for again under it, by index: nothing can come in between.
