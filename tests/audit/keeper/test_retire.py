@@ -95,6 +95,14 @@ async def test_a_host_that_is_gone_holds_readers_until_it_is_given_up(
             child.stdout.close()
         shutil.move(gone, tmp_path / "elsewhere")
 
+
+        async def holds() -> bool:
+            found = await ask(
+                migrated_database.keeper, "SELECT holds FROM audit_producer_states() WHERE producer = 'child'"
+            )
+            return bool(found[0]["holds"])
+
+        await until(holds, 30)
         held = await through(migrated_database)
         for _ in range(3):
             await other.emit_durable(stamped(other))
