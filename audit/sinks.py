@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from audit.errors import ClockRefused
 from audit.store import Store
 
 DIRECT_LANE = -1
@@ -97,11 +98,13 @@ class TappedSink:
 
     Attributes:
         taps: Told of a batch after it was taken; what is delivered twice they are told of twice. Must return at once.
+        clock_refused: Whether the last batch was refused for the time it carries.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.taps: list[Callable[[Sequence[bytes]], None]] = []
+        self.clock_refused = False
 
     @property
     def name(self) -> str:
@@ -110,7 +113,12 @@ class TappedSink:
 
     async def deliver(self, records: Sequence[bytes]) -> None:
         """See `Sink`."""
-        await self._sink.deliver(records)
+        try:
+            await self._sink.deliver(records)
+        except ClockRefused:
+            self.clock_refused = True
+            raise
+        self.clock_refused = False
         for tap in self.taps:
             try:
                 tap(records)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidTimestampError, KafkaError
 
-from audit.errors import SinkUnavailable
+from audit.errors import ClockRefused, SinkUnavailable
 from audit.kafka.message import Message, partition_of
 
 _STOP_S = 1.0
@@ -38,6 +38,9 @@ class KafkaWriter:
             async with asyncio.timeout(self._deadline_s):
                 producer, partitions = await self._started()
                 await self._send(producer, messages, partitions)
+        except InvalidTimestampError as exc:  # an hour ahead of the broker, where it is configured as it comes
+            await self._abandon()
+            raise ClockRefused("kafka: the broker refuses the time of these records; is our clock right?") from exc
         except (KafkaError, OSError, TimeoutError) as exc:
             await self._abandon()
             raise SinkUnavailable(f"kafka: {type(exc).__name__}: {exc}") from exc

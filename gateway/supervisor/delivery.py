@@ -87,8 +87,8 @@ class Delivery:
 
     @property
     def clock_off(self) -> bool:
-        """Whether this machine's clock is too far from the store's; never behind a broker, whose clock nobody knows."""
-        return self._watch is not None and self._watch.off
+        """Whether this machine's clock is too far from the store's, or the broker refuses what it dates."""
+        return self._sink.clock_refused or (self._watch is not None and self._watch.off)
 
     def tap(self, delivered: Callable[[Sequence[bytes]], None]) -> None:
         """Have somebody told of records that the sink has taken; it must return at once."""

@@ -21,7 +21,7 @@ HOUR = 1 / 24
 
 @pytest.mark.parametrize("through_hours", [None, 3])
 async def test_late_rows_are_told_of_once(migrated_database: Logins, through_hours: int | None) -> None:
-    """An event for each tenant names how many and from where; a second copy adds nothing; what is in time is no news."""
+    """An event for each tenant names how many and from where; a second copy adds nothing; in time is no news."""
     registry = CollectorRegistry()
     store = Store(migrated_database.writer, metrics=IngestMetrics(registry))
     if through_hours is not None:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from audit.codec import encode
 from audit.emit import Emitter
 from audit.event import AuditEvent
-from audit.settings import RedactionSettings
+from audit.settings import RedactionSettings, RetentionSettings
 from audit.store import Store
 from policies.engine import Engine
 from policies.load import load_bundle
@@ -37,6 +37,7 @@ async def make_api(migrated_database: Logins, tmp_path: Path) -> AsyncIterator[M
         redaction: RedactionSettings | None = None,
         cross_tenant: bool = False,
         statement_timeout_s: float = 5.0,
+        retention: RetentionSettings | None = None,
     ) -> Api:
         registry = CollectorRegistry()
         reader = await Reader.connect(
@@ -60,6 +61,7 @@ async def make_api(migrated_database: Logins, tmp_path: Path) -> AsyncIterator[M
             clock=lambda: datetime.now(UTC),
             policy_version=bundle.version,
             service="audit",
+            kept_days=(retention or RetentionSettings()).of,
         )
         client = client_of(log, registry, reader)
         made.append(Api(client, registry, reader, emitter, spool))

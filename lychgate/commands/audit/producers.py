@@ -1,5 +1,7 @@
 """`lychgate audit producers`: who reports to the store, and who holds readers back."""
 
+from datetime import datetime
+
 import typer
 
 from lychgate.commands.report import ConfigOption, JsonOption, example, print_rows
@@ -8,6 +10,15 @@ _ROWS = """
 SELECT producer, epoch, state, holds, watermark, claimed, reported_at, round(silent_s::numeric, 1)::float8 AS silent_s
 FROM audit_producer_states()
 """
+
+
+_SHOWN = ("producer", "epoch", "state", "holds", "watermark", "silent_s")
+"""What a terminal has room for."""
+
+
+def text(value: object) -> str:
+    """A cell's value for people."""
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else str(value)
 
 
 def producers(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -25,7 +36,10 @@ def producers(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return through, [dict(row) for row in await connection.fetch(_ROWS)]
 
     through, rows = as_keeper(config, look)
-    print_rows(f"producers; complete through {through or 'nobody has reported yet'}", rows, as_json=as_json)
+    if not as_json:
+        rows = [{name: row[name] for name in _SHOWN} for row in rows]
+    title = f"complete through {text(through) if through else 'nothing: nobody has reported yet'}"
+    print_rows(title, rows, as_json=as_json, render=text)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -4,8 +4,12 @@ from typing import Annotated
 
 import typer
 
+from lychgate.commands.audit.producers import text
 from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_rows
 from lychgate.errors import LychgateError
+
+_SHOWN = ("epoch", "result", "watermark", "silent_s", "last_seq", "missing_count")
+"""What a terminal has room for."""
 
 
 def retire(
@@ -43,12 +47,14 @@ def retire(
             else:
                 what = "still reports"  # it has spoken between the look and the deed
             shown = opening._asdict()
-            rows.append({"producer": producer, "result": what, **shown, "silent_s": round(opening.silent_s, 1)})
+            rows.append({"result": what, **shown, "silent_s": round(opening.silent_s, 1)})
         return rows
 
     rows = as_keeper(config, work)
-    print_rows(f"openings of {producer}", rows, as_json=as_json)
     refused = any(row["result"] == "still reports" for row in rows)
+    if not as_json:
+        rows = [{name: row[name] for name in _SHOWN} for row in rows]
+    print_rows(f"openings of {producer}", rows, as_json=as_json, render=text)
     if refused:
         typer.echo(f"{producer} has reported within {keeper.SILENT.seconds} s: stop it, or use --force", err=True)
     raise typer.Exit(ExitCode.FINDING if refused else ExitCode.SUCCESS)

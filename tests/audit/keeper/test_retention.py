@@ -280,7 +280,7 @@ async def test_readers_and_writers_go_on(migrated_database: Logins, keeper: Conn
     assert await left(migrated_database) == {"acme": 2000 - gone + written}
 
 
-async def test_a_killed_purge_is_finished_and_told_of_by_the_next(migrated_database: Logins, keeper: Connection) -> None:
+async def test_a_killed_purge_is_finished_and_told_of_later(migrated_database: Logins, keeper: Connection) -> None:
     """SIGKILL in the middle: what has gone is told of once, all of it, and the rest goes."""
     await aged_store(
         migrated_database,

@@ -30,6 +30,8 @@ from tests.builders.audit import make_event
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[3]
+LATE = "SELECT tenant_id, body FROM audit_events WHERE event_type = 'audit.late'"
+OF_CHILD = "SELECT count(*) AS rows FROM audit_events WHERE producer_id = 'child'"
 SILENCE = "UPDATE audit_producers SET reported_at = now() - interval '2 minutes' WHERE producer_id = $1 RETURNING 1"
 
 
@@ -58,7 +60,7 @@ async def through(logins: Logins) -> datetime:
 async def test_a_host_that_is_gone_holds_readers_until_it_is_given_up(
     tmp_path: Path, migrated_database: Logins
 ) -> None:
-    """Killed with records on its disk, and the disk gone: readers stand still, the store says for whom, and go on after.
+    """Killed with records on its disk, and the disk gone: readers stand still, the store says for whom, and go on.
 
     When the disk comes back after all its records are taken, and readers are told which.
     """
@@ -71,9 +73,7 @@ async def test_a_host_that_is_gone_holds_readers_until_it_is_given_up(
 
     def listen() -> None:
         assert child.stdout is not None
-        for line in child.stdout:
-            if line.startswith(b"acked"):
-                acked.append(int(line.split()[1]))
+        acked.extend(int(line.split()[1]) for line in child.stdout if line.startswith(b"acked"))
 
     listening = threading.Thread(target=listen)
     listening.start()
@@ -94,7 +94,6 @@ async def test_a_host_that_is_gone_holds_readers_until_it_is_given_up(
         if child.stdout is not None:
             child.stdout.close()
         shutil.move(gone, tmp_path / "elsewhere")
-
 
         async def holds() -> bool:
             found = await ask(
@@ -130,22 +129,18 @@ async def test_a_host_that_is_gone_holds_readers_until_it_is_given_up(
         assert datetime.fromisoformat(details["watermark"]) == opening.watermark
 
         told = await through(migrated_database)
-        lost = await ask(migrated_database.owner, "SELECT count(*) AS rows FROM audit_events WHERE producer_id = 'child'")
+        lost = await ask(migrated_database.owner, OF_CHILD)
         async with relaying(tmp_path / "elsewhere", migrated_database) as relay:
 
             async def back() -> bool:
-                late = await ask(migrated_database.owner, "SELECT body FROM audit_events WHERE event_type = 'audit.late'")
+                late = await ask(migrated_database.owner, LATE)
                 return bool(late) and relay.status().caught_up
 
             await until(back, 30)
-            late = await ask(
-                migrated_database.owner, "SELECT tenant_id, body FROM audit_events WHERE event_type = 'audit.late'"
-            )
+            late = await ask(migrated_database.owner, LATE)
             assert {row["tenant_id"] for row in late} == {"acme"}
             counted = sum(json.loads(row["body"])["details"]["count"] for row in late)
-            rows = await ask(
-                migrated_database.owner, "SELECT count(*) AS rows FROM audit_events WHERE producer_id = 'child'"
-            )
+            rows = await ask(migrated_database.owner, OF_CHILD)
             assert counted == rows[0]["rows"] - lost[0]["rows"] > 0
         assert await through(migrated_database) >= told
     await other.aclose()
