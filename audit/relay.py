@@ -23,11 +23,13 @@ from audit.metrics import RelayMetrics
 from audit.sinks import Sink, Watermark
 from audit.spool.adopt import adopt
 from audit.spool.folder import Counter, CounterView, lock, peek
-from audit.spool.reader import Batch, FolderReader
+from audit.spool.reader import Batch, FolderReader, Position
 from audit.spool.segment import LOSS, LOSS_REASONS, segments, stub
 
 REGISTERED_MS = 1000
 """How long a new producer may take to become known to the store before its first events can count as late."""
+_NOTHING_YET_MS = 1
+"""The watermark of a producer with records on disk, of which nothing is known to be delivered."""
 _HOUSE_S = 1.0
 _REPORT_S = 1.0
 _SAVE_S = 1.0
@@ -51,6 +53,7 @@ class _Folder:
     reported: Watermark | None = None
     free_since: float | None = None
     unreadable: str = ""
+    promised: tuple[CounterView, Position] | None = None  # a floor, and how far must be delivered for it to hold
 
     @property
     def quiet(self) -> bool:
@@ -211,6 +214,7 @@ class Relay:
         # The counter is read first: what its floor promises was on disk before we look.
         view = peek(folder.reader.path)
         try:
+            end = folder.reader.end()
             batch = folder.reader.read(max_records, self._batch_bytes)
         except (OSError, AuditError) as exc:  # one folder's trouble must not stop the others
             if folder.unreadable != str(exc):
@@ -218,11 +222,22 @@ class Relay:
                 _log.exception("audit_spool_unreadable", folder=str(folder.reader.path))
             return None
         folder.unreadable = ""
-        if batch is None and view is not None and view.epoch:
-            if folder.mark is None:
-                self._reported_at = -1e9  # to be known before anybody's watermark passes its first event
-            folder.mark = self._mark(folder, view)
+        if view is None or not view.epoch:
+            return batch
+        if batch is not None:  # under load there is always something more: go by what was there when we looked
+            folder.promised = folder.promised or (view, end)
+            if folder.mark is None and batch.records:  # known from the first batch on, and waited for
+                self._reported_at = -1e9
+                folder.mark = Watermark(folder.reader.producer, view.epoch, _NOTHING_YET_MS, ended=False)
+        else:
+            folder.promised = None
+            self._set_mark(folder, view)
         return batch
+
+    def _set_mark(self, folder: _Folder, view: CounterView) -> None:
+        if folder.mark is None:
+            self._reported_at = -1e9  # to be known before anybody's watermark passes its first event
+        folder.mark = self._mark(folder, view)
 
     def _mark(self, folder: _Folder, view: CounterView) -> Watermark | None:
         ended = view.ended and not any(name.epoch <= view.epoch for name in segments(folder.reader.path))
@@ -231,13 +246,18 @@ class Relay:
         known_ms = folder.mark.at_ms if folder.mark is not None else 0
         # Not beyond the moment the folders were looked for: who comes later is not among them. And a second more, in
         # which somebody on another machine can make himself known. The store never takes a mark back.
-        at_ms = min(view.floor_ms or known_ms, self._found_ms - REGISTERED_MS)
+        at_ms = view.floor_ms or known_ms
+        if not ended:
+            at_ms = min(at_ms, self._found_ms - REGISTERED_MS)
         return Watermark(folder.reader.producer, view.epoch, at_ms, ended)
 
     def _advance(self, taken: list[tuple[_Folder, Batch]]) -> None:
         with self._disk:
             for folder, batch in taken:
                 folder.reader.advance(batch)
+                if folder.promised is not None and folder.reader.position >= folder.promised[1]:
+                    self._set_mark(folder, folder.promised[0])
+                    folder.promised = None
                 for payload in batch.records:
                     if _LOSS_MARK in payload:
                         self._count_loss(payload)

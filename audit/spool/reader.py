@@ -8,6 +8,7 @@ be read of them is delivered, and what cannot is named in an `audit.loss` record
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -30,6 +31,10 @@ from audit.spool.segment import (
 _FILE_MODE = 0o600
 _WHOLE = frame.PAYLOAD_LIMIT + frame.HEAD_BYTES
 _NS_PER_MS = 1_000_000
+
+
+Position: TypeAlias = tuple[int, int, int]
+"""Epoch, segment, offset."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -184,6 +189,22 @@ class FolderReader:
             os.close(fd)
         aside.replace(self._cursor_file)
         self._saved = self._cursor
+
+    @property
+    def position(self) -> Position:
+        """Up to where it was delivered."""
+        at = self._cursor
+        return (at.epoch, at.n, at.offset) if at is not None else (0, 0, 0)
+
+    def end(self) -> Position:
+        """Where the folder ends now: what is written later lies behind it."""
+        names = segments(self.path)
+        if not names:
+            return self.position
+        try:
+            return (*names[-1], (self.path / names[-1].text()).stat().st_size)
+        except FileNotFoundError:  # delivered and unlinked a moment ago
+            return (*names[-1], 0)
 
     def backlog_bytes(self) -> int:
         """Bytes on disk that are not delivered."""
