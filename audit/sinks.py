@@ -1,6 +1,6 @@
 """Where the relay delivers to: the port that every sink fits, and the store as one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -98,7 +98,7 @@ class TappedSink:
 
     Attributes:
         taps: Told of a batch after it was taken; what is delivered twice they are told of twice. Must return at once.
-        clock_refused: Whether the last batch was refused for the time it carries.
+        clock_refused: Whether what was sent last was refused for the time it carries.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -113,12 +113,7 @@ class TappedSink:
 
     async def deliver(self, records: Sequence[bytes]) -> None:
         """See `Sink`."""
-        try:
-            await self._sink.deliver(records)
-        except ClockRefused:
-            self.clock_refused = True
-            raise
-        self.clock_refused = False
+        await self._dated(self._sink.deliver(records))
         for tap in self.taps:
             try:
                 tap(records)
@@ -127,7 +122,16 @@ class TappedSink:
 
     async def report(self, marks: Sequence[Watermark]) -> None:
         """See `Sink`."""
-        await self._sink.report(marks)
+        await self._dated(self._sink.report(marks))
+
+    async def _dated(self, sending: Awaitable[None]) -> None:
+        """Notice whether it is the time of it that is refused."""
+        try:
+            await sending
+        except ClockRefused:
+            self.clock_refused = True
+            raise
+        self.clock_refused = False
 
     async def ping(self) -> None:
         """See `Sink`."""

@@ -131,3 +131,13 @@ def test_what_redis_needs_is_looked_at(tmp_path: Path) -> None:
     assert configuration_findings(settings) == [f"redis: {password}: not UTF-8"]
     password.write_text("s3cret")
     assert configuration_findings(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "tenants", "found"), [("30", "{}", False), ("7", "{}", True), ("7", '{"a": 60}', False)]
+)
+def test_weeks_for_rows_that_no_purge_would_leave_are_a_finding(days: str, tenants: str, found: bool) -> None:
+    """Partitions are made no further back than some row is kept."""
+    retention = {"AUDIT_RETENTION_DAYS": days, "LYCHGATE_AUDIT__RETENTION__TENANTS": tenants}
+    findings = configuration_findings(load(None, retention))
+    assert any(finding.startswith("store.keep_days: 28") for finding in findings) is found

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from audit.codec import decode, encode
 from audit.event import Producer
+from audit.ids import id_ms
 from audit.spool import frame
 from audit.spool.adopt import adopt
 from audit.spool.folder import Counter
@@ -131,4 +132,14 @@ def test_killed_at_any_byte(tmp_path: Path, data: st.DataObject) -> None:
     named = {number for first, last in missing for number in range(first, last + 1)}
     assert written | named == set(range(1, 9))
     assert not written & named
+    counter.close()
+
+
+def test_a_loss_is_not_below_what_was_promised(tmp_path: Path) -> None:
+    """An idle process says for long that it has nothing; what it then takes and loses is dated after its last word."""
+    counter = dead_folder(tmp_path, taken=2, written=[1])
+    counter.floor_ms = (segments_at_ms := tmp_path.stat().st_mtime_ns // 1_000_000) + 3_600_000
+    assert list(adopt(tmp_path, counter, "p")) == [(2, 2)]
+    loss = decode(records(tmp_path)[-1])
+    assert id_ms(loss.event_id) == counter.floor_ms > segments_at_ms
     counter.close()
