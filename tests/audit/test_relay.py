@@ -13,8 +13,9 @@ from audit.emit import Emitter
 from audit.errors import SinkUnavailable
 from audit.event import AuditEvent
 from audit.limits import SpoolLimits
-from audit.relay import Relay
+from audit.relay import REGISTERED_MS, Relay
 from audit.sinks import StoreSink, Watermark
+from audit.spool.folder import peek
 from audit.spool.segment import segments
 from audit.store import Store
 from tests.builders.audit import make_event
@@ -259,3 +260,16 @@ async def test_what_does_not_move_is_reported_all_the_same(tmp_path: Path) -> No
     assert len(by_name["held"]) >= 4
     assert len([mark for mark in by_name["ended"] if mark.ended]) == 1
     await held.aclose()
+
+
+async def test_a_watermark_stays_behind_the_look_for_folders(tmp_path: Path) -> None:
+    """However long a look takes: who came after it is not among those that are waited for yet."""
+    looked_ns = time.time_ns()
+    emitter = Emitter(tmp_path / "p", "p")
+    await emitter.emit_durable(stamped(emitter))
+    sink = ListSink()
+    relay = Relay(tmp_path, sink, now_ns=lambda: looked_ns)  # the look began then, and the counter is read much later
+    await until(lambda: (view := peek(tmp_path / "p")) is not None and view.floor_ms > looked_ns // 1_000_000)
+    assert await relay.flush(5)
+    assert max(mark.at_ms for mark in sink.marks) == looked_ns // 1_000_000 - REGISTERED_MS
+    await emitter.aclose()
