@@ -251,7 +251,8 @@ async def test_a_long_query_postpones_the_drop_and_nothing_else(migrated_databas
 
 async def test_readers_and_writers_go_on(migrated_database: Logins, keeper: Connection) -> None:
     """While rows and weeks go, new events are written and read; none is lost and none comes twice."""
-    await aged_store(migrated_database, [("acme", 20.01 + index / 50) for index in range(2000)])
+    stays = [("globex", 28.0 + days) for days in range(35)]  # so that no week can go whole
+    await aged_store(migrated_database, [*(("acme", 20.01 + index / 50) for index in range(2000)), *stays])
     store = Store(migrated_database.writer)
     reader = await asyncpg.connect(migrated_database.reader)
     written = 0
@@ -271,13 +272,13 @@ async def test_readers_and_writers_go_on(migrated_database: Logins, keeper: Conn
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(write())
         tasks.create_task(read())
-        outcome = await run(keeper, RetentionSettings(days=30, batch_rows=100))
+        outcome = await run(keeper, RetentionSettings(days=30, tenants={"globex": 400}, batch_rows=100))
         done.set()
     await store.close()
     await reader.close()
     gone = sum(step.rows for step in outcome.steps)
     assert (gone, outcome.postponed) == (1500, {})
-    assert await left(migrated_database) == {"acme": 2000 - gone + written}
+    assert await left(migrated_database) == {"acme": 2000 - gone + written, "globex": 35}
 
 
 async def test_a_killed_purge_is_finished_and_told_of_later(migrated_database: Logins, keeper: Connection) -> None:
