@@ -29,6 +29,7 @@ from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.redact import Mode, WriteRedactor
 from audit.spool.adopt import adopt
+from audit.spool.epoch import next_epoch
 from audit.spool.folder import Counter, holds, lock, loose
 from audit.spool.folder import make as make_folder
 from audit.spool.segment import segments
@@ -103,7 +104,7 @@ class Emitter:
                     usage.inherit(name, (folder / name.text()).stat().st_size)
                 except FileNotFoundError:  # delivered and unlinked in this moment
                     continue
-            self.epoch = max([self._counter.epoch, *(name.epoch for name in present)]) + 1
+            self.epoch = next_epoch(max([self._counter.epoch, *(name.epoch for name in present)]), now_ns())
             self._counter.begin(self.epoch)
             writer = SegmentWriter(
                 folder,

@@ -5,6 +5,7 @@
     |- SpoolBusy               another process owns the folder
     |- SpoolFormat             a file of the spool is not what it should be
     |- SinkUnavailable         the store or the broker cannot take the batch now             retriable
+    |  `- ClockRefused         because of the time it carries: this machine's clock is wrong
     |- Fenced                  another consumer owns the partition by now
     |- WrongRole               the database login may do more than it must
     `- MigrationFailed         the store cannot be brought forward
@@ -67,6 +68,10 @@ class SinkUnavailable(AuditError):
         super().__init__(text)
         self.cause = cause
         self.retry_after_s = retry_after_s
+
+
+class ClockRefused(SinkUnavailable):
+    """The broker refuses what is dated too far ahead. It is taken when this machine's clock is right."""
 
 
 class Fenced(AuditError):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+_BELIEVED_MS = 300_000  # as far ahead as the store takes ids (audit/ingest.py)
 _TAILS = 512  # made at once: one getrandom(2) for as many ids, and their text in one go
 _TAIL_BYTES = 8
 _COUNTER_MAX = (1 << 12) - 1
@@ -37,10 +38,12 @@ class EventIds:
 
         RFC 9562 section 6.2, method 1: a 12-bit counter in `rand_a`. It starts at a random value below half, so that
         2,048 ids at least fit into a millisecond; beyond that the id borrows from the next millisecond. A clock that
-        steps back does not take the ids back with it.
+        steps back does not take the ids back with it, unless it was so far ahead that the store takes none of them.
         """
         ms = self._now_ns() // 1_000_000
         with self._lock:
+            if ms < self._ms - _BELIEVED_MS:
+                self._ms, self._counter = ms - 1, _COUNTER_MAX
             if not self._tails:
                 self._tails = _tails()
             tail = self._tails.pop()

@@ -18,6 +18,7 @@ from audit.errors import Fenced, SinkUnavailable
 from audit.ids import id_ms
 from audit.ingest import Bounds, DeadLetter, DeadReason, Row, ingest
 from audit.insert import Connection, insert, prepare
+from audit.late import declare_late, late_among
 from audit.login import check_role
 from audit.metrics import IngestMetrics
 
@@ -45,13 +46,8 @@ INSERT INTO audit_consumer_offsets AS o (topic, partition, group_id, next_offset
 ON CONFLICT (topic, partition, group_id) DO UPDATE SET epoch = o.epoch + 1, updated_at = clock_timestamp()
 RETURNING next_offset, epoch, anchor
 """
-_REPORT = """
-INSERT INTO audit_producers AS p (producer_id, producer_epoch, lane, lanes, watermark, ended)
-VALUES ($1, $2, $3, $4, to_timestamp($5::double precision / 1000), $6)
-ON CONFLICT (producer_id, producer_epoch, lane) DO UPDATE
-SET watermark = greatest(p.watermark, excluded.watermark), ended = p.ended OR excluded.ended, lanes = excluded.lanes,
-    reported_at = clock_timestamp()
-"""
+_REPORT = "SELECT audit_report($1, $2, $3, $4, $5, $6)"
+_ADVANCE = "SELECT audit_advance()"
 
 _log = structlog.get_logger("audit.store")
 
@@ -135,20 +131,22 @@ class Store:
                 raise SinkUnavailable(_NO_PARTITIONS)
             batch = ingest(records, self._bounds, self._now())
             async with connection.transaction():
+                late = await late_among(connection, batch.rows)
                 count, refused, conflicts = await insert(connection, batch.rows, batch.conflicts)
                 dead = [*batch.dead, *refused]
                 if dead:
                     await self._keep(connection, dead, source)
                     if tell is not None:
                         await tell(dead)
-                if marks:
-                    await connection.executemany(_REPORT, list(marks))
+                await declare_late(connection, late, self._bounds)
+                await self._report(connection, marks)
                 for offset in offsets:
                     await self._move(connection, offset)
             if any(letter.reason is DeadReason.OUT_OF_RANGE for letter in dead):
                 self._house_at = 0.0  # the partitions may have changed since we looked
             there = len(batch.rows) - count - len(refused) - (len(conflicts) - len(batch.conflicts))
             written = Written(count, batch.duplicates + there, len(conflicts), dead)
+        self._metrics.late.inc(len(late))
         self._count(written, batch.rows, began)
         return written
 
@@ -159,8 +157,7 @@ class Store:
             SinkUnavailable: they were not taken.
         """
         async with self._lock, _mapped(self):
-            connection = await self._ready()
-            await connection.executemany(_REPORT, list(marks))
+            await self._report(await self._ready(), list(marks))
 
     async def claim(self, topic: str, partitions: Iterable[int], group_id: str) -> list[Offset]:
         """Take partitions over: whoever had them before is fenced from now on.
@@ -273,6 +270,11 @@ class Store:
                 for each in letters
             ],
         )
+
+    async def _report(self, connection: Connection, marks: Sequence[Mark]) -> None:
+        if marks:
+            await connection.executemany(_REPORT, marks)
+            await connection.execute(_ADVANCE)
 
     async def _move(self, connection: Connection, offset: Offset) -> None:
         moved = await connection.fetchval(

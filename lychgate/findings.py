@@ -173,7 +173,16 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _shadow_findings(settings)
         + _fleet_findings(settings)
         + _kafka_findings(settings)
+        + _retention_findings(settings)
     )
+
+
+def _retention_findings(settings: "Settings") -> list[str]:
+    """Partitions for rows that no purge would leave there."""
+    kept, made = settings.audit.retention.longest, settings.store.keep_days
+    if made <= kept:
+        return []
+    return [f"store.keep_days: {made} days of partitions for late events, and no row is kept longer than {kept} days"]
 
 
 def _shadow_findings(settings: "Settings") -> list[str]:

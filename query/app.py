@@ -198,6 +198,7 @@ async def _run(parts: _Parts, query: QuerySettings, store: StoreSettings, audit:
             clock=utc_now,
             policy_version=parts.judging.policy_version,
             service=query.context_audience,
+            kept_days=audit.retention.of,
         )
         extractor = SecurityContextExtractor(
             ContextVerifier(rules.context_issuer, query.context_audience),

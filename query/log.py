@@ -8,7 +8,7 @@ Called by `query.routes`. No record, no reading: if the spool cannot take the re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from query.history import Row, Shown
 from query.metrics import QueryMetrics
 from query.reader import Reader, Rows
 from query.record import Read, entry
-from query.sql import Statement
+from query.sql import Horizon, Statement
 from query.views import Views
 
 
@@ -75,7 +75,9 @@ class AuditLog:
         clock: Clock,
         policy_version: str,
         service: str,
+        kept_days: Callable[[str], int] | None = None,
     ) -> None:
+        self._kept_days = kept_days
         self._access = access
         self._reader = reader
         self._views = views
@@ -100,7 +102,15 @@ class AuditLog:
             found = await self._found(
                 read,
                 granted,
-                lambda until: sql.page(wanted, granted.scope, order, after=after, until=until, limit=limit + 1),
+                lambda known: sql.page(
+                    wanted,
+                    granted.scope,
+                    order,
+                    after=after,
+                    until=known.complete_through,
+                    limit=limit + 1,
+                    kept_since=self._kept_since(granted, known),
+                ),
             )
             events = self._shown(granted, found.rows[:limit])
             progress.rows = len(events)
@@ -121,7 +131,9 @@ class AuditLog:
         """
         async with self._recorded(read) as progress:
             granted = progress.granted = self._grant(read, listing)
-            found = await self._found(read, granted, lambda _: sql.one(event_id, granted.scope))
+            found = await self._found(
+                read, granted, lambda known: sql.one(event_id, granted.scope, self._kept_since(granted, known))
+            )
             if not found.rows:
                 raise NotFound
             progress.rows = 1
@@ -133,7 +145,19 @@ class AuditLog:
             raise BadQuery(f"`{name}` is hidden in your view, and cannot be asked for")
         return granted
 
-    async def _found(self, read: Read, granted: Granted, statement: Callable[[datetime | None], Statement]) -> Rows:
+    def _kept_since(self, granted: Granted, known: Horizon) -> dict[str, datetime]:
+        """Tenant to the moment before which nothing is shown; not where a legal hold lies."""
+        kept_days = self._kept_days
+        if kept_days is None:
+            return {}
+        now = self._clock()
+        return {
+            tenant: now - timedelta(days=kept_days(tenant))
+            for tenant in granted.scope.tenants
+            if tenant not in known.held
+        }
+
+    async def _found(self, read: Read, granted: Granted, statement: Callable[[Horizon], Statement]) -> Rows:
         with self._metrics.seconds.labels(read.endpoint).time():
             found = await self._reader.read(granted.scope.session_tenant, statement)
         if found.complete_through is not None:

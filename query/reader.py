@@ -19,7 +19,7 @@ from audit.login import check_role
 from query import sql
 from query.errors import NotFit, Overloaded, StoreUnavailable
 from query.history import Row
-from query.sql import Statement
+from query.sql import Horizon, Statement
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -131,23 +131,23 @@ class Reader:
             return False
         return True
 
-    async def read(self, tenant: str, statement: Callable[[datetime | None], Statement]) -> Rows:
+    async def read(self, tenant: str, statement: Callable[[Horizon], Statement]) -> Rows:
         """Read one page.
 
         Args:
             tenant: Whose rows the transaction may see.
-            statement: Makes the statement, given until when the store is complete. That is asked first: whatever is
-                written meanwhile can only make the page more complete than it says.
+            statement: Makes the statement, given until when the store is complete and what is held. That is asked
+                first: whatever is written meanwhile can only make the page more complete than it says.
 
         Raises:
             StoreUnavailable: The store does not answer.
             Overloaded: No connection came free, or the statement took too long.
         """
         async with self._transaction(tenant) as connection:
-            complete_through: datetime | None = await connection.fetchval(sql.COMPLETE_THROUGH)
-            wanted = statement(complete_through)
+            horizon = sql.horizon(dict(await connection.fetchrow(sql.HORIZON, tenant) or {}), tenant)
+            wanted = statement(horizon)
             records = await connection.fetch(wanted.text, *wanted.args)
-        return Rows([Row(**record) for record in records], complete_through)
+        return Rows([Row(**record) for record in records], horizon.complete_through)
 
     @asynccontextmanager
     async def _transaction(self, tenant: str) -> AsyncIterator["PoolConnectionProxy[asyncpg.Record]"]:

@@ -9,13 +9,14 @@ INVARIANT: each event is shown once, by the greatest of its phases that is there
 `completed`. The words sort that way, so "no record of this event leads me" is `sibling.phase < record.phase`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import UUID
 
-from audit.event import Outcome, Phase, Severity
+from audit.event import NO_TENANT, Outcome, Phase, Severity
 from audit.ids import id_floor
 from audit.severity import RANK
 from query.access import Own, Scope
@@ -36,9 +37,27 @@ class Statement:
     args: tuple[Argument, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """What the store says of itself before it is read.
+
+    Attributes:
+        complete_through: Every event before this is in the store; None as long as no producer has reported.
+        held: Tenants on which a legal hold lies: all that is there of them is shown.
+    """
+
+    complete_through: datetime | None
+    held: frozenset[str] = frozenset()
+
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ALL_KEPT: Final[Mapping[str, datetime]] = MappingProxyType({})
 
 COMPLETE_THROUGH: Final = "SELECT audit_complete_through()"
+
+HORIZON: Final = f"""
+SELECT audit_complete_through() AS through, audit_is_held($1) AS held, audit_is_held('{NO_TENANT}') AS held_of_none
+"""
 
 TENANT: Final = "SELECT set_config('app.tenant_id', $1, true)"
 """`true`: until the transaction ends. The pool hands the connection to another tenant next."""
@@ -87,13 +106,26 @@ class _Arguments:
         return f"${len(self.values)}"
 
 
+def horizon(known: Mapping[str, Any], tenant: str) -> Horizon:
+    """What `HORIZON` brought for a tenant."""
+    held = {NO_TENANT: known.get("held_of_none"), tenant: known.get("held")}
+    return Horizon(known.get("through"), frozenset(name for name, is_so in held.items() if is_so))
+
+
 def floor(moment: datetime) -> UUID:
     """The least event id of a moment's millisecond; times before 1970 have that of 1970."""
     return UUID(id_floor(max(0, (moment - _EPOCH) // timedelta(milliseconds=1))))
 
 
 def page(
-    wanted: Filter, scope: Scope, order: Order, *, after: UUID | None, until: datetime | None, limit: int
+    wanted: Filter,
+    scope: Scope,
+    order: Order,
+    *,
+    after: UUID | None,
+    until: datetime | None,
+    limit: int,
+    kept_since: Mapping[str, datetime] = _ALL_KEPT,
 ) -> Statement:
     """The rows of one page.
 
@@ -105,6 +137,7 @@ def page(
         until: Where an ascending page ends at the latest: everything before it is in the store. None: nothing is known
             to be complete, and an ascending page is empty.
         limit: How many rows to fetch.
+        kept_since: Tenant to the moment before which its rows are shown no more, whether they are purged yet or not.
 
     Returns:
         A statement whose rows have the columns of `query.history.Row`.
@@ -117,7 +150,7 @@ def page(
     least = max((RANK[each] for each in (wanted.severity, wanted.severity_gte) if each is not None), default=0)
 
     def branch(source: str, walked: str, tenant: str, *more: str) -> str:
-        walk = _walk(wanted, order, after, until, walked, arg)
+        walk = [*_walk(wanted, order, after, until, walked, arg), *_kept(kept_since, tenant, walked, arg)]
         return " AND ".join([source, *more, f"{walked}.tenant_id = {arg(tenant)}", *walk, *matches]) + tail
 
     branches = []
@@ -134,16 +167,26 @@ def page(
     return Statement(" UNION ALL ".join(f"({each})" for each in branches) + tail, tuple(arg.values))
 
 
-def one(event_id: UUID, scope: Scope) -> Statement:
+def one(event_id: UUID, scope: Scope, kept_since: Mapping[str, datetime] = _ALL_KEPT) -> Statement:
     """The rows of one event: as `page`, with at most one row."""
     arg = _Arguments()
     conditions = [
         _BY_LEADER,
         f"e.event_id = {arg(event_id)}",
-        f"e.tenant_id IN ({', '.join(arg(tenant) for tenant in scope.tenants)})",
+        f"({' OR '.join(_of(tenant, kept_since, arg) for tenant in scope.tenants)})",
         *(_own(scope.actor, arg) if scope.actor is not None else []),
     ]
     return Statement(" AND ".join(conditions), tuple(arg.values))
+
+
+def _of(tenant: str, kept_since: Mapping[str, datetime], arg: Callable[[Argument], str]) -> str:
+    """Rows of one tenant that are still shown."""
+    return " AND ".join([f"e.tenant_id = {arg(tenant)}", *_kept(kept_since, tenant, "e", arg)])
+
+
+def _kept(kept_since: Mapping[str, datetime], tenant: str, row: str, arg: Callable[[Argument], str]) -> list[str]:
+    """Not what is older than the tenant's rows are kept (ADR 168)."""
+    return [f"{row}.event_id >= {arg(floor(kept_since[tenant]))}"] if tenant in kept_since else []
 
 
 def _own(actor: Own, arg: Callable[[Argument], str]) -> list[str]:

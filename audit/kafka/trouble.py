@@ -23,7 +23,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from audit.errors import Cause, SinkUnavailable
+from audit.errors import Cause, ClockRefused, SinkUnavailable
 from audit.kafka.connection import CLIENT_ID, Connection, Credentials
 
 _ANSWER_MS: Final = 5000
@@ -84,7 +84,8 @@ async def trouble(exc: BaseException, connection: Connection, topic: str, within
     """
     found = await _look(connection, topic, within_s) if isinstance(exc, _VAGUE) else None
     found = found or _named(exc, topic)
-    return SinkUnavailable(f"kafka: {found.text}", cause=found.cause)
+    made = ClockRefused if found.cause is Cause.CLOCK else SinkUnavailable
+    return made(f"kafka: {found.text}", cause=found.cause)
 
 
 async def _look(connection: Connection, topic: str, within_s: float) -> _Trouble | None:

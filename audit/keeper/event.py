@@ -14,7 +14,7 @@ from audit.ingest import COLUMNS, Bounds, DeadLetter, row_of
 
 PRODUCER = "audit-keeper"
 _PLACES = ", ".join(f"${at}" for at in range(1, len(COLUMNS) + 1))
-_INSERT = f"INSERT INTO audit_events ({', '.join(COLUMNS)}) VALUES ({_PLACES})"  # noqa: S608  # names of ours
+INSERT = f"INSERT INTO audit_events ({', '.join(COLUMNS)}) VALUES ({_PLACES})"  # noqa: S608  # names of ours
 
 
 def keeper_event(
@@ -62,4 +62,4 @@ async def record(connection: "asyncpg.Connection[asyncpg.Record]", event: AuditE
     row = row_of(encode(event), Bounds(bounds["lowest"], bounds["beyond"]), id_ms(event.event_id))
     if isinstance(row, DeadLetter):
         raise ValueError(row.error)  # noqa: TRY004  # its content, not its type
-    await connection.execute(_INSERT, *row)
+    await connection.execute(INSERT, *row)

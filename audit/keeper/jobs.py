@@ -105,7 +105,7 @@ class Keeper:
             await asyncio.sleep(pause * (0.9 + random.random() / 5))  # noqa: S311  # so that not all come at once
 
     async def _do(self, job: Job) -> bool:
-        async with opened(self._dsn) as connection, _alone(connection, job.name) as ours:
+        async with opened(self._dsn) as connection, alone(connection, job.name) as ours:
             if not ours:
                 return False
             await job.work(connection)
@@ -131,7 +131,7 @@ async def opened(dsn: str) -> AsyncIterator[Connection]:
 
 
 @asynccontextmanager
-async def _alone(connection: Connection, name: str) -> AsyncIterator[bool]:
+async def alone(connection: Connection, name: str) -> AsyncIterator[bool]:
     """Whether nobody else is at this job; the lock ends with the connection, whatever becomes of us."""
     ours = bool(await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", _LOCK_SPACE, name))
     try:

@@ -7,10 +7,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from audit.errors import WrongRole
+from audit.keeper.completeness import completeness_job
 from audit.keeper.jobs import Job, Keeper
 from audit.keeper.partitions import premake_job
 from audit.keeper.pending import pending_job
-from audit.metrics import DeadLetterMetrics, KeeperMetrics, PartitionMetrics
+from audit.keeper.retention import purge_job
+from audit.metrics import CompletenessMetrics, DeadLetterMetrics, KeeperMetrics, PartitionMetrics, PurgeMetrics
 from audit.settings import AuditSettings, StoreSettings
 
 
@@ -25,20 +27,21 @@ def make_keeper(audit: AuditSettings, store: StoreSettings, registry: CollectorR
     jobs: list[Job] = [
         premake_job(store.premake_days, metrics=PartitionMetrics(registry)),
         pending_job(metrics=DeadLetterMetrics(registry)),
+        completeness_job(CompletenessMetrics(registry)),
+        purge_job(audit.retention, PurgeMetrics(registry)),
     ]
-    del audit
     return Keeper(store.dsn(store.keeper), jobs, metrics=KeeperMetrics(registry))
 
 
-async def beside(writing: Coroutine[Any, Any, None], keeper: Keeper) -> None:
-    """Keep the store in order while somebody writes it; ends when cancelled, or when either fails.
+async def beside(writing: Coroutine[Any, Any, None], keeper: Keeper, *others: Coroutine[Any, Any, None]) -> None:
+    """Keep the store in order while somebody writes it; ends when cancelled, or when one of them fails.
 
     Raises:
         WrongRole: one of their logins may do more than it must.
     """
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(writing)
-            tasks.create_task(keeper.run())
+            for work in (writing, keeper.run(), *others):
+                tasks.create_task(work)
     except* WrongRole as group:
         raise group.exceptions[0] from None

@@ -17,6 +17,11 @@ class IngestMetrics:
         self.dead_letters = Counter(
             "audit_dead_letters", "Records that cannot become rows, by reason.", ["reason"], registry=registry
         )
+        self.late = Counter(
+            "audit_late_events",
+            "Events that became visible below what readers had been told was complete; each is named in audit.late.",
+            registry=registry,
+        )
         self.failures = Counter("audit_ingest_failures", "Batches the store did not take.", registry=registry)
         self.batch_rows = Histogram(
             "audit_ingest_batch_rows", "Rows in one transaction.", buckets=BATCH_BUCKETS, registry=registry

@@ -131,7 +131,7 @@ class Lane:
             try:
                 if taken:
                     await self._deliver(taken)
-                if self._main and time.monotonic() - self._reported_at >= _REPORT_S:
+                if self._main and (self._ways.urgent or time.monotonic() - self._reported_at >= _REPORT_S):
                     await self._report()
             except SinkUnavailable as exc:
                 await self._pause(exc)
@@ -188,7 +188,9 @@ class Lane:
         await asyncio.sleep(ceiling * (0.5 + random.random() / 2))  # noqa: S311  # jitter
 
     async def _report(self) -> None:
-        ways = [way for way in self._ways if way.mark and way.mark != way.reported]
+        self._ways.urgent = False
+        # Also what has not moved: that nobody speaks any more is what a dead host looks like.
+        ways = [way for way in self._ways if way.mark and not way.settled]
         marks = [way.mark for way in ways if way.mark]
         if marks:
             await self.sink.report(marks)

@@ -21,17 +21,22 @@ from audit.relay.folders import Folders
 from audit.relay.skip import held_beyond, skip
 from audit.sinks.port import Watermark
 from audit.spool.folder import CounterView, peek
-from audit.spool.reader import Batch, FolderReader
+from audit.spool.reader import Batch, FolderReader, Position
 from audit.spool.segment import LOSS, LOSS_REASONS, SegmentName, stub
 
 _SAVE_S = 1.0
 SAVE_RECORDS = 20_000
 """A cursor on disk is never further behind than this and a batch, so a crash costs no more duplicates."""
+REGISTERED_MS = 1000
+"""How long a new producer may take to become known to the store before its first events can count as late."""
+_NOTHING_YET_MS = 1
+"""The watermark of a producer with records on disk, of which nothing is known to be delivered."""
 AHEAD = 2
 """Batches in hand: one with the sink, one read meanwhile."""
 _QUIET_S = 1.0
 _MS = 1e-3
 _NS = 1e-9
+_NS_PER_MS = 1_000_000
 
 _LOSS_MARK = f'"{LOSS}"'.encode()
 
@@ -65,6 +70,7 @@ class Way:
         reader: Of that sink.
         mark: What may be reported when all in hand is delivered.
         reported: What was.
+        promised: A counter as it was seen, and how far must be delivered for its floor to hold.
         quiet: An ended epoch of which all was read, and until when that is believed.
         trouble: What was last wrong with it.
     """
@@ -73,8 +79,14 @@ class Way:
     reader: FolderReader
     mark: Watermark | None = None
     reported: Watermark | None = None
+    promised: tuple[CounterView, Position] | None = None
     quiet: tuple[int, float] | None = None
     trouble: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether all has been said of it: it has ended, and the sink knows."""
+        return self.mark is not None and self.mark.ended and self.mark == self.reported
 
 
 Taken: TypeAlias = list[tuple[Way, Batch]]
@@ -94,6 +106,8 @@ class Ways:
 
     Attributes:
         pending: Read and not delivered, oldest first.
+        urgent: Whether there is a producer the sink has not been told of: it must be known before anybody's watermark
+            passes its first event.
         look_s: How long the last look took that found nothing.
     """
 
@@ -109,7 +123,9 @@ class Ways:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.pending: deque[Taken] = deque()
+        self.urgent = False
         self.look_s = 0.0
+        self._found_ms = 0
         self.required = bound_bytes is None
         self._sink = sink
         self._folders = folders
@@ -148,6 +164,7 @@ class Ways:
             now = time.monotonic()
             # INVARIANT: looked for before any counter is read, and each time. What a producer wrote is younger than its
             # folder, and counters stay half a second behind: nobody's watermark passes an event of a folder not seen.
+            self._found_ms = self._now_ns() // _NS_PER_MS
             self._know(self._folders.look(now))
             taken: Taken = []
             try:
@@ -202,17 +219,42 @@ class Ways:
             way.quiet = None
         if view is not None and way.reader.place is not None and way.reader.place.epoch > view.epoch:
             way.reader.forget()  # the folder was emptied by hand and begun anew
+        end = way.reader.end() if self._main else (0, 0, 0)
         batch = way.reader.read(max_records, max_bytes)
         way.trouble = ""
         if way.reader.producer != way.name:
             self._folders.named(way.name, way.reader.producer)
-        if batch is None and view is not None and view.epoch:
+        if view is not None and view.epoch:
+            self._believe(way, view, end, batch, now)
+        return batch
+
+    def _believe(self, way: Way, view: CounterView, end: Position, batch: Batch | None, now: float) -> None:
+        """Take what a counter says, as it was before the folder was read."""
+        if batch is None:
             ended = view.ended and way.reader.passed(view.epoch)
             if ended:
                 way.quiet = (view.epoch, now + _QUIET_S)
             if self._main:
-                way.mark = _mark(way, view, ended=ended)
-        return batch
+                way.promised = None
+                self._set_mark(way, view, ended=ended)
+        elif self._main:  # under load there is always something more: go by what was there when we looked
+            way.promised = way.promised or (view, end)
+            if way.mark is None and batch.records:  # known from the first batch on, and waited for
+                self.urgent = True
+                way.mark = Watermark(way.reader.producer, view.epoch, _NOTHING_YET_MS, ended=False)
+
+    def _set_mark(self, way: Way, view: CounterView, *, ended: bool) -> None:
+        """Take what a counter promises; it holds once all that was in hand when it was read is delivered."""
+        if not ended and view.floor_ms == 0:
+            return
+        if way.mark is None:
+            self.urgent = True
+        # Not beyond the moment the folders were looked for: who comes later is not among them. And a second more, in
+        # which somebody on another machine can make himself known. The store never takes a mark back.
+        at_ms = view.floor_ms or (way.mark.at_ms if way.mark is not None else 0)
+        if not ended:
+            at_ms = min(at_ms, self._found_ms - REGISTERED_MS)
+        way.mark = Watermark(way.reader.producer, view.epoch, at_ms, ended)
 
     @contextmanager
     def _tolerant(self, way: Way) -> Iterator[None]:
@@ -242,6 +284,9 @@ class Ways:
                 if batch.finished and (batch.damaged or batch.lost):  # before the cursor can pass it
                     self._folders.damaged(way.name, batch.name, batch.lost.count)
                 way.reader.advance(batch)
+                if way.promised is not None and way.reader.position >= way.promised[1]:
+                    self._set_mark(way, way.promised[0], ended=False)
+                    way.promised = None
                 self._unsaved += len(batch.records)
                 if self._main:
                     for payload in batch.records:
@@ -323,10 +368,3 @@ class Ways:
         self._metrics.sink_oldest_seconds.labels(self._sink).set(oldest)
         if self._main:
             self._metrics.oldest_seconds.set(oldest)
-
-
-def _mark(way: Way, view: CounterView, *, ended: bool) -> Watermark | None:
-    if not ended and view.floor_ms == 0:
-        return way.mark
-    at_ms = max(view.floor_ms, way.mark.at_ms if way.mark is not None else 0)
-    return Watermark(way.reader.producer, view.epoch, at_ms, ended)

@@ -5,6 +5,7 @@ Only `lychgate.settings` and the composition roots see these.
 
 from pydantic import model_validator
 
+from audit.settings.clock import ClockSettings
 from audit.settings.kafka import KafkaSettings
 from audit.settings.redaction import RedactionSettings
 from audit.settings.relay import RelaySettings
@@ -16,6 +17,7 @@ from audit.settings.store import LoginSettings, StoreSettings
 
 __all__ = [
     "AuditSettings",
+    "ClockSettings",
     "KafkaSettings",
     "LoginSettings",
     "NdjsonSettings",
@@ -37,6 +39,7 @@ class AuditSettings(Section):
     redaction: RedactionSettings = RedactionSettings()
     retention: RetentionSettings = RetentionSettings()
     relay: RelaySettings = RelaySettings()
+    clock: ClockSettings = ClockSettings()
     sinks: SinksSettings = SinksSettings()
 
     @model_validator(mode="after")

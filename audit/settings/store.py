@@ -39,7 +39,7 @@ class StoreSettings(Section):
     pool_max_count: int = Field(4, gt=0, description="Connections of the reader.")
     statement_timeout_s: float = Field(10.0, gt=0, description="A query that takes longer is given up.")
     premake_days: int = Field(7, gt=0, description="Partitions made ahead.")
-    keep_days: int = Field(35, gt=0, description="Partitions made behind, for events that come late.")
+    keep_days: int = Field(28, gt=0, description="Partitions made behind, for late events; within audit.retention.")
 
     def dsn(self, login: LoginSettings) -> str:
         """The connection URL of a login, password included: for drivers, never for logs."""

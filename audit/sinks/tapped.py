@@ -1,9 +1,11 @@
 """Another sink, and whoever looks on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
+from audit.errors import ClockRefused
 from audit.sinks.port import Sink, Watermark
 
 _log = structlog.get_logger("audit.sinks")
@@ -14,11 +16,13 @@ class TappedSink:
 
     Attributes:
         taps: Told of a batch after it was taken; what is delivered twice they are told of twice. Must return at once.
+        clock_refused: Whether what was last sent was refused for the time it carries.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.taps: list[Callable[[Sequence[bytes]], None]] = []
+        self.clock_refused = False
 
     @property
     def name(self) -> str:
@@ -27,7 +31,8 @@ class TappedSink:
 
     async def deliver(self, records: Sequence[bytes]) -> None:
         """See `Sink`."""
-        await self._sink.deliver(records)
+        with self._watching_the_clock():
+            await self._sink.deliver(records)
         for tap in self.taps:
             try:
                 tap(records)
@@ -36,7 +41,8 @@ class TappedSink:
 
     async def report(self, marks: Sequence[Watermark]) -> None:
         """See `Sink`."""
-        await self._sink.report(marks)
+        with self._watching_the_clock():
+            await self._sink.report(marks)
 
     async def ping(self) -> None:
         """See `Sink`."""
@@ -45,3 +51,12 @@ class TappedSink:
     async def close(self) -> None:
         """See `Sink`."""
         await self._sink.close()
+
+    @contextmanager
+    def _watching_the_clock(self) -> Iterator[None]:
+        try:
+            yield
+        except ClockRefused:
+            self.clock_refused = True
+            raise
+        self.clock_refused = False

@@ -95,7 +95,7 @@ def adopt(path: Path, counter: Counter, producer: str) -> RangeSet:
         writer.seen = seen
         try:
             if missing:
-                died_ns = _last_sign(path, names)
+                died_ns = max(_last_sign(path, names), counter.floor_ms * _NS_PER_MS)  # not below its watermark
                 event = loss_event(
                     producer,
                     epoch,

@@ -8,7 +8,7 @@ it can be read, and what cannot is named in an `audit.loss` record, which is the
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -33,6 +33,9 @@ _NS_PER_MS = 1_000_000
 _LEAST_READ = 16 << 10
 _FIRST_MEAN = 1024
 _AGAIN_BYTES = 1 << 20
+
+Position: TypeAlias = tuple[int, int, int]
+"""Epoch, segment, offset."""
 
 
 @dataclass(slots=True)
@@ -209,6 +212,22 @@ class FolderReader:
         if whole is not None and whole != self._saved:
             store(self._cursor_file, whole)
             self._saved = whole
+
+    @property
+    def position(self) -> Position:
+        """Up to where it was delivered."""
+        at = self._cursor
+        return (at.epoch, at.n, at.offset) if at is not None else (0, 0, 0)
+
+    def end(self) -> Position:
+        """Where the folder ends now: what is written later lies behind it."""
+        names = segments(self.path)
+        if not names:
+            return self.position
+        try:
+            return (*names[-1], (self.path / names[-1].text()).stat().st_size)
+        except FileNotFoundError:  # delivered and unlinked a moment ago
+            return (*names[-1], 0)
 
     def backlog_bytes(self) -> int:
         """Bytes on disk that are not delivered."""

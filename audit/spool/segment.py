@@ -14,9 +14,9 @@ from audit.spool import frame
 
 FORMAT = 1
 LOSS = "audit.loss"
-LOSS_REASONS = ("killed", "shed", "unwritten", "damaged")
+LOSS_REASONS = ("killed", "shed", "unwritten", "damaged", "retired")
 """The process died; there was no room or the disk refused; a number was taken and nothing emitted; a segment can no
-longer be read."""
+longer be read; the whole spool was declared lost."""
 _SUFFIX = ".seg"
 QUARANTINE_SUFFIX = ".quarantine"
 

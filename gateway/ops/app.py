@@ -29,7 +29,7 @@ class Operated(Judged, Protocol):
 
     @property
     def waiting_for(self) -> tuple[str, ...]:
-        """What readiness waits for: `policies`, `workers`, `keys:<issuer>`, `store`, or `draining`."""
+        """What readiness waits for: `policies`, `workers`, `keys:<issuer>`, `store`, `clock` or `draining`."""
 
     def status(self) -> dict[str, Any]:
         """Versions, workers, keys and audit, as JSON."""

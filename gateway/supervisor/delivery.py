@@ -17,11 +17,12 @@ from audit.emit import Emitter
 from audit.errors import SinkUnavailable, WrongRole
 from audit.guard import GuardedSink
 from audit.keeper.run import beside, make_keeper
-from audit.metrics import IngestMetrics, RelayMetrics, SinkMetrics
+from audit.metrics import IngestMetrics, RelayMetrics, SinkMetrics, StandingMetrics
 from audit.relay import Relay, RelayStatus
 from audit.relay.skip import skipped_event
 from audit.settings import AuditSettings, StoreSettings
 from audit.sinks import Sink, TappedSink
+from audit.standing import Watch
 from gateway.supervisor.errors import StartRefused
 
 FLUSH_S: Final = 5.0
@@ -58,6 +59,7 @@ class Delivery:
         self._beside = [each._replace(sink=guarded(each.sink)) for each in made]
         # Behind a broker it is the consumer who writes the store, and keeps it in order.
         self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
+        self._watch = _watch(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay
         self._relay = Relay(
             audit.spool.folder,
@@ -93,10 +95,10 @@ class Delivery:
 
     async def _main(self) -> None:
         await self._reach()
-        if self._keeper is None:
+        if self._keeper is None or self._watch is None:
             await self._relay.main.run()
         else:
-            await beside(self._relay.main.run(), self._keeper)
+            await beside(self._relay.main.run(), self._keeper, self._watch.run())
 
     def record_with(self, emitter: Emitter) -> None:
         """Say who records what a sink beside the main one was moved over."""
@@ -119,8 +121,15 @@ class Delivery:
                     _log.warning("store_not_reached", reason=str(exc))
                 await asyncio.sleep(_PING_S)
             else:
+                if self._watch is not None:
+                    await self._watch.look()  # before we are ready, and not after
                 self.reached = True
                 return
+
+    @property
+    def clock_off(self) -> bool:
+        """Whether this machine's clock is too far from the store's, or the broker refuses what it dates."""
+        return self._sink.clock_refused or (self._watch is not None and self._watch.off)
 
     def tap(self, delivered: Callable[[Sequence[bytes]], None]) -> None:
         """Have somebody told of records that the sink has taken; it must return at once."""
@@ -143,8 +152,28 @@ class Delivery:
         return {
             **_shown(main),
             "reached": self.reached,
+            **self._standing(),
             "beside": [{**_shown(other), "required": other.required} for other in others],
         }
+
+    def _standing(self) -> dict[str, Any]:
+        seen = self._watch.seen if self._watch is not None else None
+        if seen is None:
+            return {}
+        return {
+            "clock_skew_s": round(seen.skew_s, 3),
+            "complete_through": seen.complete_through,
+            "held_by": list(seen.held_by),
+        }
+
+
+def _watch(audit: AuditSettings, store: StoreSettings, registry: CollectorRegistry) -> Watch:
+    return Watch(
+        store.dsn(store.writer),
+        StandingMetrics(registry),
+        limit_s=audit.clock.skew_limit_s,
+        every_s=audit.clock.every_s,
+    )
 
 
 def _shown(status: RelayStatus) -> dict[str, Any]:

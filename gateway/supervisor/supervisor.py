@@ -93,6 +93,8 @@ class Supervisor:
         # must not be taken out for it.
         if not self._delivery.reached:
             found.append("store")
+        if self._delivery.clock_off:
+            found.append("clock")
         return (*found, *(self._member.waiting_for if self._member is not None else ()))
 
     async def _keys_changed(self, keys: IssuerKeys) -> None:

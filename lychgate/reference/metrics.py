@@ -4,13 +4,16 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from audit.metrics import (
+    CompletenessMetrics,
     DeadLetterMetrics,
     EmitMetrics,
     IngestMetrics,
     KeeperMetrics,
     PartitionMetrics,
+    PurgeMetrics,
     RelayMetrics,
     SinkMetrics,
+    StandingMetrics,
 )
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
@@ -39,6 +42,9 @@ _HOMES = (
     KeeperMetrics,
     PartitionMetrics,
     DeadLetterMetrics,
+    CompletenessMetrics,
+    PurgeMetrics,
+    StandingMetrics,
     QueryMetrics,
     ReplayMetrics,
 )

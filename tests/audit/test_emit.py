@@ -27,6 +27,7 @@ from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.ranges import RangeSet
 from audit.redact import WriteRedactor
+from audit.spool.epoch import OPENINGS
 from audit.spool.folder import peek
 from audit.spool.segment import LOSS, contents, segments
 from tests.audit.test_relay import ListSink, Relay, stamped, until
@@ -81,7 +82,9 @@ def test_ids_and_numbers_rise(emitter: Emitter) -> None:
     stamps = [emitter.stamp() for _ in range(5000)]
     ids = [stamp.event_id for stamp in stamps]
     assert ids == sorted(set(ids))
-    assert [stamp.producer for stamp in stamps] == [Producer("test", 1, number) for number in range(1, 5001)]
+    assert [stamp.producer for stamp in stamps] == [
+        Producer("test", emitter.epoch, number) for number in range(1, 5001)
+    ]
 
 
 def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
@@ -115,15 +118,15 @@ def test_a_clean_stop_leaves_an_end_mark_and_the_next_epoch_begins(tmp_path: Pat
     assert first.close()
     view = peek(tmp_path / "p")
     assert view is not None
-    assert (view.epoch, view.seq, view.ended) == (1, 100, True)
+    assert (view.epoch, view.seq, view.ended) == (first.epoch, 100, True)
     second = Emitter(tmp_path / "p", "p")
     assert not second.predecessor_lost
-    assert second.producer() == Producer("p", 2, 1)
+    assert second.producer() == Producer("p", first.epoch + 1, 1)
     second.close()
     events = on_disk(tmp_path / "p")
-    assert len([event for event in events if event.producer.epoch == 1]) == 100
+    assert len([event for event in events if event.producer.epoch == first.epoch]) == 100
     assert losses(events) == [
-        {"producer": "p", "epoch": 2, "missing": [[1, 1]], "count": 1, "reason": "unwritten"}
+        {"producer": "p", "epoch": second.epoch, "missing": [[1, 1]], "count": 1, "reason": "unwritten"}
     ]  # the number that was taken last
 
 
@@ -131,7 +134,7 @@ def test_a_clean_stop_leaves_an_end_mark_and_the_next_epoch_begins(tmp_path: Pat
 async def test_a_killed_producer_loses_nothing_it_was_promised(tmp_path: Path, guarantee: str) -> None:
     """After SIGKILL every acked record is delivered, and the loss record names exactly the numbers that are missing."""
     folder = tmp_path / "child"
-    for epoch in (1, 2):
+    for opening in (1, 2):
         child = subprocess.Popen(  # noqa: ASYNC220  # it is killed before anything else happens
             [sys.executable, "-m", "tests.audit.child", str(folder), guarantee], stdout=subprocess.PIPE, cwd=ROOT
         )
@@ -146,13 +149,14 @@ async def test_a_killed_producer_loses_nothing_it_was_promised(tmp_path: Path, g
         acked = {int(number) for word, number in words if word == b"acked"}
         view = peek(folder)
         assert view is not None
-        assert (view.epoch, view.ended) == (epoch, False)
+        epoch = view.epoch
+        assert (epoch % OPENINGS, view.ended) == (opening, False)
         assert view.seq >= max(numbers)
 
         # Either the next owner takes over or, if there is none, the relay.
         sink = ListSink()
-        relay = Relay(tmp_path, sink, adopt_after_s=0.0 if epoch == 1 else 3600.0)
-        if epoch == 2:
+        relay = Relay(tmp_path, sink, adopt_after_s=0.0 if opening == 1 else 3600.0)
+        if opening == 2:
             successor = Emitter(folder, "child")
             assert successor.predecessor_lost == RangeSet(
                 (first, last)

@@ -14,7 +14,9 @@ from audit.errors import SinkUnavailable
 from audit.event import AuditEvent
 from audit.limits import SpoolLimits
 from audit.relay import Relay
+from audit.relay.ways import REGISTERED_MS
 from audit.sinks import StoreSink, Watermark
+from audit.spool.folder import peek
 from audit.spool.segment import segments
 from audit.store import Store
 from tests.builders.audit import make_event
@@ -186,7 +188,7 @@ async def test_watermarks_follow_what_was_delivered(tmp_path: Path) -> None:
     await emitter.aclose()
     await relay.flush(5)
     assert sink.marks[-1].ended
-    assert (sink.marks[-1].producer, sink.marks[-1].epoch) == ("p", 1)
+    assert (sink.marks[-1].producer, sink.marks[-1].epoch) == ("p", emitter.epoch)
 
 
 async def test_a_new_producer_is_seen_at_once_and_in_the_first_report_after_it(tmp_path: Path) -> None:
@@ -204,3 +206,71 @@ async def test_a_new_producer_is_seen_at_once_and_in_the_first_report_after_it(t
     assert {mark.producer: mark.at_ms > 0 for mark in sink.marks}.get("new")
     await old.aclose()
     await new.aclose()
+
+
+async def test_a_watermark_goes_on_under_a_load_that_never_lets_up(tmp_path: Path) -> None:
+    """There is always something more on disk, and readers are told all the same how far it is delivered."""
+    emitter = Emitter(tmp_path / "p", "p")
+    sink = ListSink()
+    relay = Relay(tmp_path, sink, batch_records=50)
+    told: list[int] = []
+    for _ in range(60):
+        for _ in range(100):  # twice as much as is delivered
+            emitter.emit(stamped(emitter))
+        await asyncio.sleep(0.03)
+        assert await relay.step(), "it has caught up: this tests nothing"
+        relay.main._reported_at = -1e9
+        told = [mark.at_ms for mark in sink.marks]
+    assert len(set(told)) > 2
+    assert told == sorted(told)
+    delivered = {event.event_id for event in sink.events}
+    assert await relay.flush(20)
+    late = [event.event_id for event in sink.events if event.event_id not in delivered]
+    assert min(int(each[:8] + each[9:13], 16) for each in late) >= told[-1]
+    await emitter.aclose()
+
+
+async def test_a_producer_with_a_backlog_is_known_from_its_first_batch(tmp_path: Path) -> None:
+    """The store waits for it before its backlog has passed, and not only then."""
+    emitter = Emitter(tmp_path / "p", "p")
+    for _ in range(30):
+        await emitter.emit_durable(stamped(emitter))
+    sink = ListSink()
+    relay = Relay(tmp_path, sink, batch_records=10)
+    while not sink.records:
+        assert await relay.step()
+    assert 0 < len(sink.records) <= 10
+    [mark] = sink.marks
+    assert (mark.producer, mark.epoch, mark.at_ms, mark.ended) == ("p", emitter.epoch, 1, False)
+    await emitter.aclose()
+
+
+async def test_what_does_not_move_is_reported_all_the_same(tmp_path: Path) -> None:
+    """A producer that waits for a number it has taken lives; one that has ended is reported once."""
+    held, ended = Emitter(tmp_path / "held", "held"), Emitter(tmp_path / "ended", "ended")
+    await held.emit_durable(stamped(held))
+    held.stamp()
+    await ended.aclose()
+    sink = ListSink()
+    relay = Relay(tmp_path, sink)
+    assert await relay.flush(10)
+    for _ in range(3):
+        relay.main._reported_at = -1e9
+        await relay.step()
+    by_name = {name: [mark for mark in sink.marks if mark.producer == name] for name in ("held", "ended")}
+    assert len(by_name["held"]) >= 4
+    assert len([mark for mark in by_name["ended"] if mark.ended]) == 1
+    await held.aclose()
+
+
+async def test_a_watermark_stays_behind_the_look_for_folders(tmp_path: Path) -> None:
+    """However long a look takes: who came after it is not among those that are waited for yet."""
+    looked_ns = time.time_ns()
+    emitter = Emitter(tmp_path / "p", "p")
+    await emitter.emit_durable(stamped(emitter))
+    sink = ListSink()
+    relay = Relay(tmp_path, sink, now_ns=lambda: looked_ns)  # the look began then, and the counter is read much later
+    await until(lambda: (view := peek(tmp_path / "p")) is not None and view.floor_ms > looked_ns // 1_000_000)
+    assert await relay.flush(5)
+    assert max(mark.at_ms for mark in sink.marks) == looked_ns // 1_000_000 - REGISTERED_MS
+    await emitter.aclose()

@@ -1,13 +1,13 @@
 """Tests of `audit.sinks`: one contract, kept by the real sink and by the one the tests use."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
 import structlog
 
 from audit.codec import encode
-from audit.errors import SinkUnavailable
+from audit.errors import ClockRefused, SinkUnavailable
 from audit.ids import EventIds
 from audit.sinks import DIRECT_LANE, Sink, StoreSink, TappedSink, Watermark
 from audit.store import Store
@@ -77,3 +77,35 @@ async def test_a_tap_is_told_of_what_was_taken_and_can_stop_nothing() -> None:
     with pytest.raises(SinkUnavailable):
         await refusing.deliver([payload])
     assert len(told) == 1, "what was not taken is not told of"
+
+
+async def test_a_clock_that_is_refused_is_remembered_until_something_is_taken() -> None:
+    """For readiness: by records and by watermarks alike."""
+
+    class Refusing:
+        name = "kafka"
+        refuses = True
+
+        async def deliver(self, records: Sequence[bytes]) -> None:
+            if self.refuses:
+                raise ClockRefused("no")
+
+        async def report(self, marks: Sequence[Watermark]) -> None:
+            await self.deliver(())
+
+        async def ping(self) -> None:
+            """It is there."""
+
+        async def close(self) -> None:
+            """Nothing is held."""
+
+    inner = Refusing()
+    sink = TappedSink(inner)
+    for send in (sink.deliver, sink.report):
+        inner.refuses = True
+        with pytest.raises(ClockRefused):
+            await send(())
+        assert sink.clock_refused
+        inner.refuses = False
+        await send(())
+        assert not sink.clock_refused

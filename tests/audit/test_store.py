@@ -317,7 +317,10 @@ async def test_a_login_that_may_do_more_is_refused(migrated_database: Logins) ->
 
 
 async def test_watermarks_make_complete_through(migrated_database: Logins) -> None:
-    """`complete_through` is the least watermark of those that have not ended; a killed one's next epoch replaces it."""
+    """`complete_through` is the least watermark of those that have not ended; a killed one's next epoch replaces it.
+
+    What was answered once is answered again while somebody who is new has not spoken in all lanes.
+    """
     store = Store(migrated_database.writer)
 
     async def complete_through() -> float | None:
@@ -334,9 +337,10 @@ async def test_watermarks_make_complete_through(migrated_database: Logins) -> No
     await store.report([("b", 2, -1, 1, 12_000, False)])
     assert await complete_through() == 12
     await store.report([("c", 1, 0, 2, 20_000, False)])  # one of two lanes has reported
-    assert await complete_through() == 0
-    await store.report([("c", 1, 1, 2, 11_000, False)])
-    assert await complete_through() == 11
+    await store.report([("b", 2, -1, 1, 15_000, False)])
+    assert await complete_through() == 12
+    await store.report([("c", 1, 1, 2, 14_000, False)])
+    assert await complete_through() == 14
     [gone] = await rows(
         migrated_database,
         "SELECT audit_producer_gone('b', 1) AS b1, audit_producer_gone('b', 2) AS b2,"

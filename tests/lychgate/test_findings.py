@@ -144,3 +144,13 @@ def test_the_brokers_files_are_looked_at(tmp_path: Path) -> None:
     assert configuration_findings(load(ROOT / "lychgate.yaml", given)) == [
         f"audit.kafka.tls.ca_file: {tmp_path}/ca.pem: No such file or directory"
     ]
+
+
+@pytest.mark.parametrize(
+    ("days", "tenants", "found"), [("30", "{}", False), ("7", "{}", True), ("7", '{"a": 60}', False)]
+)
+def test_weeks_for_rows_that_no_purge_would_leave_are_a_finding(days: str, tenants: str, found: bool) -> None:
+    """Partitions are made no further back than some row is kept."""
+    retention = {"AUDIT_RETENTION_DAYS": days, "LYCHGATE_AUDIT__RETENTION__TENANTS": tenants}
+    findings = configuration_findings(load(None, retention))
+    assert any(finding.startswith("store.keep_days: 28") for finding in findings) is found

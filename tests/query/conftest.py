@@ -1,6 +1,6 @@
 """What the tests of the query API share: the real application over a real store, asked with real contexts."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from audit.codec import encode
 from audit.emit import Emitter
 from audit.event import AuditEvent
-from audit.settings import RedactionSettings
+from audit.settings import RedactionSettings, RetentionSettings
 from audit.store import Store
 from policies.engine import Engine
 from policies.load import load_bundle
@@ -37,6 +37,7 @@ async def make_api(migrated_database: Logins, tmp_path: Path) -> AsyncIterator[M
         redaction: RedactionSettings | None = None,
         cross_tenant: bool = False,
         statement_timeout_s: float = 5.0,
+        retention: RetentionSettings | None = None,
     ) -> Api:
         registry = CollectorRegistry()
         reader = await Reader.connect(
@@ -48,8 +49,7 @@ async def make_api(migrated_database: Logins, tmp_path: Path) -> AsyncIterator[M
         )
         bundle = load_bundle(ROOT / "policies")
         catalogue = load_catalogue((ROOT / "roles/roles.toml").read_text(), "roles.toml")
-        spool = tmp_path / f"spool-{len(made)}"
-        emitter = Emitter(spool, "query")
+        emitter = Emitter(spool := tmp_path / f"spool-{len(made)}", "query")
         log = AuditLog(
             access=Access(Engine(bundle), catalogue, platform_tenant="platform", cross_tenant=cross_tenant),
             reader=reader,
@@ -60,6 +60,7 @@ async def make_api(migrated_database: Logins, tmp_path: Path) -> AsyncIterator[M
             clock=lambda: datetime.now(UTC),
             policy_version=bundle.version,
             service="audit",
+            kept_days=(retention or RetentionSettings()).of,
         )
         client = client_of(log, registry, reader)
         made.append(Api(client, registry, reader, emitter, spool))
@@ -91,8 +92,7 @@ def write(store: Store) -> Write:
     """Writes events the way the relay does, and says that everything until now is there."""
 
     async def written(*events: AuditEvent, complete_through: datetime | None = None) -> None:
-        payloads: Sequence[bytes] = [encode(event) for event in events]
-        outcome = await store.write(payloads)
+        outcome = await store.write([encode(event) for event in events])
         assert outcome.rows == len(events), outcome
         through = complete_through or datetime.now(UTC)
         await store.report([("writer", 1, -1, 1, int(through.timestamp() * 1000) + 1, False)])

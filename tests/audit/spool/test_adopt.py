@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from audit.codec import decode, encode
 from audit.errors import SpoolBusy
 from audit.event import Producer
+from audit.ids import id_ms
 from audit.spool import frame
 from audit.spool.adopt import adopt, adopt_folder, producer_of, unsaid
 from audit.spool.cursor import cursor_file
@@ -202,3 +203,13 @@ def test_a_folder_is_adopted_only_if_nobody_lives_in_it(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert producer_of(tmp_path / "empty") == "empty"
     assert not unsaid(tmp_path / "empty")
+
+
+def test_a_loss_is_not_below_what_was_promised(tmp_path: Path) -> None:
+    """An idle process says for long that it has nothing; what it then takes and loses is dated after its last word."""
+    counter = dead_folder(tmp_path, taken=2, written=[1])
+    counter.floor_ms = (segments_at_ms := tmp_path.stat().st_mtime_ns // 1_000_000) + 3_600_000
+    assert list(adopt(tmp_path, counter, "p")) == [(2, 2)]
+    loss = decode(records(tmp_path)[-1])
+    assert id_ms(loss.event_id) == counter.floor_ms > segments_at_ms
+    counter.close()

@@ -30,6 +30,7 @@ class Delivered:
     """Stands for the relay."""
 
     reached = False
+    clock_off = False
 
     def status(self) -> dict[str, Any]:
         """Nothing to tell."""
@@ -91,6 +92,9 @@ async def test_readiness_step_by_step(tmp_path: Path) -> None:
             await until(lambda: supervisor.waiting_for == ("store",), "the keys are installed")
             delivered.reached = True
             assert supervisor.waiting_for == ()
+            delivered.clock_off = True
+            assert supervisor.waiting_for == ("clock",)
+            delivered.clock_off = False
             await supervisor.refresh_metrics()
             assert registry.get_sample_value("lychgate_ready") == 1
             assert registry.get_sample_value("lychgate_issuer_key_changes_total", {"issuer": "dev"}) == 1
