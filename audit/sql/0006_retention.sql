@@ -56,7 +56,7 @@ CREATE TABLE audit_purge_swept (
 );
 COMMENT ON TABLE audit_purge_swept IS 'Partitions that were gone through under the same floors and holds: not again within a day.';
 
--- As in 0001, but a week that was dropped is not made again.
+-- As in 0004, but a week that was dropped is not made again.
 CREATE OR REPLACE FUNCTION audit_make_partitions(since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -68,7 +68,9 @@ BEGIN
     part := 'audit_events_' || to_char(week, 'YYYYMMDD');
     IF to_regclass('public.' || part) IS NULL
        AND NOT EXISTS (SELECT FROM public.audit_purged_partitions p WHERE p.name = part) THEN
-      EXECUTE format('CREATE TABLE public.%I PARTITION OF public.audit_events FOR VALUES FROM (%L) TO (%L)',
+      EXECUTE format('CREATE TABLE public.%I (LIKE public.audit_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS'
+                     ' INCLUDING STORAGE)', part);
+      EXECUTE format('ALTER TABLE public.audit_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
                      part, public.audit_id_floor(week), public.audit_id_floor(week + interval '7 days'));
       made := made + 1;
     END IF;

@@ -80,6 +80,6 @@ async def test_rows_and_their_word_are_one(migrated_database: Logins) -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        await store.write([encode(make_event(event_id=aged_id(HOUR))), b"poison"], bury=refuse)
+        await store.write([encode(make_event(event_id=aged_id(HOUR))), b"poison"], tell=refuse)
     assert await ask(migrated_database.owner, "SELECT 1 FROM audit_events") == []
     await store.close()

@@ -28,8 +28,11 @@ class Account(NamedTuple):
     reasons: frozenset[str]
 
 
-def account(events: Iterable[AuditEvent], epoch: int = 1) -> Account:
-    """What became of an epoch's numbers."""
+def account(events: Iterable[AuditEvent], epoch: int | None = None) -> Account:
+    """What became of an epoch's numbers; of the first there is if it is not said which."""
+    events = list(events)
+    if epoch is None:
+        epoch = min((event.producer.epoch for event in events), default=0)
     delivered, named, folded, reasons = RangeSet(), RangeSet(), 0, set()
     seen: set[str] = set()
     for event in events:
@@ -48,7 +51,7 @@ def account(events: Iterable[AuditEvent], epoch: int = 1) -> Account:
 
 
 def check(
-    events: Iterable[AuditEvent], folder: Path, kept: Iterable[int], epoch: int = 1, taken: int | None = None
+    events: Iterable[AuditEvent], folder: Path, kept: Iterable[int], epoch: int | None = None, taken: int | None = None
 ) -> Account:
     """Assert that nothing was lost without a word.
 
@@ -56,7 +59,7 @@ def check(
         events: Everything that was delivered.
         folder: The producer's.
         kept: The numbers of records that somebody was told are safe.
-        epoch: Of the numbers.
+        epoch: Of the numbers; the first there is if not given.
         taken: How many numbers were taken; as the counter says if not given.
     """
     found = account(events, epoch)

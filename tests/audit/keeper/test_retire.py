@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from audit.codec import encode
@@ -90,6 +90,7 @@ async def test_a_host_that_is_gone_holds_readers_until_it_is_given_up(
         await until(lambda: len(acked) > delivered + 200, 30)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
+        killed_at = datetime.now(UTC)
         listening.join()
         if child.stdout is not None:
             child.stdout.close()
@@ -128,6 +129,10 @@ async def test_a_host_that_is_gone_holds_readers_until_it_is_given_up(
         assert details["unknown_beyond"] == opening.last_seq
         assert datetime.fromisoformat(details["watermark"]) == opening.watermark
 
+        async def passed() -> bool:
+            return await through(migrated_database) > killed_at
+
+        await until(passed, 30)  # so that all of its records are below what readers were told
         told = await through(migrated_database)
         lost = await ask(migrated_database.owner, OF_CHILD)
         async with relaying(tmp_path / "elsewhere", migrated_database) as relay:

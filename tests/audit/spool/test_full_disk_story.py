@@ -191,7 +191,7 @@ async def test_killed_on_a_full_disk(small_disk: SmallDisk) -> None:
     sink = ListSink()
     assert await Relay(small_disk.path, sink).flush(10)
     taken = max(int(words[1]) for words in said)
-    found = check(sink.events, folder, kept, epoch=1, taken=max(taken, successor.predecessor_lost.last))
+    found = check(sink.events, folder, kept, taken=max(taken, successor.predecessor_lost.last))
     assert not successor.predecessor_lost.without(found.named)
     small_disk.relieve()
     await until(Client(successor).durable)

@@ -77,7 +77,7 @@ def test_verify_names_what_is_gone_open_or_no_file(tmp_path: Path) -> None:
     """Segments somebody took away before a sink had them, modes, links, pipes, and a folder without its files."""
     path = filled(tmp_path)
     first, second, *_ = segments(path)
-    cursor_file(path, "store").write_bytes(msgspec.json.encode(Cursor(1, first.n, 0, [])))
+    cursor_file(path, "store").write_bytes(msgspec.json.encode(Cursor(*first, 0, [])))
     cursor_file(path, "store").chmod(0o600)
     for name in (first, second):
         (path / name.text()).unlink()
@@ -107,8 +107,8 @@ def test_a_tail_torn_off_a_closed_segment_is_a_finding(tmp_path: Path) -> None:
 def test_stat_tells_how_far_each_sink_is(tmp_path: Path) -> None:
     """The backlog of each, and the age of the oldest record that the slowest has not got."""
     path = filled(tmp_path)
-    cursor_file(path, "store").write_bytes(msgspec.json.encode(Cursor(1, segments(path)[2].n, 0)))
-    cursor_file(path, "kafka").write_bytes(msgspec.json.encode(Cursor(1, segments(path)[1].n, 0)))
+    cursor_file(path, "store").write_bytes(msgspec.json.encode(Cursor(*segments(path)[2], 0)))
+    cursor_file(path, "kafka").write_bytes(msgspec.json.encode(Cursor(*segments(path)[1], 0)))
     records = [decode(payload) for payload in dump(tmp_path, Wanted("one"))]
     sizes = [(path / name.text()).stat().st_size for name in segments(path)]
     before = sum(1 for _ in Walk(path / segments(path)[0].text()))

@@ -146,7 +146,7 @@ def test_what_is_no_duplicate_is_a_finding(tmp_path: Path, config: Path, migrate
     emitter.close()
     assert replay(config)[0] == 0
     forged = encode(msgspec.structs.replace(events[1], status=418))
-    writer = SegmentWriter(tmp_path / "spool" / "p", "p", 2, segment_bytes=1 << 20)
+    writer = SegmentWriter(tmp_path / "spool" / "p", "p", emitter.epoch + 1, segment_bytes=1 << 20)
     writer.append([frame.pack(forged), frame.pack(b'{"no": "event"}')], [])
     writer.close()
     code, said = replay(config)
