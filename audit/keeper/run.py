@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.errors import WrongRole
 from audit.keeper.jobs import Job, Keeper
+from audit.keeper.seal import Publish, seal_job
 from audit.metrics import KeeperMetrics
 from audit.settings import AuditSettings, StoreSettings
 
@@ -21,8 +22,29 @@ def make_keeper(audit: AuditSettings, store: StoreSettings, registry: CollectorR
         registry: Where it counts.
     """
     jobs: list[Job] = []
-    del audit
+    sealing = seal_job(
+        audit.integrity,
+        retention_days=audit.retention.days,
+        publish=_checkpoints(audit),
+        registry=registry,
+    )
+    jobs += [sealing] if sealing is not None else []
     return Keeper(store.dsn(store.keeper), jobs, metrics=KeeperMetrics(registry))
+
+
+def _checkpoints(audit: AuditSettings) -> Publish | None:
+    """Where seals go besides, with a broker."""
+    kafka = audit.kafka
+    if kafka.bootstrap_servers is None:
+        return None
+    from audit.kafka.checkpoints import CheckpointTopic  # without a broker its client is not loaded
+    from audit.kafka.writer import KafkaWriter
+
+    return CheckpointTopic(
+        KafkaWriter(
+            kafka.bootstrap_servers, audit.integrity.topic, deadline_s=kafka.deadline_s, batch_bytes=kafka.batch_bytes
+        )
+    ).publish
 
 
 async def beside(writing: Coroutine[Any, Any, None], keeper: Keeper) -> None:

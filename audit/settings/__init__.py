@@ -3,6 +3,7 @@
 Only `lychgate.settings` and the composition roots see these.
 """
 
+from audit.settings.integrity import IntegritySettings
 from audit.settings.kafka import KafkaSettings
 from audit.settings.redaction import RedactionSettings
 from audit.settings.relay import RelaySettings
@@ -13,6 +14,7 @@ from audit.settings.store import LoginSettings, StoreSettings
 
 __all__ = [
     "AuditSettings",
+    "IntegritySettings",
     "KafkaSettings",
     "LoginSettings",
     "RedactionSettings",
@@ -30,4 +32,5 @@ class AuditSettings(Section):
     kafka: KafkaSettings = KafkaSettings()
     redaction: RedactionSettings = RedactionSettings()
     retention: RetentionSettings = RetentionSettings()
+    integrity: IntegritySettings = IntegritySettings()
     relay: RelaySettings = RelaySettings()

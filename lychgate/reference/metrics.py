@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from audit.metrics import EmitMetrics, IngestMetrics, KeeperMetrics, RelayMetrics
+from audit.metrics import EmitMetrics, IngestMetrics, IntegrityMetrics, KeeperMetrics, RelayMetrics
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
 from gateway.fleet.metrics import FleetMetrics
@@ -28,6 +28,7 @@ _HOMES = (
     RelayMetrics,
     IngestMetrics,
     KeeperMetrics,
+    IntegrityMetrics,
     QueryMetrics,
     ReplayMetrics,
 )
