@@ -24,7 +24,7 @@ def make_keeper(audit: AuditSettings, store: StoreSettings, registry: CollectorR
     jobs: list[Job] = []
     sealing = seal_job(
         audit.integrity,
-        retention_days=audit.retention.days,
+        retention_days=audit.least_days,
         publish=_checkpoints(audit),
         registry=registry,
     )

@@ -34,3 +34,8 @@ class AuditSettings(Section):
     retention: RetentionSettings = RetentionSettings()
     integrity: IntegritySettings = IntegritySettings()
     relay: RelaySettings = RelaySettings()
+
+    @property
+    def least_days(self) -> int:
+        """The fewest days any tenant's rows stay."""
+        return min([self.retention.days, *getattr(self.retention, "tenants", {}).values()])

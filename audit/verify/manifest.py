@@ -128,6 +128,7 @@ class _Stream:
         self._tree = Tree()
         self._key: Key = (b"", "")
         self._ended = False
+        self._whole = True  # no block so far was missing or rewritten
 
     @property
     def key(self) -> Key:
@@ -163,6 +164,7 @@ class _Stream:
         record = self.record
         self._trusted = bool(leaves) and block_holds(self._keys, record.key_id, record.seq, number, packed, signature)
         if number > self._number:
+            self._whole = False
             self._manifest.missing(record, self._key, leaves[0][:2] if leaves else _LAST)
         if not self._trusted:
             self._distrusted(number, leaves)
@@ -175,6 +177,7 @@ class _Stream:
 
     def _distrusted(self, number: int, leaves: list[Leaf]) -> None:
         """A block that nobody signed: what stands in it, and what it stands for, is not known."""
+        self._whole = False
         if not leaves:
             self._manifest.missing(self.record, self._key, _LAST)
             return
@@ -186,11 +189,11 @@ class _Stream:
         )
 
     def _end(self) -> None:
-        """After the last block: all must have been there."""
+        """After the last block: all must have been there, and as they were."""
         self._ended = True
-        if self._tree.count < self.record.rows:
+        if self._number < -(-self.record.rows // BLOCK_LEAVES):
             self._manifest.missing(self.record, self._key, _LAST)
-        elif self._tree.root().hex() != self.record.root:
+        elif self._whole and self._tree.root().hex() != self.record.root:
             self._manifest.rewritten(self.record, "their root is another")
 
     def _check_ages(self, leaves: list[Leaf]) -> None:
@@ -213,7 +216,7 @@ class _Stream:
 def _floor(at: str, days: int) -> bytes:
     """The least id that was younger than so many days at that time."""
     ms = int(datetime.fromisoformat(at).timestamp() * 1000) - days * _DAY_MS
-    return UUID(id_floor(ms)).bytes
+    return UUID(id_floor(max(ms, 0))).bytes
 
 
 def dropped_too_early(record: SealRecord) -> bool:

@@ -122,14 +122,19 @@ def migrated_template(postgres: Postgres) -> Iterator[str]:
 def migrated_database(postgres: Postgres, migrated_template: str) -> Iterator[Logins]:
     """A database of this test's own with the audit's schema in it."""
     name = postgres.create(migrated_template)
+    yield logins_of(postgres, name)
+    postgres.drop(name)
+
+
+def logins_of(postgres: Postgres, name: str) -> Logins:
+    """How the users of a migrated database log in."""
     dsn = postgres.dsn(name)
-    yield Logins(
+    return Logins(
         owner=dsn,
         writer=_as_user(dsn, WRITER, WRITER_PASSWORD),
         reader=_as_user(dsn, READER, READER_PASSWORD),
         keeper=_as_user(dsn, KEEPER, KEEPER_PASSWORD),
     )
-    postgres.drop(name)
 
 
 def _as_user(dsn: str, user: str, password: str) -> str:

@@ -161,7 +161,7 @@ async def _verify(
                 store,
                 keys,
                 anchors=anchors,
-                retention_days=settings.audit.retention.days,
+                retention_days=settings.audit.least_days,
                 seal_anyway_after_days=settings.audit.integrity.seal_anyway_after_days,
                 partition=partition,
                 report=Report(limit),
