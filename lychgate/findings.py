@@ -172,7 +172,25 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _decision_findings(settings, origin)
         + _shadow_findings(settings)
         + _fleet_findings(settings)
+        + _seal_findings(settings)
     )
+
+
+def _seal_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the keys of the audit's seals; without a key there are no seals, and no finding."""
+    from audit.errors import SealRefused
+    from audit.integrity.keys import load_public_key, load_seal_key
+
+    integrity = settings.audit.integrity
+    findings = []
+    for load, files in ((load_seal_key, [integrity.key_file]), (load_public_key, integrity.public_keys)):
+        for file in files:
+            try:
+                if file is not None:
+                    load(file)
+            except SealRefused as exc:
+                findings.append(f"audit.integrity: {exc}")
+    return findings
 
 
 def _shadow_findings(settings: "Settings") -> list[str]:

@@ -38,4 +38,5 @@ class AuditSettings(Section):
     @property
     def least_days(self) -> int:
         """The fewest days any tenant's rows stay."""
-        return min([self.retention.days, *getattr(self.retention, "tenants", {}).values()])
+        tenants: dict[str, int] = getattr(self.retention, "tenants", {})
+        return min([self.retention.days, *tenants.values()])

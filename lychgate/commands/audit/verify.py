@@ -155,9 +155,7 @@ async def _verify(
 
     try:
         async with opened(dsn) as store:
-            if partition is not None and not await store.exists(partition):
-                raise ConfigurationError(f"there is no partition `{partition}`")
-            return await Verification(
+            report = await Verification(
                 store,
                 keys,
                 anchors=anchors,
@@ -169,6 +167,9 @@ async def _verify(
             ).run()
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise ConfigurationError(f"the store cannot be read: {exc}") from exc
+    if partition is not None and not report.looked:
+        raise ConfigurationError(f"there is no partition `{partition}`, and no seal knows it")
+    return report
 
 
 class _Progress:
