@@ -96,6 +96,7 @@ class Sealing:
         self._metrics = metrics or IntegrityMetrics(CollectorRegistry())
         self._ledger = Ledger(settings.checkpoint_file, ids or EventIds(time.time_ns))
         self._young = 0
+        self._told: set[str] = set()
 
     async def work(self, connection: Connection) -> None:
         """Seal what is due.
@@ -134,8 +135,10 @@ class Sealing:
             await self._seal(connection, key, state, over[0])
             del over[0]
             self._waiting(over, state)
-        for each in over:
-            _log.warning("audit_seal_waits", partition=each.name, reason="a producer that is away may still have rows")
+        waiting = {each.name for each in over}
+        for name in sorted(waiting - self._told):  # said once, not each minute
+            _log.warning("audit_seal_waits", partition=name, reason="a producer that is away may still have rows")
+        self._told = waiting
 
     def _is_due(self, partition: Partition, state: _State) -> bool:
         end = ended_ns(partition.beyond)
