@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -94,7 +94,7 @@ def load_seal_key(file: Path) -> SealKey:
         raise SealRefused(f"{file}: others may read this key; `chmod 600` it, and think of a new one")
     try:
         key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as exc:  # TypeError: it wants a password
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:  # TypeError: it wants a password
         raise SealRefused(f"{file}: no PEM of a private key without a password") from exc
     if not isinstance(key, Ed25519PrivateKey):
         raise SealRefused(f"{file}: seals are signed with Ed25519, and this is another kind of key")
@@ -111,7 +111,7 @@ def load_public_key(file: Path) -> Ed25519PublicKey:
         key = load_pem_public_key(file.read_bytes()[:_KEY_BYTES_LIMIT])
     except OSError as exc:
         raise SealRefused(f"{file}: cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
+    except (ValueError, UnsupportedAlgorithm) as exc:
         raise SealRefused(f"{file}: no PEM of a public key") from exc
     if not isinstance(key, Ed25519PublicKey):
         raise SealRefused(f"{file}: seals are signed with Ed25519, and this is another kind of key")

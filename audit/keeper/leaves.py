@@ -78,7 +78,7 @@ async def _keep(connection: Connection, key: SealKey, seq: int, number: int, lea
         block = leaves[at : at + BLOCK_LEAVES]
         try:
             packed = pack(block)
-        except ValueError as exc:
+        except (ValueError, TypeError) as exc:  # TypeError: somebody has allowed NULL
             raise SealRefused(f"behind {UUID(bytes=block[0].event_id)}: {exc}") from exc
         for leaf in block:
             tree.add(leaf.hashed())

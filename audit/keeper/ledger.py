@@ -14,7 +14,7 @@ import structlog
 
 from audit.codec import timestamp
 from audit.errors import SealRefused
-from audit.ids import EventIds, id_ms
+from audit.ids import EventIds
 from audit.integrity.chain import Broken, Kept, read_chain
 from audit.integrity.checkpoints import append_checkpoints, divergences, read_checkpoints
 from audit.integrity.keys import PublicKeys, SealKey
@@ -169,4 +169,4 @@ def _holding(found: Iterable[Kept], keys: PublicKeys, before: list[Sealed]) -> l
 
 def ended_ns(beyond: UUID) -> int:
     """When a partition ended, nanoseconds since the epoch."""
-    return id_ms(str(beyond)) * _MS_NS
+    return int.from_bytes(beyond.bytes[:6], "big") * _MS_NS

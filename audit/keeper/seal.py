@@ -38,7 +38,10 @@ _PUBLISH_COUNT = 500
 Publish: TypeAlias = Callable[[Sequence[Sealed]], Awaitable[None]]
 """Brings records to where nobody who can write the database can take them away."""
 
-_STATE = "SELECT clock_timestamp() AS now, audit_complete_through() AS through"
+_STATE = """
+SELECT clock_timestamp() AS now, CASE WHEN isfinite(t) THEN least(t, clock_timestamp()) END AS through
+FROM audit_complete_through() AS t
+"""
 _DROPPED = """
 SELECT name, from_id, to_id, rows, purged_at FROM audit_purged_partitions
 WHERE audit_purge_is_due(to_id, purged_at, $1) ORDER BY from_id
@@ -50,7 +53,7 @@ WHERE event_id >= $1 AND event_id < $2 AND audit_purge_is_due(event_id, purged_a
 """
 _ANY = "SELECT FROM audit_leaves($1, '00000000-0000-0000-0000-000000000000', '', 1)"
 _LATE = "SELECT DISTINCT partition FROM audit_late_rows WHERE login IN ('audit_writer', 'audit_keeper')"
-_UNPUBLISHED = "SELECT seq FROM audit_seals WHERE published_at IS NULL ORDER BY seq LIMIT $1"
+_UNPUBLISHED = "SELECT seq FROM audit_seals WHERE published_at IS NULL AND seq <= $1 ORDER BY seq LIMIT $2"
 
 _log = structlog.get_logger("audit.keeper")
 
@@ -113,7 +116,7 @@ class Sealing:
             self._metrics.failures.labels("chain").inc()
             raise
         row = await connection.fetchrow(_STATE)
-        assert row is not None  # noqa: S101  # a SELECT without FROM
+        assert row is not None  # noqa: S101  # a function's one row
         state = _State(_ns(row["now"]), _ns(row["through"]) if row["through"] is not None else None)
         there = [Partition(*found) for found in await connection.fetch("SELECT * FROM audit_partitions()")]
         await self._dropped(connection, key, state, there)
@@ -238,7 +241,8 @@ class Sealing:
         """Bring to the topic what it does not have yet. After a crash in between it has a record twice."""
         if self._publish is None:
             return
-        while page := await connection.fetch(_UNPUBLISHED, _PUBLISH_COUNT):
+        known = len(self._ledger.chain)
+        while page := await connection.fetch(_UNPUBLISHED, known, _PUBLISH_COUNT):
             self._metrics.unpublished.set(len(page))
             await self._publish([self._ledger.chain[row["seq"] - 1] for row in page])
             await connection.execute("SELECT audit_seals_published($1)", page[-1]["seq"])

@@ -23,7 +23,7 @@ def what_changed(row: Sequence[Any], sealed_hash: bytes | None) -> str | None:
         row: In the order of `COLUMNS`; the body as the text of its `jsonb`.
         sealed_hash: What the seal says; None if it says nothing: then the row's own hash is taken at its word.
     """
-    made = row_of(row[_BODY].encode("utf-8", "replace"), _ANY_ID, _ANY_MS)
+    made = row_of((row[_BODY] or "").encode("utf-8", "replace"), _ANY_ID, _ANY_MS)
     if isinstance(made, DeadLetter):
         return "the body is no event any more"
     hash_kept = row[_HASH]

@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from audit.codec import timestamp
-from audit.ids import id_ms
 from audit.integrity.chain import Broken, Kept, in_force, is_sealed, read_chain
 from audit.integrity.checkpoints import divergences
 from audit.integrity.keys import PublicKeys
 from audit.integrity.record import Sealed, SealKind
 from audit.verify.manifest import Manifest, dropped_too_early
 from audit.verify.report import Finding, FindingKind, Looked, Report
-from audit.verify.store import Attached, VerifiedStore
+from audit.verify.store import Attached, Times, VerifiedStore
 from audit.verify.walk import Walk
 
 _BOUNDS = re.compile(r"FOR VALUES FROM \('([0-9a-f-]{36})'\) TO \('([0-9a-f-]{36})'\)")
@@ -74,6 +73,7 @@ class Verification:
             if self._only in {None, name}:
                 await self._sealed(name, records, attached.get(name))
         await self._rest(attached, held)
+        report.looked.sort()
         return report
 
     async def _chain(self) -> list[Sealed]:
@@ -149,7 +149,7 @@ class Verification:
 
     async def _rest(self, attached: Mapping[str, Attached], held: Mapping[str, Sequence[Sealed]]) -> None:
         """Partitions that the chain does not speak of: what is in them is only held against its own hashes."""
-        now_ms, through_ms = await self._store.now_and_through()
+        times = await self._store.times()
         for name, there in attached.items():
             if name in held or self._only not in {None, name}:
                 continue
@@ -158,7 +158,7 @@ class Verification:
             end_ms = _end_ms(bounds)
             if bounds == _NO_BOUNDS:
                 self._find(FindingKind.PARTITION, name, "has other bounds than a partition of ours")
-            elif self._is_overdue(end_ms, now_ms, through_ms):
+            elif self._is_overdue(end_ms, times):
                 since = timestamp(end_ms * _MS_NS)
                 what = f"is over since {since} and not sealed: no keeper runs, or its seal was taken away"
                 self._find(FindingKind.SEAL, name, what)
@@ -166,17 +166,19 @@ class Verification:
                 self._report.notes.append(f"{name}: not sealed yet; its rows are held against their own hashes only")
             await self._walk(name, bounds, None, "not sealed", 0, before)
 
-    def _is_overdue(self, end_ms: int, now_ms: int, through_ms: int | None) -> bool:
-        """Whether a partition should have been sealed for a day."""
-        if end_ms + self._seal_anyway_after_days * _DAY_MS + _OVERDUE_MS <= now_ms:
+    def _is_overdue(self, end_ms: int, times: Times) -> bool:
+        """Whether a partition should have been sealed for a day; a store that has just been made is given that day."""
+        if times.sealable + _DAY_MS > times.now:
+            return False
+        if end_ms + self._seal_anyway_after_days * _DAY_MS + _OVERDUE_MS <= times.now:
             return True
-        return through_ms is not None and end_ms + _OVERDUE_MS <= min(now_ms, through_ms)
+        return times.through is not None and end_ms + _OVERDUE_MS <= min(times.now, times.through)
 
     def _say_incomplete(self, records: Sequence[Sealed]) -> None:
         for each in records:
             record = each.record
-            if record.kind is SealKind.SEAL and _is_incomplete(record.to_id, record.complete_through):
-                through = record.complete_through or "nothing"
+            if record.kind is SealKind.SEAL and record.rows and _is_incomplete(record.to_id, record.complete_through):
+                through = record.complete_through or "no time that any producer had told"
                 self._report.notes.append(f"{record.partition}: sealed when the store was complete through {through}")
 
     def _find(self, kind: FindingKind, partition: str | None, what: str) -> None:
@@ -196,4 +198,4 @@ def _end_ms(bounds: tuple[bytes, bytes]) -> int:
 
 
 def _is_incomplete(to_id: str, through: str | None) -> bool:
-    return through is None or through < timestamp(id_ms(to_id) * _MS_NS)
+    return through is None or through < timestamp(_end_ms((b"", UUID(to_id).bytes)) * _MS_NS)

@@ -46,6 +46,12 @@ SELECT EXISTS (SELECT FROM public.audit_purged_partitions
                WHERE name = $1 AND public.audit_purge_is_due(to_id, purged_at, $2)
                  AND purged_at > pg_catalog.clock_timestamp() - interval '1 day')
 """
+_TIMES = """
+SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint,
+       (extract(epoch FROM public.audit_complete_through()) * 1000)::bigint,
+       coalesce((SELECT (extract(epoch FROM applied_at) * 1000)::bigint FROM public.audit_migrations
+                 WHERE name LIKE '%_integrity.sql'), 0)
+"""
 
 
 class Attached(NamedTuple):
@@ -60,6 +66,20 @@ class Attached(NamedTuple):
     name: str
     is_table: bool
     bounds: str
+
+
+class Times(NamedTuple):
+    """Milliseconds since the epoch.
+
+    Attributes:
+        now: The store's clock.
+        through: Through when it is complete; None before any producer's word.
+        sealable: Since when it has had seals.
+    """
+
+    now: int
+    through: int | None
+    sealable: int
 
 
 class VerifiedStore:
@@ -129,14 +149,11 @@ class VerifiedStore:
         """Whether a partition was dropped as it may be, less than a day ago."""
         return bool(await self._connection.fetchval(_DROPPED, partition, days))
 
-    async def now_and_through(self) -> tuple[int, int | None]:
-        """The store's clock and through when it is complete, milliseconds since the epoch."""
-        row = await self._connection.fetchrow(
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
-            " (extract(epoch FROM public.audit_complete_through()) * 1000)::bigint"
-        )
+    async def times(self) -> Times:
+        """What the store's clock says, and what it knows about itself."""
+        row = await self._connection.fetchrow(_TIMES)
         assert row is not None  # noqa: S101  # a SELECT without FROM
-        return row[0], row[1]
+        return Times(*row)
 
 
 @asynccontextmanager

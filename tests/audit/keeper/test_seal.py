@@ -113,6 +113,16 @@ async def test_nothing_is_complete_before_the_first_report(migrated_database: Lo
     assert store.count("audit_unsealed_partitions") >= 3
 
 
+async def test_a_week_that_is_not_over_is_not_sealed(store: SealedStore) -> None:
+    """Whatever a producer says whose clock is years ahead."""
+    await store.complete(datetime.now(UTC) + timedelta(days=1500))
+    await store.tamper("CREATE TABLE audit_events_rest PARTITION OF audit_events DEFAULT")  # none of ours
+    await store.seal()
+    sealed = {row["partition"] for row in await store.fetch("SELECT partition FROM audit_seals")}
+    assert partition(2) in sealed
+    assert partition(0) not in sealed
+
+
 async def test_rows_that_come_late_get_a_seal_of_their_own(store: SealedStore) -> None:
     """Pending at first, then taken in; again and again; the first seal stays as it is."""
     await store.seal()
@@ -245,6 +255,10 @@ async def test_a_dropped_partition_still_verifies(store: SealedStore) -> None:
     [sealed] = await store.fetch("SELECT audit_is_sealed($1) AS it, audit_is_sealed($2) AS other", name, partition(3))
     assert (sealed["it"], sealed["other"]) == (False, True)
     await store.tamper("SET ROLE audit_owner", f"SELECT audit_make_partitions('{week(OLD)}', '{week(OLD)}')")
+    await store.seal()
+    seals = await store.fetch("SELECT seq FROM audit_seals")
+    await store.seal()
+    assert await store.fetch("SELECT seq FROM audit_seals") == seals  # the old line drops nothing twice
     await store.write([event_of(OLD, 100)])
     assert (await store.verify()).findings == []
     await store.seal()

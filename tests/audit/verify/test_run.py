@@ -25,6 +25,7 @@ async def test_what_nobody_touched_verifies(sealed_store: SealedStore) -> None:
     assert report.findings == []
     assert report.seals >= 4
     looked = {each.partition: each for each in report.looked}
+    assert list(looked) == sorted(looked)
     assert looked[partition(3)] == (partition(3), "sealed", 302, 1, 0)
     assert looked[partition(0)].state == "not sealed"
     assert f"{partition(0)}: not sealed yet; its rows are held against their own hashes only" in report.notes
@@ -82,6 +83,8 @@ async def test_the_open_week_is_held_against_its_own_hashes(sealed_store: Sealed
 async def test_a_seal_that_is_overdue_is_a_finding(sealed_store: SealedStore) -> None:
     """A store whose seals are all gone says so, without any checkpoint."""
     await sealed_store.tamper("TRUNCATE audit_seals, audit_seal_blocks")
+    assert (await sealed_store.verify(anchors=False)).findings == []  # the store is younger than a day
+    await sealed_store.tamper("UPDATE audit_migrations SET applied_at = applied_at - interval '2 days'")
     report = await sealed_store.verify(anchors=False)
     assert {finding.partition for finding in report.findings} >= {partition(2), partition(3)}
     assert all("no keeper runs, or its seal was taken away" in finding.what for finding in report.findings)
