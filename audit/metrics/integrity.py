@@ -2,6 +2,9 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+FAILURES = ("chain", "young_purge")
+"""The chain of seals is not what it was; rows were deleted that were not due."""
+
 
 class IntegrityMetrics:
     """Of the seals over closed partitions."""
@@ -31,3 +34,5 @@ class IntegrityMetrics:
             ["reason"],
             registry=registry,
         )
+        for reason in FAILURES:  # there from the start, so that the first one is an increase
+            self.failures.labels(reason)

@@ -146,6 +146,26 @@ async def test_rows_that_come_late_get_a_seal_of_their_own(store: SealedStore) -
     assert (finding.kind, finding.event_id) == ("removed", str(ids(3, 5000)[0]))
 
 
+async def test_only_what_the_writer_brings_is_taken_for_late(store: SealedStore) -> None:
+    """A row of another login stays out of the addendum, and is named."""
+    await store.seal()
+    await store.write([event_of(3, 5000), event_of(3, 5001)])
+    await store.tamper(
+        "SET session_replication_role = origin",  # the trigger sees it
+        ("DELETE FROM audit_events WHERE event_id = $1", ids(3, 5001)[0]),
+        ("DELETE FROM audit_late_rows WHERE event_id = $1", ids(3, 5001)[0]),
+        "CREATE TEMPORARY TABLE forged AS SELECT * FROM {part} ORDER BY event_id DESC LIMIT 1",
+        ("UPDATE forged SET event_id = $1", ids(3, 5001)[0]),
+        "INSERT INTO audit_events SELECT * FROM forged",
+    )
+    await store.seal()
+    [addendum] = await store.fetch("SELECT record::jsonb->>'rows' AS rows FROM audit_seals WHERE kind = 'addendum'")
+    assert addendum["rows"] == "1"
+    first = (await store.verify()).findings[0]
+    assert (first.kind, first.event_id) == ("added", str(ids(3, 5001)[0]))
+    assert "inserted it" in first.what
+
+
 async def test_rows_are_sealed_or_late_and_never_neither(store: SealedStore) -> None:
     """While a partition is sealed its rows go on coming: each ends in the seal or in an addendum."""
     writer = Store(store.logins.writer)
@@ -221,6 +241,19 @@ async def test_what_was_too_young_is_not_signed(store: SealedStore) -> None:
     assert [(finding.kind, finding.event_id) for finding in report.findings] == [
         ("removed", str(each)) for each in ids(YOUNG, 1, 2)
     ]
+
+
+async def test_a_purge_of_tomorrow_is_not_signed_with_one_of_today(store: SealedStore) -> None:
+    """A time that lies ahead makes any row old; what is due beside it is signed, and nothing else goes with it."""
+    await store.seal()
+    await store.tamper(
+        (_PURGE, ids(OLD, 1, 2)),
+        ("UPDATE audit_purged_leaves SET purged_at = now() + interval '1 day' WHERE event_id = $1", ids(OLD, 2)[0]),
+    )
+    await store.seal()
+    assert store.count("audit_seal_records_total", kind="purge") == 1
+    [finding] = (await store.verify()).findings
+    assert (finding.kind, finding.event_id) == ("removed", str(ids(OLD, 2)[0]))
 
 
 async def test_a_purge_with_another_hash_covers_nothing(store: SealedStore) -> None:
@@ -383,8 +416,9 @@ async def test_the_keeper_can_change_no_seal_and_read_no_content(store: SealedSt
         for statement in forbidden:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement.replace("{part}", store.part))
-        [last] = await connection.fetch("SELECT record, signature FROM audit_seals ORDER BY seq DESC LIMIT 1")
-        for text in (last["record"], last["record"].replace('"seq":', '"seq":1'), "{}"):
+        [last] = await connection.fetch("SELECT seq, record, signature FROM audit_seals ORDER BY seq DESC LIMIT 1")
+        next_one = last["record"].replace(f'"seq":{last["seq"]}', f'"seq":{last["seq"] + 1}')  # follows another
+        for text in (last["record"], next_one, "{}"):
             with pytest.raises(asyncpg.PostgresError):
                 await connection.execute("SELECT audit_seal($1, $2)", text, last["signature"])
         with pytest.raises(asyncpg.CheckViolationError):
