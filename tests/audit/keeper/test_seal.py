@@ -132,6 +132,8 @@ async def test_rows_that_come_late_get_a_seal_of_their_own(store: SealedStore) -
         report = await store.verify()
         assert report.findings == []
         assert f"{partition(3)}: 2 rows came late and are in no seal yet" in report.notes
+        await store.tamper("UPDATE audit_late_rows SET arrived_at = arrived_at - interval '2 days'")
+        assert [finding.kind for finding in (await store.verify()).findings] == ["added", "added"]
         await store.seal()
         report = await store.verify()
         assert report.findings == []

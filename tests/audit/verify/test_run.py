@@ -1,5 +1,6 @@
 """Tests of `audit.verify.run`: what is as it was sealed verifies, wherever it is and however it lies there."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -7,11 +8,13 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from audit.ids import EventIds
-from audit.integrity.keys import PublicKeys
-from audit.verify.store import opened
+from audit.integrity.keys import PublicKeys, load_seal_key
+from audit.integrity.record import SealKind, SealRecord, sealed
+from audit.verify.store import VerifiedStore, opened
 from lychgate.postgres.place import wheel
 from tests.builders.audit import make_event
 from tests.builders.chains import OTHER_KEY
@@ -99,6 +102,49 @@ async def test_another_key_is_not_believed(sealed_store: SealedStore) -> None:
     report = await sealed_store.verify(anchors=False, keys=PublicKeys([OTHER_KEY.public]))
     seals = [finding for finding in report.findings if "not one of yours" in finding.what]
     assert len(seals) == len(await sealed_store.fetch("SELECT 1 FROM audit_seals"))
+
+
+async def test_a_drop_that_was_too_early_is_a_finding(sealed_store: SealedStore) -> None:
+    """Even if whoever signed it had the key."""
+    [last] = await sealed_store.fetch("SELECT seq, record FROM audit_seals ORDER BY seq DESC LIMIT 1")
+    [of] = await sealed_store.fetch("SELECT record FROM audit_seals WHERE partition = $1", partition(3))
+    assert sealed_store.settings.key_file is not None
+    said = msgspec.structs.replace(
+        msgspec.json.decode(of["record"], type=SealRecord),
+        seq=last["seq"] + 1,
+        kind=SealKind.DROP,
+        previous=hashlib.sha256(last["record"].encode()).hexdigest(),
+        purged_at=msgspec.json.decode(last["record"], type=SealRecord).at,
+        retention_days=60,
+    )
+    made = sealed(said, load_seal_key(sealed_store.settings.key_file))
+    await sealed_store.tamper(
+        (
+            "INSERT INTO audit_seals VALUES ($1, 'drop', $2, $3, $4)",
+            said.seq,
+            said.partition,
+            made.text,
+            made.signature,
+        ),
+        "DROP TABLE {part}",
+    )
+    [finding] = (await sealed_store.verify()).findings
+    assert (finding.kind, finding.partition) == ("purge", partition(3))
+    assert "was younger than 60 days" in finding.what
+
+
+async def test_rows_that_the_index_does_not_show_are_counted(
+    sealed_store: SealedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk follows the index; whoever spoils that hides a row from it, and from every query."""
+    counted = VerifiedStore.count
+
+    async def one_more(store: VerifiedStore, table: str) -> int:
+        return await counted(store, table) + (table == partition(3))
+
+    monkeypatch.setattr(VerifiedStore, "count", one_more)
+    [finding] = (await sealed_store.verify()).findings
+    assert finding.what == "has 303 rows, of which its index shows 302"
 
 
 async def test_findings_beyond_the_limit_are_counted(sealed_store: SealedStore) -> None:

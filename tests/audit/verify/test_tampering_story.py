@@ -89,6 +89,31 @@ async def _body_hash_and_leaf(store: SealedStore) -> None:
     )
 
 
+async def _leaf_alone(store: SealedStore) -> None:
+    """A block that was rewritten accuses no row."""
+    [block] = await store.fetch(
+        "SELECT b.seq, b.leaves FROM audit_seal_blocks b JOIN audit_seals s USING (seq)"
+        " WHERE s.partition = '{part}' AND block = 0"
+    )
+    leaves = [leaf._replace(payload_hash=b"x" * 32) for leaf in unpack(block["leaves"])]
+    await store.tamper(
+        ("UPDATE audit_seal_blocks SET leaves = $2 WHERE seq = $1 AND block = 0", block["seq"], pack(leaves))
+    )
+
+
+async def _wider(store: SealedStore) -> None:
+    """The partition swallows the next week, and a row of it."""
+    row = encode(event_of(2, 5000))
+    bounds = {each["name"]: each for each in await store.fetch("SELECT * FROM audit_partitions()")}
+    lowest, beyond = bounds[PART]["lowest"], bounds[partition(2)]["beyond"]
+    await store.tamper(
+        "ALTER TABLE audit_events DETACH PARTITION " + partition(2),
+        "ALTER TABLE audit_events DETACH PARTITION {part}",
+        (_INSERT, *_as_row(row)),
+        f"ALTER TABLE audit_events ATTACH PARTITION {{part}} FOR VALUES FROM ('{lowest}') TO ('{beyond}')",
+    )
+
+
 async def _added(store: SealedStore) -> None:
     await store.tamper((_INSERT, *_as_row(encode(event_of(OF, 5000)))))
 
@@ -222,6 +247,8 @@ TAMPERINGS = {
     "a body that is none": Tampering(
         sql(("UPDATE {part} SET body = '[]' WHERE event_id = $1", UUID(MIDDLE))), CHANGED, MIDDLE, "no event any more"
     ),
+    "a leaf alone": Tampering(_leaf_alone, LEAVES, FIRST, "block 0 was rewritten"),
+    "a partition with other bounds": Tampering(_wider, PARTITION, None, "has other bounds", only=False),
     "all rows": Tampering(sql("TRUNCATE {part}"), REMOVED, FIRST, "is gone", only=False),
     "a partition dropped": Tampering(sql("DROP TABLE {part}"), PARTITION, FIRST, "was sealed and is gone"),
     "a partition detached": Tampering(
@@ -283,5 +310,7 @@ async def test_each_is_seen_and_the_row_named(sealed_store: SealedStore, name: s
     first = report.findings[0]
     assert (first.kind, first.event_id) == (tampering.kind, tampering.row), report.findings[:5]
     assert tampering.says in first.what
+    if name == "a partition with other bounds":
+        assert any("outside its partition's bounds" in each.what for each in report.findings)
     if tampering.only:
         assert report.count == 1, report.findings
