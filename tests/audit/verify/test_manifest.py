@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.ids import id_floor
-from audit.integrity.leaf import BLOCK_LEAVES, Leaf
+from audit.integrity.leaf import BLOCK_LEAVES, Leaf, pack
 from audit.integrity.record import SealKind
 from audit.verify.manifest import Block, Manifest, dropped_too_early
 from tests.builders.chains import KEYS, OTHER_KEY, make_blocks, make_chain, make_leaf, make_record
@@ -62,6 +62,19 @@ async def test_a_purge_takes_only_what_was_sealed() -> None:
     )
     assert await read(made) == [make_leaf(2)]
     assert made.purged == 1
+
+
+async def test_a_purge_that_was_rewritten_excuses_nothing() -> None:
+    """Somebody puts another row's leaf where a signed purge had one: both rows should be there."""
+    leaves = [make_leaf(1), make_leaf(2)]
+    [(number, _, signature)], _ = make_blocks(2, leaves[:1])
+    made = manifest(
+        (SealKind.SEAL, leaves),
+        (SealKind.PURGE, leaves[:1]),
+        blocks={2: [(number, pack(leaves[1:]), signature)]},
+    )
+    assert await read(made) == leaves
+    assert ["block 0 was rewritten" in finding.what for finding in made.findings] == [True]
 
 
 async def test_many_blocks_are_read_in_order() -> None:
