@@ -8,6 +8,7 @@
     |  `- ClockRefused         because of the time it carries: this machine's clock is wrong
     |- Fenced                  another consumer owns the partition by now
     |- WrongRole               the database login may do more than it must
+    |- SealRefused             a seal, or the key for it, is not what it must be
     `- MigrationFailed         the store cannot be brought forward
 
 Class attributes decide policy, so nobody matches on text.
@@ -80,6 +81,10 @@ class Fenced(AuditError):
 
 class WrongRole(AuditError):
     """The database login is owner, superuser or BYPASSRLS: row-level security would not hold it."""
+
+
+class SealRefused(AuditError):
+    """A seal record or a checkpoint does not hold, or the key that makes seals cannot be used."""
 
 
 class MigrationFailed(AuditError):

@@ -12,6 +12,7 @@ import msgspec
 SCHEMA_VERSION = "1.0"
 TOPIC = "audit.events.v1"
 DEAD_LETTER_TOPIC = f"{TOPIC}.dlq"
+CHECKPOINT_TOPIC = "audit.checkpoints"
 NO_TENANT = "-"
 """The `tenant_id` of an event that belongs to no tenant; read by the platform tenant."""
 

@@ -174,6 +174,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _fleet_findings(settings)
         + _kafka_findings(settings)
         + _retention_findings(settings)
+        + _seal_findings(settings)
     )
 
 
@@ -183,6 +184,23 @@ def _retention_findings(settings: "Settings") -> list[str]:
     if made <= kept:
         return []
     return [f"store.keep_days: {made} days of partitions for late events, and no row is kept longer than {kept} days"]
+
+
+def _seal_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the keys of the audit's seals; without a key there are no seals, and no finding."""
+    from audit.errors import SealRefused
+    from audit.integrity.keys import load_public_key, load_seal_key
+
+    integrity = settings.audit.integrity
+    findings = []
+    for load, files in ((load_seal_key, [integrity.key_file]), (load_public_key, integrity.public_keys)):
+        for file in files:
+            try:
+                if file is not None:
+                    load(file)
+            except SealRefused as exc:
+                findings.append(f"audit.integrity: {exc}")
+    return findings
 
 
 def _shadow_findings(settings: "Settings") -> list[str]:

@@ -12,6 +12,7 @@ from audit.keeper.jobs import Job, Keeper
 from audit.keeper.partitions import premake_job
 from audit.keeper.pending import pending_job
 from audit.keeper.retention import purge_job
+from audit.keeper.seal import Publish, seal_job
 from audit.metrics import CompletenessMetrics, DeadLetterMetrics, KeeperMetrics, PartitionMetrics, PurgeMetrics
 from audit.settings import AuditSettings, StoreSettings
 
@@ -30,7 +31,30 @@ def make_keeper(audit: AuditSettings, store: StoreSettings, registry: CollectorR
         completeness_job(CompletenessMetrics(registry)),
         purge_job(audit.retention, PurgeMetrics(registry)),
     ]
+    sealing = seal_job(
+        audit.integrity,
+        retention_days=audit.least_days,
+        publish=_checkpoints(audit),
+        registry=registry,
+    )
+    jobs += [sealing] if sealing is not None else []
     return Keeper(store.dsn(store.keeper), jobs, metrics=KeeperMetrics(registry))
+
+
+def _checkpoints(audit: AuditSettings) -> Publish | None:
+    """Where seals go besides, with a broker."""
+    kafka = audit.kafka
+    if kafka.bootstrap_servers is None:
+        return None
+    from audit.kafka.checkpoints import CheckpointTopic  # without a broker its client is not loaded
+    from audit.kafka.connection import Connection
+    from audit.kafka.writer import KafkaWriter
+
+    return CheckpointTopic(
+        KafkaWriter(
+            Connection.of(kafka), audit.integrity.topic, deadline_s=kafka.deadline_s, batch_bytes=kafka.batch_bytes
+        )
+    ).publish
 
 
 async def beside(writing: Coroutine[Any, Any, None], keeper: Keeper, *others: Coroutine[Any, Any, None]) -> None:

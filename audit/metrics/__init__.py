@@ -7,6 +7,7 @@ from audit.metrics.completeness import CompletenessMetrics, StandingMetrics
 from audit.metrics.dead_letters import DeadLetterMetrics
 from audit.metrics.emit import EmitMetrics
 from audit.metrics.ingest import IngestMetrics
+from audit.metrics.integrity import IntegrityMetrics
 from audit.metrics.keeper import KeeperMetrics
 from audit.metrics.partitions import PartitionMetrics
 from audit.metrics.purge import PurgeMetrics
@@ -18,6 +19,7 @@ __all__ = [
     "DeadLetterMetrics",
     "EmitMetrics",
     "IngestMetrics",
+    "IntegrityMetrics",
     "KeeperMetrics",
     "PartitionMetrics",
     "PurgeMetrics",

@@ -6,6 +6,7 @@ Only `lychgate.settings` and the composition roots see these.
 from pydantic import model_validator
 
 from audit.settings.clock import ClockSettings
+from audit.settings.integrity import IntegritySettings
 from audit.settings.kafka import KafkaSettings
 from audit.settings.redaction import RedactionSettings
 from audit.settings.relay import RelaySettings
@@ -18,6 +19,7 @@ from audit.settings.store import LoginSettings, StoreSettings
 __all__ = [
     "AuditSettings",
     "ClockSettings",
+    "IntegritySettings",
     "KafkaSettings",
     "LoginSettings",
     "NdjsonSettings",
@@ -38,6 +40,7 @@ class AuditSettings(Section):
     kafka: KafkaSettings = KafkaSettings()
     redaction: RedactionSettings = RedactionSettings()
     retention: RetentionSettings = RetentionSettings()
+    integrity: IntegritySettings = IntegritySettings()
     relay: RelaySettings = RelaySettings()
     clock: ClockSettings = ClockSettings()
     sinks: SinksSettings = SinksSettings()
@@ -48,3 +51,8 @@ class AuditSettings(Section):
             if sink is not None and (unknown := set(sink.redact) - set(self.redaction.paths)):
                 raise ValueError(f"sinks: redact names a class without paths: `{min(unknown)}`")
         return self
+
+    @property
+    def least_days(self) -> int:
+        """The fewest days any tenant's rows stay."""
+        return min([self.retention.days, *self.retention.tenants.values()])

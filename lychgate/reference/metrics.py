@@ -8,6 +8,7 @@ from audit.metrics import (
     DeadLetterMetrics,
     EmitMetrics,
     IngestMetrics,
+    IntegrityMetrics,
     KeeperMetrics,
     PartitionMetrics,
     PurgeMetrics,
@@ -45,6 +46,7 @@ _HOMES = (
     CompletenessMetrics,
     PurgeMetrics,
     StandingMetrics,
+    IntegrityMetrics,
     QueryMetrics,
     ReplayMetrics,
 )

@@ -14,6 +14,8 @@ from lychgate.up.child import ChildSpec
 from lychgate.up.settings import UpSettings
 
 HOST = "127.0.0.1"
+SEAL_KEY = "keys/audit-seal.pem"
+"""Below the state folder: what signs seals, where no key is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,15 @@ def _as_variables(told: Mapping[str, object]) -> dict[str, str]:
 def _state(settings: Settings) -> dict[str, object]:
     """Whatever stands in the default state folder moves with it; a path that was configured stays."""
     folder = settings.up.state_folder
+    default = UpSettings().state_folder
     paths = {
         "AUDIT__SPOOL__FOLDER": settings.audit.spool.folder,
+        "AUDIT__INTEGRITY__KEY_FILE": settings.audit.integrity.key_file or default / SEAL_KEY,
+        "AUDIT__INTEGRITY__CHECKPOINT_FILE": settings.audit.integrity.checkpoint_file,
         "CONTEXT__KEY_FILE": settings.context.key_file,
         "QUERY__CURSOR_KEY_FILE": settings.query.cursor_key_file,
         "REVOCATION__FOLDER": settings.revocation.folder,
     }
-    default = UpSettings().state_folder
     return {name: folder / path.relative_to(default) for name, path in paths.items() if path.is_relative_to(default)}
 
 

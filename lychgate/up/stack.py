@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from audit.errors import SealRefused
+from audit.integrity.keys import make_seal_key
 from audit.settings import LoginSettings, StoreSettings
 from lychgate.clock import utc_now
 from lychgate.errors import ChildFailed, ConfigurationError
@@ -113,6 +115,7 @@ class Stack:
             ports = plan.choose_ports(self._settings, free=self._free_ports)
             machine = next(role.name for role in catalogue.roles if role.machine)
             self._environment = inherited(plan.variables(self._settings, ports, machine))
+            self._make_seal_key(up.state_folder)
             specs = plan.children(self._settings, ports, self._config)
             postgres = self._postgres(up.state_folder)
             stack.callback(postgres.stop)
@@ -128,6 +131,17 @@ class Stack:
             files = offer.keep_tokens((up.state_folder / "tokens").absolute(), tokens)
             ready(Summary(ports, postgres.port, tokens, files, requests, self._logs))
             self._watch(postgres, state)
+
+    def _make_seal_key(self, folder: Path) -> None:
+        """Make the key that signs seals, once; one that was configured is whoever's who configured it."""
+        if self._settings.audit.integrity.key_file is not None:
+            return
+        try:
+            made = make_seal_key(folder / plan.SEAL_KEY)
+        except SealRefused as exc:
+            raise ConfigurationError(str(exc)) from exc
+        if made:
+            self._say(f"made {folder / plan.SEAL_KEY}, which signs what the audit's store held")
 
     def _postgres(self, folder: Path) -> PostgresServer:
         port = 0 if self._free_ports else self._settings.up.postgres_port

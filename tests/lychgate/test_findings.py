@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.integrity.keys import make_seal_key
 from lychgate.errors import ConfigurationError
 from lychgate.findings import catalogue_of, configuration_findings, policy_findings, require_known_roles
 from lychgate.settings import load
@@ -46,6 +47,22 @@ def test_a_routes_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     routes.unlink()
     with pytest.raises(ConfigurationError, match=r"routes\.toml: cannot be read"):
         configuration_findings(load(ROOT / "lychgate.yaml", environment))
+
+
+def test_the_keys_of_the_seals_are_looked_at(tmp_path: Path) -> None:
+    """One that is not there, one that others may read, and a public key that is none."""
+    key = tmp_path / "seal.pem"
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_AUDIT__INTEGRITY__KEY_FILE": str(key)})
+    (finding,) = configuration_findings(settings)
+    assert finding == f"audit.integrity: {key}: cannot be read: No such file or directory"
+    make_seal_key(key)
+    assert configuration_findings(settings) == []
+    key.chmod(0o640)
+    (finding,) = configuration_findings(settings)
+    assert "others may read this key" in finding
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_AUDIT__INTEGRITY__PUBLIC_KEYS": json.dumps([str(ROLES)])})
+    (finding,) = configuration_findings(settings)
+    assert finding == f"audit.integrity: {ROLES}: no PEM of a public key"
 
 
 def test_a_services_certificates_are_looked_at(tmp_path: Path) -> None:

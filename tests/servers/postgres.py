@@ -200,14 +200,19 @@ def migrated_template() -> Iterator[Callable[[Postgres], str]]:
 def migrated_database(postgres_server: Postgres, migrated_template: Callable[[Postgres], str]) -> Iterator[Logins]:
     """A database of this test's own with the audit's schema in it."""
     name = postgres_server.create(migrated_template(postgres_server))
-    dsn = postgres_server.dsn(name)
-    yield Logins(
+    yield logins_of(postgres_server, name)
+    postgres_server.drop(name)
+
+
+def logins_of(server: Postgres, name: str) -> Logins:
+    """How the users of a migrated database log in."""
+    dsn = server.dsn(name)
+    return Logins(
         owner=dsn,
         writer=_as_user(dsn, WRITER, WRITER_PASSWORD),
         reader=_as_user(dsn, READER, READER_PASSWORD),
         keeper=_as_user(dsn, KEEPER, KEEPER_PASSWORD),
     )
-    postgres_server.drop(name)
 
 
 def _as_user(dsn: str, user: str, password: str) -> str:

@@ -64,6 +64,8 @@ def test_the_state_moves_with_its_folder_and_configured_paths_stay() -> None:
         settings(LYCHGATE_UP__STATE_FOLDER="/s", LYCHGATE_CONTEXT__KEY_FILE="/mine.jwk"), PORTS, "Machine"
     )
     assert told["LYCHGATE_AUDIT__SPOOL__FOLDER"] == "/s/spool"
+    assert told["LYCHGATE_AUDIT__INTEGRITY__KEY_FILE"] == "/s/keys/audit-seal.pem"
+    assert told["LYCHGATE_AUDIT__INTEGRITY__CHECKPOINT_FILE"] == "/s/integrity/checkpoints.jsonl"
     assert told["LYCHGATE_REVOCATION__FOLDER"] == "/s/revocations"
     assert "LYCHGATE_CONTEXT__KEY_FILE" not in told
 

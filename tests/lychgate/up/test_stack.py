@@ -36,6 +36,8 @@ def test_a_run_from_start_to_stop() -> None:
         )
         assert refused.status_code == 403
         assert refused.json()["missing_role"] == "Manager"
+        assert (state / "keys" / "audit-seal.pem").stat().st_mode & 0o777 == 0o600
+        _until((state / "integrity" / "checkpoints.jsonl").exists)  # weeks before the first start are sealed at once
 
         second = launch(state)
         assert second.await_refusal() == 2
