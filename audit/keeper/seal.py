@@ -44,8 +44,9 @@ FROM audit_complete_through() AS t
 """
 _DROPPED = """
 SELECT name, from_id, to_id, rows, purged_at FROM audit_purged_partitions
-WHERE audit_purge_is_due(to_id, purged_at, $1) ORDER BY from_id
+WHERE rows IS NOT NULL AND audit_purge_is_due(to_id, purged_at, $1) ORDER BY from_id
 """
+_PARTITIONS = "SELECT name, lowest, beyond FROM audit_partitions()"
 _YOUNG = "SELECT count(*) FROM audit_purged_leaves WHERE NOT audit_purge_is_due(event_id, purged_at, $1)"
 _PURGED = """
 SELECT min(purged_at) FROM audit_purged_leaves
@@ -118,9 +119,7 @@ class Sealing:
         row = await connection.fetchrow(_STATE)
         assert row is not None  # noqa: S101  # a function's one row
         state = _State(_ns(row["now"]), _ns(row["through"]) if row["through"] is not None else None)
-        there = [
-            Partition(*found) for found in await connection.fetch("SELECT name, lowest, beyond FROM audit_partitions()")
-        ]
+        there = [Partition(*found) for found in await connection.fetch(_PARTITIONS)]
         await self._dropped(connection, key, state, there)
         await self._closed(connection, key, state, there)
         await self._late(connection, key, state)

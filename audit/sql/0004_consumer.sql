@@ -41,6 +41,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
                regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''([^'']+)''\) TO \(''([^'']+)''\)') AS bound
         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'public.audit_events'::regclass AND NOT i.inhdetachpending) p
+  WHERE p.bound IS NOT NULL   -- a default partition, which we never make
   ORDER BY p.bound[1]
 $$;
 COMMENT ON FUNCTION audit_partitions IS 'The partitions of audit_events, oldest first: ids from `lowest` up to, not including, `beyond`.';

@@ -272,7 +272,7 @@ async def test_a_purge_with_another_hash_covers_nothing(store: SealedStore) -> N
 
 
 async def test_a_dropped_partition_still_verifies(store: SealedStore) -> None:
-    """Its record stays, its leaves go; made anew by a migration, it is sealed again."""
+    """Its record stays, its leaves go; made anew by somebody, it is sealed again."""
     await store.seal()
     name = store.part = partition(OLD)
     await store.tamper(_SAY_DROPPED, "DROP TABLE {part}")
@@ -290,6 +290,10 @@ async def test_a_dropped_partition_still_verifies(store: SealedStore) -> None:
     [sealed] = await store.fetch("SELECT audit_is_sealed($1) AS it, audit_is_sealed($2) AS other", name, partition(3))
     assert (sealed["it"], sealed["other"]) == (False, True)
     await store.tamper("SET ROLE audit_owner", f"SELECT audit_make_partitions('{week(OLD)}', '{week(OLD)}')")
+    assert await store.fetch("SELECT 1 FROM audit_partitions() WHERE name = $1", name) == []
+    begin, end = (f"audit_id_floor('{week(OLD)}'::timestamptz + interval '{days} days')" for days in (0, 7))
+    anew = f"PARTITION OF audit_events FOR VALUES FROM ({begin}) TO ({end})"
+    await store.tamper("SET ROLE audit_owner", "CREATE TABLE {part} " + anew)
     await store.seal()
     seals = await store.fetch("SELECT seq FROM audit_seals")
     await store.seal()

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from tests.servers.postgres import Logins, Postgres, logins_of
 
 @pytest.fixture(scope="session")
 def sealed_template(
-    postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres: Postgres, migrated_template: Callable[[Postgres], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Path]]:
     """The database and the folder with key and checkpoints."""
-    name, folder = postgres.create(migrated_template), tmp_path_factory.mktemp("sealed")
+    name, folder = postgres.create(migrated_template(postgres)), tmp_path_factory.mktemp("sealed")
     with ThreadPoolExecutor(max_workers=1) as pool:  # a thread of its own: a loop may be running in this one
         pool.submit(lambda: asyncio.run(_fill(logins_of(postgres, name), folder))).result()
     yield name, folder
