@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import structlog
 from prometheus_client import CollectorRegistry
 
 from audit.codec import encode, timestamp
@@ -23,7 +24,7 @@ from audit.fold import FoldKey, Folds
 from audit.ids import EventIds
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
-from audit.redact import Mode, WriteRedactor
+from audit.redact import Mode, Report, WriteRedactor
 from audit.spool.adopt import adopt
 from audit.spool.folder import Counter, lock, make
 from audit.spool.segment import segments
@@ -33,6 +34,8 @@ from audit.waiters import Callback
 
 _CLOSE_TIMEOUT_S = 10.0
 _NS_PER_MS = 1_000_000
+
+_log = structlog.get_logger("audit.emit")
 
 
 class Stamp(NamedTuple):
@@ -76,6 +79,9 @@ class Emitter:
         self._now_ns = now_ns
         if redactor is not None:
             redactor.report_to(self._count_redacted, self._metrics.redaction_failures.inc)
+            self._metrics.redacting(redactor.mode, redactor.classes)
+            if redactor.mode is Mode.OFF:
+                _log.warning("audit_redaction_off", producer=producer_id, meaning="secrets are written as they come")
         self._ids = EventIds(now_ns)
         self._folds = Folds()
         self.producer_id = producer_id
@@ -260,9 +266,8 @@ class Emitter:
             self._metrics.refused.labels(str(exc)).inc()
             raise
 
-    def _count_redacted(self, mode: Mode, count: int) -> None:
-        self._metrics.redacted.labels(mode.value).inc(count)
-        self._metrics.last_redacted.set(self._now_ns() / 1e9)
+    def _count_redacted(self, report: Report) -> None:
+        self._metrics.count_redacted(report, self._now_ns() / 1e9)
 
     def _bytes(self, event: AuditEvent) -> bytes:
         if self._redactor is not None:
@@ -271,7 +276,7 @@ class Emitter:
             payload = encode(event)
             if len(payload) <= self._limits.event_bytes:
                 return payload
-        except (UnicodeError, TypeError, ValueError, msgspec.MsgspecError):
+        except (UnicodeError, TypeError, ValueError, RecursionError, msgspec.MsgspecError):
             # A value that no JSON holds (a lone surrogate, say) costs the parts it can stand in, not the record.
             self._metrics.redaction_failures.inc()
         self._metrics.truncated.inc()

@@ -25,7 +25,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from audit.emit import Emitter
 from audit.errors import AuditError
 from audit.metrics import EmitMetrics
-from audit.redact import KeyNames, WriteRedactor
+from audit.redact import WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from policies.engine import Engine
 from policies.load import build_bundle
@@ -181,7 +181,7 @@ async def _run(parts: _Parts, query: QuerySettings, store: StoreSettings, audit:
             audit.spool.folder / query.producer,
             query.producer,
             limits=audit.spool.limits(),
-            redactor=_write_redactor(audit.redaction),
+            redactor=WriteRedactor.of(audit.redaction.rules()),
             metrics=emit_metrics,
         )
         stack.push_async_callback(emitter.aclose)
@@ -295,15 +295,6 @@ def configured_views(query: QuerySettings, redaction: RedactionSettings) -> View
             raise ValueError(f"query.views.{name}.classes: `{min(unknown)}` is no class of audit.redaction.paths")
     treatments = {View.MASKED: query.views.masked.treatment(), View.OWN: query.views.own.treatment()}
     return Views(redaction.paths, treatments, key_names=redaction.key_names)
-
-
-def _write_redactor(redaction: RedactionSettings) -> WriteRedactor:
-    return WriteRedactor(
-        redaction.paths,
-        mode=redaction.mode,
-        at_write=redaction.at_write,
-        keys=KeyNames(redaction.key_names),
-    )
 
 
 def _readiness(keys: KeySource, reader: Reader) -> Ready:

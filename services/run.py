@@ -22,7 +22,7 @@ from audit.emit import Emitter
 from audit.errors import AuditError
 from audit.metrics import EmitMetrics
 from audit.producer import AuditProducer
-from audit.redact import KeyNames, WriteRedactor
+from audit.redact import WriteRedactor
 from audit.settings import AuditSettings
 from roles.errors import ContextUnusable
 from roles.security_context import (
@@ -178,19 +178,12 @@ def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings) -> AuditPr
     """The service's own spool folder, opened."""
     producer_id = f"svc-{name}"
     metrics = EmitMetrics(CollectorRegistry())
-    redaction = audit.redaction
-    redactor = WriteRedactor(
-        redaction.paths,
-        mode=redaction.mode,
-        at_write=redaction.at_write,
-        keys=KeyNames(redaction.key_names),
-    )
     try:
         emitter = Emitter(
             audit.spool.folder / producer_id,
             producer_id,
             limits=audit.spool.limits(),
-            redactor=redactor,
+            redactor=WriteRedactor.of(audit.redaction.rules()),
             metrics=metrics,
         )
     except AuditError as exc:

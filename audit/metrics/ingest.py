@@ -1,8 +1,14 @@
 """What whoever writes the store counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing import Final
+
+from prometheus_client import CollectorRegistry
 
 from audit.metrics.buckets import BATCH_BUCKETS, LAG_BUCKETS
+from audit.metrics.closed import Counter, Gauge, Histogram, Label
+
+DEAD_REASONS: Final = ("malformed", "schema", "out_of_range", "refused")
+PARTITIONS: Final = tuple(str(number) for number in range(1000))
 
 
 class IngestMetrics:
@@ -15,7 +21,10 @@ class IngestMetrics:
             "audit_conflicts", "Records whose key was there with another content; kept apart.", registry=registry
         )
         self.dead_letters = Counter(
-            "audit_dead_letters", "Records that cannot become rows, by reason.", ["reason"], registry=registry
+            "audit_dead_letters",
+            "Records that cannot become rows, by reason.",
+            [Label("reason", DEAD_REASONS)],
+            registry=registry,
         )
         self.failures = Counter("audit_ingest_failures", "Batches the store did not take.", registry=registry)
         self.batch_rows = Histogram(
@@ -32,7 +41,10 @@ class IngestMetrics:
             "audit_last_ingest_timestamp_seconds", "When the last row was made visible.", registry=registry
         )
         self.consumer_lag_events = Gauge(
-            "audit_consumer_lag_events", "Records in the topic behind this consumer.", ["partition"], registry=registry
+            "audit_consumer_lag_events",
+            "Records in the topic behind this consumer.",
+            [Label("partition", PARTITIONS, of="0 to 999")],
+            registry=registry,
         )
         self.consumer_lag = Gauge(
             "audit_consumer_lag_seconds", "Age of the last record taken from the topic.", registry=registry

@@ -1,22 +1,29 @@
 """What the relay counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing import Final
+
+from prometheus_client import CollectorRegistry
 
 from audit.metrics.buckets import LAG_BUCKETS
+from audit.metrics.closed import Counter, Gauge, Histogram, Label
+from audit.spool.segment import LOSS_REASONS
+
+SINKS: Final = ("store", "kafka", "ndjson", "search")
 
 
 class RelayMetrics:
     """Of the relay, which empties all spool folders of a machine."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.relayed = Counter("audit_relayed", "Records the sink has taken, by sink.", ["sink"], registry=registry)
+        sink = Label("sink", SINKS)
+        self.relayed = Counter("audit_relayed", "Records the sink has taken, by sink.", [sink], registry=registry)
         self.failures = Counter(
-            "audit_relay_failures", "Batches the sink did not take, by sink.", ["sink"], registry=registry
+            "audit_relay_failures", "Batches the sink did not take, by sink.", [sink], registry=registry
         )
         self.send_seconds = Histogram(
             "audit_relay_send_seconds",
             "One batch into the sink, by sink.",
-            ["sink"],
+            [sink],
             buckets=LAG_BUCKETS,
             registry=registry,
         )
@@ -30,7 +37,7 @@ class RelayMetrics:
         self.lost = Counter(
             "audit_lost",
             "Records known to be missing, by reason; each is named in an audit.loss event.",
-            ["reason"],
+            [Label("reason", LOSS_REASONS)],
             registry=registry,
         )
         self.quarantined = Counter("audit_spool_quarantined", "Damaged segments set aside.", registry=registry)
