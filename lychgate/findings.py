@@ -172,6 +172,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _decision_findings(settings, origin)
         + _shadow_findings(settings)
         + _fleet_findings(settings)
+        + _redaction_findings(settings)
     )
 
 
@@ -229,3 +230,10 @@ def _fleet_findings(settings: "Settings") -> list[str]:
     except ValueError as exc:
         return [f"redis: {exc}"]
     return []
+
+
+def _redaction_findings(settings: "Settings") -> list[str]:
+    """Whether secrets would be written as they come."""
+    if settings.audit.redaction.mode != "off":
+        return []
+    return ["audit.redaction.mode: `off` writes events as they come, secrets and all: for development only"]

@@ -42,9 +42,9 @@ def parse_path(path: str) -> tuple[str, ...]:
     parts: list[str] = []
     at = 0
     while at < len(path) or not parts:
-        found = _PART.match(path, at)
+        found = _PART.match(path, at) if at or not path.startswith(".") else None
         if found is None:
-            empty = path[at : at + 2] in {"", ".", ".."} or path[at : at + 2] == ".["
+            empty = path[at : at + 1] in {"", "."}
             raise ValueError(
                 f"field path `{path}` has an empty part"
                 if empty

@@ -31,7 +31,8 @@ def strike(
     Args:
         event: Plain values, changed in place.
         classes: Paths by class.
-        variant: How fields go; or by class, `remove` for one that is not named.
+        variant: How fields go; or by class, `remove` for one that is not named: then the event is one again afterwards,
+            and what has a type of its own, a number, say, is removed where it would be masked.
         keys: If given, keys of secrets go as well, in the event's body.
         values: If given besides, values that look like secrets go as well: of a text only the secret in it.
 
@@ -39,15 +40,16 @@ def strike(
         What went, each field once. Empty when nothing matched: the event is as it was.
     """
     struck: _Found = {}
+    written = not isinstance(variant, Variant)
     for reason, paths in classes.items():
-        how = variant if isinstance(variant, Variant) else variant.get(reason, Variant.REMOVE)
+        how = variant.get(reason, Variant.REMOVE) if isinstance(variant, Mapping) else variant
         for path in paths:
             if path[0] == "changes" and len(path) > 1:
                 _strike_changes(event, path[1:], how, reason, struck)
             else:
-                _strike(event, path, "", how, reason, struck)
+                _strike(event, path, "", how, reason, struck, typed=written and _typed(path))
     if keys is not None:
-        how = variant if isinstance(variant, Variant) else variant.get(SECRET, Variant.REMOVE)
+        how = variant.get(SECRET, Variant.REMOVE) if isinstance(variant, Mapping) else variant
         _strike_secrets(event, Secrets(keys, values), how, struck)
     return list(struck.values())
 
@@ -102,14 +104,26 @@ def pointer(path: str) -> tuple[str, ...]:
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]) if path else ()
 
 
-def _strike(node: Any, path: tuple[str, ...], at: str, variant: Variant, reason: str, struck: _Found) -> None:
+def _typed(path: tuple[str, ...]) -> bool:
+    """Whether what stands at a path of an event has a type, so that a mask may not take its place."""
+    return path[0] != "details" if len(path) > 1 else True
+
+
+def _strike(
+    node: Any, path: tuple[str, ...], at: str, variant: Variant, reason: str, struck: _Found, *, typed: bool = False
+) -> None:
     key, rest = path[0], path[1:]
     for name in _at(node, key):
         here = f"{at}.{name}" if at else f"{name}"
         if rest:
-            _strike(node[name], rest, here, variant, reason, struck)
+            _strike(node[name], rest, here, variant, reason, struck, typed=typed)
+        elif isinstance(node, list) and key != "*" and variant is Variant.REMOVE and node[name] != MASK:
+            if node[name] is not None:
+                node[name] = None  # the others keep their numbers
+                struck[here] = Struck(here, variant, reason)
         else:
-            _take(node, name, here, variant, reason, struck)
+            masks = variant is Variant.MASK and not (typed and not isinstance(node[name], str))
+            _take(node, name, here, Variant.MASK if masks else Variant.REMOVE, reason, struck)
 
 
 def _at(node: Any, key: str) -> Iterable[Any]:
@@ -155,8 +169,10 @@ def _strike_changes(
 
 
 def _changes(event: dict[str, Any]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    for change in event.get("changes") or ():
-        yield change, pointer(str(change.get("path", "")))
+    changes = event.get("changes")
+    for change in changes if isinstance(changes, list | tuple) else ():  # a mask may stand for all of them
+        if isinstance(change, dict):
+            yield change, pointer(str(change.get("path", "")))
 
 
 def _strike_secrets(event: dict[str, Any], secrets: Secrets, variant: Variant, struck: _Found) -> None:

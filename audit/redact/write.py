@@ -6,17 +6,20 @@ of a request. Only an event of which something may have to go is taken apart.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from audit.codec import encode
 from audit.event import AuditEvent, Redaction
-from audit.redact.model import SECRET, Mode, Rules, Variant
+from audit.redact.model import SECRET, Mode, Rules, Struck, Variant
 from audit.redact.names import KEY_MEMO_COUNT, LABELLED, KeyNames
 from audit.redact.paths import parse_paths
 from audit.redact.strike import holds, pointer, strike
 from audit.redact.values import LEAST, Values
 
+_DECODER: Final = msgspec.json.Decoder(dict[str, Any])
 BODY: Final = ("details", "input", "changes")
 _NEEDED: Final = tuple(field.name for field in msgspec.structs.fields(AuditEvent) if field.required)
 _DEFAULTS: Final[Mapping[str, Any]] = {
@@ -27,7 +30,9 @@ _PLAIN, _DENIED, _VALUE, _ODD = "plain", "denied", "value", "odd"
 is none of JSON's."""
 _LISTED_COUNT: Final = 100
 _LISTED_CHARS: Final = 200
-_FAULTS: Final = (ValueError, TypeError, AttributeError, KeyError, RecursionError, msgspec.MsgspecError)
+_FAULTS: Final = (
+    ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError, msgspec.MsgspecError,
+)  # fmt: skip
 
 
 class Report(NamedTuple):
@@ -232,22 +237,24 @@ class WriteRedactor:
         return True  # what only the encoder knows how to spell is taken apart first
 
     def _without(self, event: AuditEvent) -> AuditEvent:
-        plain: dict[str, Any] = msgspec.to_builtins(event, str_keys=True)
+        # By way of its bytes: what is looked through is what would be written, a tuple as a list, a date as its text.
+        plain: dict[str, Any] = _DECODER.decode(encode(event))
         struck = strike(plain, self._classes, self._variants, keys=self._keys, values=self._values)
         would: Counter[str] = Counter()
         if self.mode is Mode.LOG and self._reading:
-            rest = msgspec.to_builtins(plain)  # a copy: it is only looked at what a view would hide
+            rest = deepcopy(plain)  # it is only looked at what a view would hide
             would.update(item.reason for item in strike(rest, self._reading, Variant.MASK))
+        written = self._marked(event, plain, struck) if struck else event
         if self._on_redacted is not None and (struck or would):
             self._on_redacted(Report(self.mode, Counter(item.reason for item in struck), would))
-        if not struck:
-            return event
+        return written
+
+    def _marked(self, event: AuditEvent, plain: dict[str, Any], struck: Sequence[Struck]) -> AuditEvent:
+        """The event again, saying what was taken out of it."""
         before = event.redaction
         fields = _listed([*(before.fields if before is not None else ()), *(item.path for item in struck)])
-        plain["redaction"] = Redaction(
-            self.mode.value, fields, truncated=before.truncated if before is not None else False
-        )
-        plain["redaction"] = msgspec.to_builtins(plain["redaction"])
+        marks = Redaction(self.mode.value, fields, truncated=before is not None and before.truncated)
+        plain["redaction"] = msgspec.to_builtins(marks)
         return msgspec.convert(plain, AuditEvent)
 
 

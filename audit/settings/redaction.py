@@ -1,6 +1,7 @@
 """Section `audit.redaction`: what is taken out or masked, and when."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -26,6 +27,7 @@ _PII = (
     "changes.address",
 )
 _PAYMENT = ("details.card", "details.card_last4", "changes.card", "changes.card_last4")
+_CLASS = re.compile(r"[a-z][a-z0-9_]{0,31}")  # it becomes a label's value
 _ROOTS = (*(field.name for field in msgspec.structs.fields(AuditEvent)), "*")
 
 
@@ -48,7 +50,9 @@ class RedactionSettings(Section):
 
     @model_validator(mode="after")
     def _checked(self) -> "RedactionSettings":
-        for paths in self.paths.values():
+        for name, paths in self.paths.items():
+            if _CLASS.fullmatch(name) is None:
+                raise ValueError(f"`{name}` is no name of a class: small letters, digits and `_`, at most 32")
             _require_roots(parse_paths(paths))
         for key, names in (("at_write", self.at_write), ("variants", tuple(self.variants))):
             if unknown := set(names) - {*self.paths, SECRET}:

@@ -332,7 +332,7 @@ async def test_secrets_never_reach_the_disk(tmp_path: Path) -> None:
     assert event.details == {"card": {}, "note": "kept"}
     assert event.redaction is not None
     assert event.redaction.fields == ("details.card.cvv",)
-    assert registry.get_sample_value("audit_events_redacted_total", {"mode": "enforce"}) == 1
+    assert registry.get_sample_value("audit_events_redacted_total", {"class": "secret", "mode": "enforce"}) == 1
     assert registry.get_sample_value("audit_last_redaction_timestamp_seconds") == pytest.approx(time.time(), abs=60)
 
 
