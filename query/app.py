@@ -19,12 +19,12 @@ import structlog
 import uvloop
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client import CollectorRegistry
 
 from audit.emit import Emitter
 from audit.errors import AuditError
 from audit.metrics import EmitMetrics
+from audit.metrics.shown import TEXT_TYPE, as_plain, as_text
 from audit.redact import WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from policies.engine import Engine
@@ -248,8 +248,8 @@ def create_app(
         ready: Whether policies, keys and store are there.
 
     Returns:
-        The audit's endpoints behind the extractor; `/healthz`, `/readyz` and `/internal/metrics` without: they say
-        nothing about anybody, and the port is not for the public.
+        The audit's endpoints behind the extractor; `/healthz`, `/readyz` and `/internal/metrics` without: they
+        say nothing about anybody, and the port is not for the public.
     """
     app = FastAPI(
         title="Lychgate audit",
@@ -278,7 +278,12 @@ def create_app(
     @app.get("/internal/metrics", include_in_schema=False)
     async def metrics() -> Response:
         """For Prometheus."""
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(as_text(registry), media_type=TEXT_TYPE)
+
+    @app.get("/internal/metrics.json", include_in_schema=False)
+    async def metrics_json() -> Response:
+        """The same, for dashboards that want JSON."""
+        return JSONResponse(as_plain(registry))
 
     return app
 

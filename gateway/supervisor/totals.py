@@ -21,8 +21,8 @@ _Series: TypeAlias = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 _GAUGE: Final = "gauge"
 _MOMENT: Final = "_timestamp_seconds"
 _GREATEST: Final = ("_seconds", "_ratio", "_state", "_serial")
-"""Moments, ages, shares and codes: two of them are not one of twice the size, and the greatest is what matters: the most
-recent moment, the oldest record, the fullest queue."""
+"""Moments, ages, shares and codes: two of them are not one of twice the size, and the greatest is what matters: the
+most recent moment, the oldest record, the fullest queue."""
 
 
 def joined(kind: str, name: str) -> Callable[[float, float], float]:
