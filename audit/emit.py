@@ -24,6 +24,7 @@ from audit.fold import FoldKey, Folds
 from audit.ids import EventIds
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
+from audit.metrics.emit import SAMPLE
 from audit.redact import Mode, Report, WriteRedactor
 from audit.spool.adopt import adopt
 from audit.spool.folder import Counter, lock, make
@@ -76,6 +77,7 @@ class Emitter:
         self._limits = limits or SpoolLimits()
         self._redactor = redactor
         self._metrics = metrics or EmitMetrics(CollectorRegistry())
+        self._cost = self._metrics.emit_duration.of(())
         self._now_ns = now_ns
         if redactor is not None:
             redactor.report_to(self._count_redacted, self._metrics.redaction_failures.inc)
@@ -158,11 +160,14 @@ class Emitter:
         Returns:
             False if it was shed; it is counted, and its number will be named in an `audit.loss` record.
         """
+        began = 0.0 if event.producer.seq % SAMPLE else time.perf_counter()
         try:
             self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=durable)
         except SpoolUnavailable as exc:
             self._metrics.shed.labels(str(exc)).inc()
             return False
+        if began:
+            self._cost.observe(time.perf_counter() - began)
         return True
 
     def emit_durable(self, event: AuditEvent) -> asyncio.Future[None]:
@@ -201,11 +206,14 @@ class Emitter:
 
     def emit_rendered(self, payload: bytes, seq: int, tenant_id: str, *, durable: bool = False) -> bool:
         """As `emit`, for a record made from bytes that `render` gave."""
+        began = 0.0 if seq % SAMPLE else time.perf_counter()
         try:
             self._commit.offer(payload, seq, tenant_id, durable=durable)
         except SpoolUnavailable as exc:
             self._metrics.shed.labels(str(exc)).inc()
             return False
+        if began:
+            self._cost.observe(time.perf_counter() - began)
         return True
 
     def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str, then: Callable[[bool], None]) -> None:
@@ -214,12 +222,15 @@ class Emitter:
         Raises:
             SpoolUnavailable: there is no room; `then` is not called.
         """
+        began = 0.0 if seq % SAMPLE else time.perf_counter()
         waiter = Callback(asyncio.get_running_loop(), then)
         try:
             self._commit.offer(payload, seq, tenant_id, durable=True, waiter=waiter)
         except SpoolUnavailable as exc:
             self._metrics.refused.labels(str(exc)).inc()
             raise
+        if began:
+            self._cost.observe(time.perf_counter() - began)
 
     def emit_folded(self, key: FoldKey, trace_id: str | None, make: Callable[[Stamp], AuditEvent]) -> None:
         """Record a refusal of an unknown caller, together with those like it.
@@ -260,11 +271,14 @@ class Emitter:
         return await asyncio.to_thread(self.close, timeout_s)
 
     def _durably(self, event: AuditEvent, waiter: asyncio.Future[None] | concurrent.futures.Future[None]) -> None:
+        began = 0.0 if event.producer.seq % SAMPLE else time.perf_counter()
         try:
             self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=True, waiter=waiter)
         except SpoolUnavailable as exc:
             self._metrics.refused.labels(str(exc)).inc()
             raise
+        if began:
+            self._cost.observe(time.perf_counter() - began)
 
     def _count_redacted(self, report: Report) -> None:
         self._metrics.count_redacted(report, self._now_ns() / 1e9)

@@ -60,6 +60,8 @@ class _Guarded:
     ) -> None:
         # The library makes the child of each series as another one of us, with the names alone.
         self.closed = tuple(label for label in labelnames if isinstance(label, Label))
+        if len(self.closed) < len(labelnames) and "_labelvalues" not in rest:
+            raise TypeError(f"{name}: a label without its values")
         names = [label.name if isinstance(label, Label) else label for label in labelnames]
         super().__init__(name, documentation, names, registry=registry, **rest)  # type: ignore[call-arg]  # the library's
 

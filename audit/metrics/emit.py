@@ -11,8 +11,9 @@ from audit.metrics.tally import HistogramTally
 from audit.redact import Mode, Report
 
 GUARANTEES: Final = ("durable", "buffered")
-FAILURES: Final = ("queue", "full", "tenant_share", "disk", "closed")
-"""Why a record was not taken: no room in memory, in the spool, in its tenant's share; the disk refused; it is over."""
+FAILURES: Final = ("queue", "full", "tenant_share", "disk", "vanished", "closed")
+"""Why a record was not taken: no room in memory, in the spool, in its tenant's share; the disk refused; the folder is
+gone; it is over."""
 SPOOL_OPERATIONS: Final = ("write", "sync", "vanished", "end", "thread")
 SAMPLE: Final = 16
 """One emit of so many is timed: two looks at the clock cost 0.15 us, of the 5 us that an emit may."""

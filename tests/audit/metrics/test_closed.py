@@ -1,5 +1,6 @@
 """Labels that strangers cannot widen."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -46,6 +47,12 @@ def test_a_counters_series_are_there_before_they_count() -> None:
     assert registry.get_sample_value("late_total", {"class": "pii"}) == 0
     Counter("many", "N.", [Label("n", map(str, range(65)))], registry=registry)
     assert registry.get_sample_value("many_total", {"n": "1"}) is None
+
+
+def test_a_label_without_its_values_is_refused() -> None:
+    """Where the metric is made, not where it counts."""
+    with pytest.raises(TypeError, match="n: a label without its values"):
+        Counter("n", "N.", ["tenant"], registry=CollectorRegistry())
 
 
 def test_a_set_can_change() -> None:
