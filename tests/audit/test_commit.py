@@ -54,8 +54,8 @@ async def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         fill()
     assert 3 <= len(waiting) <= 12
     assert not emitter.emit(stamped(emitter))
-    assert registry.get_sample_value("audit_refused_total", {"reason": "queue"}) == 1
-    assert registry.get_sample_value("audit_shed_total", {"reason": "queue"}) == 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "refused", "reason": "queue"}) == 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "queue"}) == 1
     blocked.set()
     await asyncio.gather(*waiting)
     await emitter.aclose()

@@ -226,7 +226,7 @@ async def test_what_was_shed_is_named_and_space_comes_back(tmp_path: Path) -> No
             taken += 1
         else:
             shed = event.producer.seq
-    assert registry.get_sample_value("audit_shed_total", {"reason": "full"}) == 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "full"}) == 1
     sink = ListSink()
     relay = Relay(tmp_path, sink)
     deadline = time.monotonic() + 10
