@@ -94,8 +94,8 @@ class GroupCommit:
         self._synced_at = 0.0
         self._shed = RangeSet()
         self._released_at = 0.0
-        metrics.queue_capacity_bytes.set(limits.queue_bytes)
-        metrics.spool_capacity_bytes.set(limits.max_bytes)
+        metrics.bound(queue_bytes=limits.queue_bytes, spool_bytes=limits.max_bytes)
+        metrics.watch_queue(lambda: len(self._queue), lambda: self._queue_bytes, lambda: self._usage.total)
         counter.floor_ms = self._floor_ms()  # at once: the relay cannot report a producer that has said nothing yet
         self._thread = threading.Thread(target=self._run, name="audit-commit", daemon=True)
         self._thread.start()
@@ -180,7 +180,6 @@ class GroupCommit:
                 closing = self._closing
                 queued_at = self._queued_at
                 floor_ms = self._floor_ms()
-            self._metrics.queue_depth.set(len(group))
             if group:
                 self._group = group
                 self._commit(group, queued_at)
@@ -328,11 +327,6 @@ class GroupCommit:
             self._writer.close()
         with self._changed:
             self._usage.keep(present)
-            total = self._usage.total
-            depth, queue_bytes = len(self._queue), self._queue_bytes
-        self._metrics.spool_bytes.set(total)
-        self._metrics.queue_depth.set(depth)
-        self._metrics.queue_bytes.set(queue_bytes)
 
     def _end(self) -> None:
         try:

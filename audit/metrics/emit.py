@@ -1,6 +1,6 @@
 """What whoever emits counts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -43,6 +43,7 @@ class EmitMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         guarantee = Label("guarantee", GUARANTEES)
         self._class = Label("class", of="`secret` and the configured classes")
+        self._queue_bytes_max = self._spool_bytes_max = 0
         self.emitted = Counter(
             "audit_emitted", "Records taken into the spool's queue, by guarantee.", [guarantee], registry=registry
         )
@@ -93,6 +94,16 @@ class EmitMetrics:
             "audit_spool_bytes", "Bytes in this process's undelivered segments.", registry=registry
         )
         self.spool_capacity_bytes = Gauge("audit_spool_capacity_bytes", "The spool's bound.", registry=registry)
+        self.queue_saturation = Gauge(
+            "audit_queue_saturation_ratio",
+            "How full memory is of what may wait there, as it is now; of several processes the fullest.",
+            registry=registry,
+        )
+        self.spool_saturation = Gauge(
+            "audit_spool_saturation_ratio",
+            "How full the spool is; of several processes the fullest.",
+            registry=registry,
+        )
         self.emit_latency = HistogramTally(
             "audit_emit_latency_seconds",
             "From emit to written (buffered) or synced (durable); all records of a group as the one that waited "
@@ -118,6 +129,26 @@ class EmitMetrics:
             registry=registry,
         )
 
+    def watch_queue(self, depth: Callable[[], int], size: Callable[[], int], spooled: Callable[[], int]) -> None:
+        """Show the queue as it is when it is looked at: whoever would report it may hang with the disk.
+
+        Args:
+            depth: Records in memory.
+            size: Bytes in memory.
+            spooled: Bytes undelivered.
+        """
+        self.queue_depth.set_function(depth)
+        self.queue_bytes.set_function(size)
+        self.spool_bytes.set_function(spooled)
+        self.queue_saturation.set_function(lambda: _share(size(), self._queue_bytes_max))
+        self.spool_saturation.set_function(lambda: _share(spooled(), self._spool_bytes_max))
+
+    def bound(self, *, queue_bytes: int, spool_bytes: int) -> None:
+        """Say how much may wait in memory, and how much may lie undelivered."""
+        self._queue_bytes_max, self._spool_bytes_max = queue_bytes, spool_bytes
+        self.queue_capacity_bytes.set(queue_bytes)
+        self.spool_capacity_bytes.set(spool_bytes)
+
     def redacting(self, mode: Mode, classes: Iterable[str]) -> None:
         """Say how this process redacts, before it does; the classes are what may be counted by."""
         self._class.allow(classes)
@@ -133,3 +164,7 @@ class EmitMetrics:
             self.last_redacted.set(at_s)
         for name, count in report.would.items():
             self.would_redact.labels(name).inc(count)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -54,6 +54,10 @@ async def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         fill()
     assert 3 <= len(waiting) <= 12
     assert not emitter.emit(stamped(emitter))
+    shown = {name: registry.get_sample_value(f"audit_queue_{name}") for name in ("depth", "bytes", "saturation_ratio")}
+    assert shown["depth"] == len(waiting) - 1  # while the disk stands still, and with it whoever could have said so
+    assert shown["bytes"] == 5_000 * (shown["saturation_ratio"] or 0)
+    assert 0.7 < (shown["saturation_ratio"] or 0) <= 1
     assert registry.get_sample_value("audit_emit_failures_total", {"effect": "refused", "reason": "queue"}) == 1
     assert registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "queue"}) == 1
     blocked.set()
