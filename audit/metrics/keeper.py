@@ -24,3 +24,5 @@ class KeeperMetrics:
         """Say which jobs there are."""
         self._job.allow(jobs)
         self.failures.show_zeros()
+        for job in sorted(self._job.values):
+            self.succeeded.labels(job)  # at 0: one that never ends well is as stale as can be
