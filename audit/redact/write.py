@@ -6,7 +6,6 @@ of a request. Only an event of which something may have to go is taken apart.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -228,13 +227,22 @@ class WriteRedactor:
             return len(value) >= LEAST and self._values.secret(value, free=free)
         if kind is int:
             return free and self._values.is_card(value)
-        if kind is float or value is None or kind is bool:
-            return False
         if kind is dict:
             return self._in_dict(value, free=free)
         if kind is list or kind is tuple:
-            return any(self._keys.paired(element) or self._in_value(element, free=free) for element in value)
-        return True  # what only the encoder knows how to spell is taken apart first
+            return self._in_list(value, free=free)
+        # What only the encoder knows how to spell is taken apart first.
+        return not (kind is float or value is None or kind is bool)
+
+    def _in_list(self, node: Sequence[Any], *, free: bool) -> bool:
+        for value in node:
+            kind = type(value)
+            if kind is dict:
+                if self._in_dict(value, free=free):
+                    return True
+            elif ((kind is list or kind is tuple) and self._keys.paired(value)) or self._in_value(value, free=free):
+                return True
+        return False
 
     def _without(self, event: AuditEvent) -> AuditEvent:
         # By way of its bytes: what is looked through is what would be written, a tuple as a list, a date as its text.
@@ -242,7 +250,8 @@ class WriteRedactor:
         struck = strike(plain, self._classes, self._variants, keys=self._keys, values=self._values)
         would: Counter[str] = Counter()
         if self.mode is Mode.LOG and self._reading:
-            rest = deepcopy(plain)  # it is only looked at what a view would hide
+            # It is only looked at: on a copy, where what is left is still to be written.
+            rest = _DECODER.decode(msgspec.json.encode(plain)) if struck else plain
             would.update(item.reason for item in strike(rest, self._reading, Variant.MASK))
         written = self._marked(event, plain, struck) if struck else event
         if self._on_redacted is not None and (struck or would):
