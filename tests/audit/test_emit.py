@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from audit.codec import decode
 from audit.emit import Emitter
@@ -21,7 +22,7 @@ from audit.fold import FoldKey
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.ranges import RangeSet
-from audit.redact import WriteRedactor
+from audit.redact import Mode, WriteRedactor
 from audit.spool.folder import peek
 from audit.spool.segment import LOSS, contents, segments
 from tests.audit.test_relay import ListSink, Relay, stamped
@@ -355,3 +356,76 @@ def test_refusals_that_are_alike_share_a_record(tmp_path: Path) -> None:
     assert [event.aggregate.count if event.aggregate else 1 for event in events] == [100, 1]
     assert events[0].details == {"trace_ids": ["trace-0", "trace-1", "trace-2", "trace-3", "trace-4"]}
     assert losses(events) == []
+
+
+def test_mode_off_is_loud(tmp_path: Path) -> None:
+    """Said at every start, and shown as long as it lasts."""
+    for mode, shown in ((Mode.OFF, 1), (Mode.ENFORCE, 0)):
+        registry = CollectorRegistry()
+        with capture_logs() as logs:
+            emitter = Emitter(
+                tmp_path / mode, "p", redactor=WriteRedactor({}, mode=mode), metrics=EmitMetrics(registry)
+            )
+        assert [line["log_level"] for line in logs if line["event"] == "audit_redaction_off"] == ["warning"] * shown
+        assert registry.get_sample_value("audit_redaction_off") == shown
+        emitter.close()
+
+
+def test_redaction_is_counted_by_class_and_mode(tmp_path: Path) -> None:
+    """Events once for each class, fields each, what a view would hide in mode log; all known series at 0 before."""
+    registry = CollectorRegistry()
+    redactor = WriteRedactor(
+        {"pii": ["client.ip", "client.user_agent"], "health": ["details.note"]}, mode=Mode.LOG, at_write=["health"]
+    )
+    emitter = Emitter(tmp_path / "p", "p", redactor=redactor, metrics=EmitMetrics(registry))
+
+    def counted(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"audit_{name}_total", labels)
+
+    classes = ("secret", "pii", "health")
+    assert {counted("events_redacted", **{"class": name, "mode": "log"}) for name in classes} == {0}
+    emitter.emit(stamped(emitter, details={"note": "n", "pin": 1, "otp": 2}))
+    emitter.emit(stamped(emitter, details={"pin": 1}))
+    emitter.close()
+    assert {name: counted("events_redacted", **{"class": name, "mode": "log"}) for name in classes} == {
+        "secret": 2, "pii": 0, "health": 1,
+    }  # fmt: skip
+    assert {name: counted("redacted_fields", **{"class": name}) for name in classes} == {
+        "secret": 3, "pii": 0, "health": 1,
+    }  # fmt: skip
+    assert {name: counted("redaction_would_apply", **{"class": name}) for name in classes} == {
+        "secret": 0, "pii": 4, "health": 0,
+    }  # fmt: skip
+
+
+async def test_one_emit_of_sixteen_is_timed(tmp_path: Path) -> None:
+    """Buffered or durable, by its number; what reaches the disk is counted record by record."""
+    registry = CollectorRegistry()
+    emitter = Emitter(tmp_path / "p", "p", metrics=EmitMetrics(registry))
+    for _ in range(24):
+        emitter.emit(stamped(emitter))
+    await asyncio.gather(*(emitter.emit_durable(stamped(emitter)) for _ in range(24)))
+    payload = emitter.render(stamped(emitter))
+    assert payload is not None
+    for seq in range(50, 82):
+        emitter.emit_rendered(payload, seq, "acme")
+    await emitter.aclose()
+    assert registry.get_sample_value("audit_emit_duration_seconds_count") == 3 + 2
+    latencies = [
+        registry.get_sample_value("audit_emit_latency_seconds_count", {"guarantee": guarantee})
+        for guarantee in ("durable", "buffered")
+    ]
+    assert latencies == [24, 24 + 32]
+
+
+def test_a_body_that_nothing_can_encode_costs_itself_alone(tmp_path: Path) -> None:
+    """Nested without an end, with nobody to look through it: the record stands, without its body."""
+    emitter = Emitter(tmp_path / "p", "p")
+    nested: dict[str, object] = {}
+    nested["again"] = nested
+    assert emitter.emit(stamped(emitter, details=nested))
+    emitter.close()
+    (event,) = on_disk(tmp_path / "p")
+    assert event.details is None
+    assert event.redaction is not None
+    assert event.redaction.truncated

@@ -131,3 +131,10 @@ def test_what_redis_needs_is_looked_at(tmp_path: Path) -> None:
     assert configuration_findings(settings) == [f"redis: {password}: not UTF-8"]
     password.write_text("s3cret")
     assert configuration_findings(settings) == []
+
+
+def test_secrets_that_would_be_written_are_a_finding() -> None:
+    """Mode `off` is for development: whoever checks a configuration is told."""
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_AUDIT__REDACTION__MODE": "off"})
+    (finding,) = configuration_findings(settings)
+    assert finding.startswith("audit.redaction.mode: `off` writes events as they come, secrets and all")
