@@ -43,7 +43,7 @@ class EmitMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         guarantee = Label("guarantee", GUARANTEES)
         self._class = Label("class", of="`secret` and the configured classes")
-        self._queue_bytes_max = self._spool_bytes_max = 0
+        self._queue_bytes_max = self._queue_records_max = self._spool_bytes_max = 0
         self.emitted = Counter(
             "audit_emitted", "Records taken into the spool's queue, by guarantee.", [guarantee], registry=registry
         )
@@ -140,12 +140,14 @@ class EmitMetrics:
         self.queue_depth.set_function(depth)
         self.queue_bytes.set_function(size)
         self.spool_bytes.set_function(spooled)
-        self.queue_saturation.set_function(lambda: _share(size(), self._queue_bytes_max))
+        self.queue_saturation.set_function(
+            lambda: max(_share(size(), self._queue_bytes_max), _share(depth(), self._queue_records_max))
+        )
         self.spool_saturation.set_function(lambda: _share(spooled(), self._spool_bytes_max))
 
-    def bound(self, *, queue_bytes: int, spool_bytes: int) -> None:
-        """Say how much may wait in memory, and how much may lie undelivered."""
-        self._queue_bytes_max, self._spool_bytes_max = queue_bytes, spool_bytes
+    def bound(self, *, queue_bytes: int, spool_bytes: int, queue_records: int = 0) -> None:
+        """Say how much may wait in memory, and how much may lie undelivered; 0 records is no bound on their number."""
+        self._queue_bytes_max, self._queue_records_max, self._spool_bytes_max = queue_bytes, queue_records, spool_bytes
         self.queue_capacity_bytes.set(queue_bytes)
         self.spool_capacity_bytes.set(spool_bytes)
 

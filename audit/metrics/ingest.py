@@ -4,10 +4,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from audit.ingest import DeadReason
 from audit.metrics.buckets import BATCH_BUCKETS, LAG_BUCKETS
 from audit.metrics.closed import Counter, Gauge, Histogram, Label
 
-DEAD_REASONS: Final = ("malformed", "schema", "out_of_range", "refused")
 PARTITIONS: Final = tuple(str(number) for number in range(1000))
 
 
@@ -23,7 +23,7 @@ class IngestMetrics:
         self.dead_letters = Counter(
             "audit_dead_letters",
             "Records that cannot become rows, by reason.",
-            [Label("reason", DEAD_REASONS)],
+            [Label("reason", DeadReason)],
             registry=registry,
         )
         self.failures = Counter("audit_ingest_failures", "Batches the store did not take.", registry=registry)
