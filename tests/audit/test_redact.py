@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.codec import encode
-from audit.event import AuditEvent, Change
+from audit.event import AuditEvent, Change, Redaction
 from audit.redact import (
     MASK,
     KeyNames,
@@ -355,3 +355,32 @@ def test_names_at_any_depth() -> None:
     document: Any = {"error": [{"Email": "x", "at": {"EMAIL": {"y": 1}}}], "emails": 2}
     assert strike_names(document, frozenset({"email"}), Variant.REMOVE) == 2
     assert document == {"error": [{"at": {}}], "emails": 2}
+
+
+def test_what_only_the_mode_makes_of_concern() -> None:
+    """In mode log every event is counted; one that cannot be looked through is looked at as one that tells."""
+    plain = make_event()
+    assert WriteRedactor({"pii": ["client.ip"]}, mode=Mode.LOG).concerns(plain)
+    assert not WriteRedactor({"pii": ["client.ip"]}).concerns(plain)
+    assert WriteRedactor({}).concerns(make_event(details={"deep": bomb(100_000)}))
+
+
+def test_changes_that_are_masked_whole_can_be_looked_at_again() -> None:
+    """A view that hides all of them and a part of them hides them, and shows the rest of the event."""
+    view, struck = mask(PLAIN, {"pii": ["changes", "changes.email"]})
+    assert view["changes"] == MASK
+    assert [field.path for field in struck] == ["changes"]
+
+
+def test_a_key_that_is_a_secret_goes_whatever_its_value() -> None:
+    """A token as a key, with `true` behind it."""
+    token = "ey" + "JhbGciOiJFUzI1NiJ9.e30.c2ln"
+    event = WriteRedactor({}).at_write(make_event(details={token: True}))
+    assert event.details == {MASK: True}
+
+
+def test_a_record_stays_marked_as_truncated() -> None:
+    """What was cut before is said again with what goes now."""
+    before = make_event(details={"pin": 1}, redaction=Redaction("enforce", ("input",), truncated=True))
+    after = WriteRedactor({}).at_write(before)
+    assert after.redaction == Redaction("enforce", ("input", "details.pin"), truncated=True)
