@@ -170,9 +170,10 @@ def _strike_changes(
 
 def _changes(event: dict[str, Any]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
     changes = event.get("changes")
-    for change in changes if isinstance(changes, list | tuple) else ():  # a mask may stand for all of them
-        if isinstance(change, dict):
-            yield change, pointer(str(change.get("path", "")))
+    if changes == MASK:  # all of them are hidden already
+        return
+    for change in changes or ():  # anything else than changes is no event of ours: it fails, and is shown to nobody
+        yield change, pointer(str(change.get("path", "")))
 
 
 def _strike_secrets(event: dict[str, Any], secrets: Secrets, variant: Variant, struck: _Found) -> None:
