@@ -71,10 +71,9 @@ class GroupCommit:
         self._group: list[Taken] = []
         self._working_since = 0.0  # since when the oldest record of the group in hand waits; 0 while there is none
         self._released_at = 0.0
-        metrics.queue_capacity_bytes.set(limits.queue_bytes)
-        metrics.queue_capacity.set(limits.queue_records)
+        metrics.bound(queue_bytes=limits.queue_bytes, spool_bytes=limits.max_bytes, queue_records=limits.queue_records)
+        metrics.watch_queue(lambda: len(self._queue), lambda: self._queue_bytes, lambda: self._usage.total)
         metrics.queue_oldest_seconds.set_function(self._oldest_s)
-        metrics.spool_capacity_bytes.set(limits.max_bytes)
         usage.see_free(free_bytes(folder))
         counter.floor_ms = self._floor_ms()  # at once: the relay cannot report a producer that has said nothing yet
         self._thread = threading.Thread(target=self._run, name="audit-commit", daemon=True)
@@ -189,7 +188,6 @@ class GroupCommit:
                 queued_at = self._queued_at
                 floor_ms = self._floor_ms()
                 self._working_since = queued_at if group else 0.0
-            self._metrics.queue_depth.set(len(group))
             if group:
                 self._group = group
                 self._journal.write(group, queued_at)
@@ -244,11 +242,6 @@ class GroupCommit:
                 self._refusing = "vanished" if orphaned else None
             self._usage.keep(present)
             self._usage.see_free(free_bytes(self._folder))
-            total = self._usage.total
-            depth, queue_bytes = len(self._queue), self._queue_bytes
-        self._metrics.spool_bytes.set(total)
-        self._metrics.queue_depth.set(depth)
-        self._metrics.queue_bytes.set(queue_bytes)
 
     def _oldest_s(self) -> float:
         """How long the oldest record that is not written has waited. Called by whoever collects the metrics."""

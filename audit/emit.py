@@ -27,7 +27,8 @@ from audit.ids import EventIds
 from audit.journal import Journal
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
-from audit.redact import Mode, WriteRedactor
+from audit.metrics.emit import SAMPLE
+from audit.redact import Mode, Report, WriteRedactor
 from audit.spool.adopt import adopt
 from audit.spool.epoch import next_epoch
 from audit.spool.folder import Counter, holds, lock, loose
@@ -81,9 +82,13 @@ class Emitter:
         self._limits = limits or SpoolLimits()
         self._redactor = redactor
         self._metrics = metrics or EmitMetrics(CollectorRegistry())
+        self._cost = self._metrics.emit_duration.of(())
         self._now_ns = now_ns
         if redactor is not None:
             redactor.report_to(self._count_redacted, self._metrics.redaction_failures.inc)
+            self._metrics.redacting(redactor.mode, redactor.classes)
+            if redactor.mode is Mode.OFF:
+                _log.warning("audit_redaction_off", producer=producer_id, meaning="secrets are written as they come")
         self._ids = EventIds(now_ns)
         self._folds = Folds()
         self._folding = threading.Lock()  # a stop flushes from another thread
@@ -184,11 +189,14 @@ class Emitter:
         Returns:
             False if it was shed; it is counted, and its number will be named in an `audit.loss` record.
         """
+        began = 0.0 if event.producer.seq % SAMPLE else time.perf_counter()
         try:
             self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=durable, folded=folded)
         except SpoolUnavailable as exc:
             self._metrics.shed.labels(str(exc)).inc()
             return False
+        if began:
+            self._cost.observe(time.perf_counter() - began)
         return True
 
     def emit_durable(self, event: AuditEvent) -> asyncio.Future[None]:
@@ -227,11 +235,14 @@ class Emitter:
 
     def emit_rendered(self, payload: bytes, seq: int, tenant_id: str, *, durable: bool = False) -> bool:
         """As `emit`, for a record made from bytes that `render` gave."""
+        began = 0.0 if seq % SAMPLE else time.perf_counter()
         try:
             self._commit.offer(payload, seq, tenant_id, durable=durable)
         except SpoolUnavailable as exc:
             self._metrics.shed.labels(str(exc)).inc()
             return False
+        if began:
+            self._cost.observe(time.perf_counter() - began)
         return True
 
     def emit_rendered_durable(self, payload: bytes, seq: int, tenant_id: str, then: Callable[[bool], None]) -> None:
@@ -240,12 +251,15 @@ class Emitter:
         Raises:
             SpoolUnavailable: there is no room; `then` is not called.
         """
+        began = 0.0 if seq % SAMPLE else time.perf_counter()
         waiter = Callback(asyncio.get_running_loop(), then)
         try:
             self._commit.offer(payload, seq, tenant_id, durable=True, waiter=waiter)
         except SpoolUnavailable as exc:
             self._metrics.refused.labels(str(exc)).inc()
             raise
+        if began:
+            self._cost.observe(time.perf_counter() - began)
 
     def emit_folded(self, key: FoldKey, trace_id: str | None, make: Callable[[Stamp], AuditEvent]) -> None:
         """Record a refusal of an unknown caller, together with those like it.
@@ -300,15 +314,17 @@ class Emitter:
         self.emit(event, folded=event.aggregate.count if event.aggregate is not None else 1)
 
     def _durably(self, event: AuditEvent, waiter: asyncio.Future[None] | concurrent.futures.Future[None]) -> None:
+        began = 0.0 if event.producer.seq % SAMPLE else time.perf_counter()
         try:
             self._commit.offer(self._bytes(event), event.producer.seq, event.tenant_id, durable=True, waiter=waiter)
         except SpoolUnavailable as exc:
             self._metrics.refused.labels(str(exc)).inc()
             raise
+        if began:
+            self._cost.observe(time.perf_counter() - began)
 
-    def _count_redacted(self, mode: Mode, count: int) -> None:
-        self._metrics.redacted.labels(mode.value).inc(count)
-        self._metrics.last_redacted.set(self._now_ns() / 1e9)
+    def _count_redacted(self, report: Report) -> None:
+        self._metrics.count_redacted(report, self._now_ns() / 1e9)
 
     def _bytes(self, event: AuditEvent) -> bytes:
         if self._redactor is not None:
@@ -317,7 +333,7 @@ class Emitter:
             payload = encode(event)
             if len(payload) <= self._limits.event_bytes:
                 return payload
-        except (UnicodeError, TypeError, ValueError, msgspec.MsgspecError):
+        except (UnicodeError, TypeError, ValueError, RecursionError, msgspec.MsgspecError):
             # A value that no JSON holds (a lone surrogate, say) costs the parts it can stand in, not the record.
             self._metrics.redaction_failures.inc()
         self._metrics.truncated.inc()

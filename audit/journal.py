@@ -133,10 +133,10 @@ class Journal:
             self.sync()
         if durable:
             self._metrics.emitted.labels("durable").inc(durable)
-            self._metrics.emit_latency.labels("durable").observe(time.monotonic() - queued_at)
+            self._metrics.emit_latency.of(("durable",)).observe(time.monotonic() - queued_at, durable)
         if durable < len(group):
             self._metrics.emitted.labels("buffered").inc(len(group) - durable)
-            self._metrics.emit_latency.labels("buffered").observe(written - queued_at)
+            self._metrics.emit_latency.of(("buffered",)).observe(written - queued_at, len(group) - durable)
         self._metrics.commit_records.observe(len(group))
 
     def sync(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 import msgspec
 
 from audit.limits import SpoolLimits
-from audit.redact import Mode
+from audit.redact import Rules
 from gateway.limits import Limits
 from gateway.revocations import Revocation
 from gateway.sources import Sources
@@ -39,22 +39,6 @@ class ControlBroken(Exception):
 
 
 # --- supervisor to worker
-
-
-class RedactionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker takes out of a record before it is written.
-
-    Attributes:
-        mode: `off`, `log` or `enforce`.
-        classes: Class name to dotted field paths.
-        at_write: Classes that go before the spool, besides `secret`.
-        key_names: Key names that are secrets, besides the built-in ones.
-    """
-
-    mode: Mode = Mode.ENFORCE
-    classes: dict[str, tuple[str, ...]] = {}
-    at_write: tuple[str, ...] = ()
-    key_names: tuple[str, ...] = ()
 
 
 class HopsConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +66,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         limits: What it bounds on the wire.
         hops: Whom it believes about the client.
         spool: The bounds of that folder.
-        redaction: Field paths by class, and the mode.
+        redaction: What is taken out of a record before it is written.
         log_format: `json` or `console`.
         kid_interval_s: The same unknown key is reported at most once in this time.
     """
@@ -94,7 +78,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     hops: HopsConfig = HopsConfig()
     spool: SpoolLimits = SpoolLimits()
-    redaction: RedactionConfig = RedactionConfig()
+    redaction: Rules = Rules()
     log_format: str = "json"
     kid_interval_s: float = 1.0
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
-from gateway.metrics import closed
+from audit.metrics.closed import Counter, Label
 
 ANSWERS: Final = ("allow", "deny", "error")
 """An error is a question that could not be put to Cedar; it is answered as a deny."""
@@ -18,7 +18,7 @@ class DecisionMetrics:
         self.questions = Counter(
             "lychgate_decision_api_questions",
             "Questions of the decision API, each candidate of a search for itself, by what they were answered.",
-            ("kind", "answer"),
+            (Label("kind", KINDS), Label("answer", ANSWERS)),
             registry=registry,
         )
         self.unrecorded = Counter(
@@ -29,7 +29,7 @@ class DecisionMetrics:
 
     def answered(self, kind: str, answer: str) -> None:
         """Count a question; `kind` is one of `KINDS`, `answer` one of `ANSWERS`."""
-        self.questions.labels(closed(kind, KINDS), closed(answer, ANSWERS)).inc()
+        self.questions.labels(kind, answer).inc()
 
     def searched(self, asked: int, unfit: int, allowed: int) -> None:
         """Count the candidates of a search: all of them, those that could not be asked about, those that may."""

@@ -1,27 +1,26 @@
 """Everything the gateway counts: the one home of its metric names.
 
 `GatewayMetrics` is for whoever decides and forwards (each worker, and the supervisor for its own doors),
-`SupervisorMetrics` for the supervisor alone. Label values come from closed sets: a service outside the configuration, a
-method or a kind nobody listed becomes `other`, so that no stranger can make a series. Never a tenant, a user or a path.
+`SupervisorMetrics` for the supervisor alone. Label values come from closed sets (`audit.metrics.closed`): a service
+outside the configuration, a method or a kind nobody listed becomes `other`, so that no stranger can make a series.
+Never a tenant, a user or a path.
 
 Each process keeps its own registry; `families` reads one into values that cross the control pipe, and
 `gateway.supervisor.totals` sums them.
 
-What every request counts is a `gateway.tally`, which costs an addition; what happens rarely is the library's own.
+What every request counts is an `audit.metrics.tally`, which costs an addition; what happens rarely is the library's.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+from prometheus_client import CollectorRegistry, Info
 
+from audit.metrics.closed import OTHER, Counter, Gauge, Label
+from audit.metrics.tally import CounterTally, Durations, HistogramTally
 from gateway.control import Family, Sample
 from gateway.errors import Code
 from gateway.model import DataClass
-from gateway.tally import CounterTally, Durations, HistogramTally
-
-OTHER: Final = "other"
-"""What a label says when its value is outside the closed set."""
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 STATUS_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -66,6 +65,23 @@ OPS_ENDPOINTS: Final = (
     "revocations",
 )
 CODES: Final = tuple(code.word for code in Code)
+INSTALLS: Final = ("installed", "failed")
+FATES: Final = ("installed", "refused")
+
+METHOD: Final = Label("method", METHODS)
+STATUS: Final = Label("status", STATUS_CLASSES)
+CODE: Final = Label("code", CODES)
+EFFECT: Final = Label("effect", EFFECTS)
+SOURCE: Final = Label("source", SOURCES)
+UPSTREAM_KIND: Final = Label("kind", UPSTREAM_KINDS)
+RETRY_KIND: Final = Label("kind", RETRY_KINDS)
+CIRCUIT_STATE: Final = Label("state", CIRCUIT_STATES)
+REDACTION: Final = Label("result", REDACTIONS)
+DATA_CLASS: Final = Label("class", DATA_CLASSES)
+WHY_NOT: Final = Label("why", TURNED_AWAY)
+HANDSHAKE_FAILURE: Final = Label("why", HANDSHAKE_FAILURES)
+LASTING_KIND: Final = Label("kind", LASTING)
+LASTING_END: Final = Label("why", LASTING_ENDS)
 
 REQUEST_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds. The gateway's own part is under a millisecond, so the scale begins below it."""
@@ -82,27 +98,27 @@ class GatewayMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry, services: Iterable[str] = ()) -> None:
-        self._services: frozenset[str] = frozenset()
+        self._service = Label("service", of="the services of the snapshot in force")
         self.requests = CounterTally(
             "lychgate_requests",
             "Requests answered, by the service they were for.",
-            ("service", "method", "status"),
+            (self._service, METHOD, STATUS),
             registry,
         )
         self.request_duration = HistogramTally(
             "lychgate_request_duration_seconds",
             "From a request's first byte to its answer's last.",
-            ("service",),
+            (self._service,),
             REQUEST_BUCKETS,
             registry,
         )
         self.refusals = Counter(
-            "lychgate_refusals", "Requests that the gateway itself refused.", ("code",), registry=registry
+            "lychgate_refusals", "Requests that the gateway itself refused.", (CODE,), registry=registry
         )
         self.decisions = CounterTally(
             "lychgate_decisions",
             "Decisions, by what they say and whether Cedar was asked.",
-            ("effect", "source"),
+            (EFFECT, SOURCE),
             registry,
         )
         self.decision_duration = HistogramTally(
@@ -115,49 +131,55 @@ class GatewayMetrics:
         self.policy_errors = Counter(
             "lychgate_policy_errors",
             "Policies that could not be evaluated: an erroring forbid denied, an erroring permit was ignored.",
-            ("effect",),
+            (EFFECT,),
             registry=registry,
         )
         self.upstream_errors = Counter(
-            "lychgate_upstream_errors", "Exchanges that a service failed.", ("service", "kind"), registry=registry
+            "lychgate_upstream_errors",
+            "Exchanges that a service failed.",
+            (self._service, UPSTREAM_KIND),
+            registry=registry,
         )
         self.upstream_retries = Counter(
             "lychgate_upstream_retries",
             "Requests that were given to another connection, by what became of the first.",
-            ("service", "kind"),
+            (self._service, RETRY_KIND),
             registry=registry,
         )
         self.upstream_circuits = Gauge(
             "lychgate_upstream_circuits",
             "Addresses of services by the state of their circuit, each counted once a worker.",
-            ("service", "state"),
+            (self._service, CIRCUIT_STATE),
             registry=registry,
         )
         self.upstream_circuits_opened = Counter(
             "lychgate_upstream_circuits_opened",
             "Circuits that opened, by the failure that did it.",
-            ("service", "kind"),
+            (self._service, UPSTREAM_KIND),
             registry=registry,
         )
         self.redactions = Counter(
             "lychgate_redactions",
             "Answers looked through for fields that their callers may not see, by what became of them.",
-            ("result",),
+            (REDACTION,),
             registry=registry,
         )
         self.redacted_fields = Counter(
             "lychgate_redacted_fields",
             "Fields of answers that were masked or removed, by class.",
-            ("class",),
+            (DATA_CLASS,),
             registry=registry,
         )
         self.connections = Gauge("lychgate_connections", "Open client connections.", registry=registry)
         self.inflight = Gauge("lychgate_inflight_requests", "Requests begun and not answered.", registry=registry)
         self.refused_connections = Counter(
-            "lychgate_connections_refused", "Client connections that were not let in.", ("why",), registry=registry
+            "lychgate_connections_refused", "Client connections that were not let in.", (WHY_NOT,), registry=registry
         )
         self.handshake_failures = Counter(
-            "lychgate_tls_handshake_failures", "TLS handshakes of clients that failed.", ("why",), registry=registry
+            "lychgate_tls_handshake_failures",
+            "TLS handshakes of clients that failed.",
+            (HANDSHAKE_FAILURE,),
+            registry=registry,
         )
         self.upstream_connections = Gauge(
             "lychgate_upstream_connections", "Open connections to services, in use or idle.", registry=registry
@@ -165,13 +187,13 @@ class GatewayMetrics:
         self.lasting = Gauge(
             "lychgate_lasting",
             "Open tunnels and event streams, and answers that take long.",
-            ("kind",),
+            (LASTING_KIND,),
             registry=registry,
         )
         self.lasting_ended = Counter(
             "lychgate_lasting_ended",
             "Tunnels, event streams and long answers that are over, by what ended them.",
-            ("kind", "why"),
+            (LASTING_KIND, LASTING_END),
             registry=registry,
         )
         self.token_memo_hits = Counter(
@@ -191,7 +213,7 @@ class GatewayMetrics:
 
     def serve(self, services: Iterable[str]) -> None:
         """Take the names of the services that the snapshot in hand knows; any other is counted as `other`."""
-        self._services = frozenset(services)
+        self._service.allow(services)
         self._requests.clear()
         self.upstream_circuits.clear()  # a gauge of a service that is gone would stand for ever
 
@@ -215,9 +237,9 @@ class GatewayMetrics:
 
     def _series(self, service: str, method: bytes, hundreds: int) -> tuple[tuple[str, ...], Durations]:
         """Where requests of a kind are counted."""
-        name = service if service in self._services else OTHER
+        name = self._service.fold(service)
         text = method.decode("latin-1")
-        labels = (name, closed(text, METHODS), closed(f"{hundreds}xx", STATUS_CLASSES))
+        labels = (name, METHOD.fold(text), STATUS.fold(f"{hundreds}xx"))
         series = (labels, self.request_duration.of((name,)))
         if text in METHODS and name == service:  # INVARIANT: the dict is as closed as the labels are
             self._requests[service, method, hundreds] = series
@@ -229,11 +251,11 @@ class GatewayMetrics:
 
     def connection_refused(self, why: str) -> None:
         """Count a client connection that was not let in; `why` is one of `TURNED_AWAY`."""
-        self.refused_connections.labels(closed(why, TURNED_AWAY)).inc()
+        self.refused_connections.labels(why).inc()
 
     def handshake_failed(self, why: str) -> None:
         """Count a TLS handshake that failed; `why` is one of `HANDSHAKE_FAILURES`."""
-        self.handshake_failures.labels(closed(why, HANDSHAKE_FAILURES)).inc()
+        self.handshake_failures.labels(why).inc()
 
     def decided(self, effect: str, seconds: float | None) -> None:
         """Count a decision, `allow` or `deny`; `seconds` is Cedar's time, None for one that was remembered."""
@@ -249,38 +271,35 @@ class GatewayMetrics:
 
     def lasting_over(self, kind: str, why: str) -> None:
         """Count the end of what lasted; `kind` is one of `LASTING`, `why` one of `LASTING_ENDS`."""
-        self.lasting_ended.labels(closed(kind, LASTING), closed(why, LASTING_ENDS)).inc()
+        self.lasting_ended.labels(kind, why).inc()
 
     def policy_failed(self, effect: str) -> None:
         """Count a policy that could not be evaluated; `effect` is what it would have said: `allow` or `deny`."""
-        self.policy_errors.labels(closed(effect, EFFECTS)).inc()
+        self.policy_errors.labels(effect).inc()
 
     def redacted(self, result: str) -> None:
         """Count an answer that was looked through; `result` is one of `REDACTIONS`."""
-        self.redactions.labels(closed(result, REDACTIONS)).inc()
+        self.redactions.labels(result).inc()
 
     def fields_redacted(self, data_class: str, count: int) -> None:
         """Count fields that went; `data_class` is one of `DATA_CLASSES`."""
-        self.redacted_fields.labels(closed(data_class, DATA_CLASSES)).inc(count)
+        self.redacted_fields.labels(data_class).inc(count)
 
     def upstream_failed(self, service: str, kind: str) -> None:
         """Count an exchange that a service failed; `kind` is one of `UPSTREAM_KINDS`."""
-        name = service if service in self._services else OTHER
-        self.upstream_errors.labels(name, closed(kind, UPSTREAM_KINDS)).inc()
+        self.upstream_errors.labels(service, kind).inc()
 
     def upstream_retried(self, service: str, kind: str) -> None:
         """Count a request that another connection is given; `kind` is one of `RETRY_KINDS`."""
-        name = service if service in self._services else OTHER
-        self.upstream_retries.labels(name, closed(kind, RETRY_KINDS)).inc()
+        self.upstream_retries.labels(service, kind).inc()
 
     def circuit_opened(self, service: str, kind: str) -> None:
         """Count a circuit that opened, by what the last failure was."""
-        name = service if service in self._services else OTHER
-        self.upstream_circuits_opened.labels(name, closed(kind, UPSTREAM_KINDS)).inc()
+        self.upstream_circuits_opened.labels(service, kind).inc()
 
     def circuits(self, service: str, states: Iterable[str]) -> None:
         """Show the states of a service's circuits, one of `CIRCUIT_STATES` for each address."""
-        if service not in self._services:
+        if service not in self._service.values:
             return
         found = list(states)
         for state in CIRCUIT_STATES:
@@ -299,22 +318,23 @@ class SupervisorMetrics:
         self.installs = Counter(
             "lychgate_snapshot_installs",
             "Snapshots handed to workers, by what became of them.",
-            ("result",),
+            (Label("result", INSTALLS),),
             registry=registry,
         )
+        self.issuer = Label("issuer", of="the configured issuers")
         self.key_changes = Counter(
-            "lychgate_issuer_key_changes", "New key sets taken from an issuer.", ("issuer",), registry=registry
+            "lychgate_issuer_key_changes", "New key sets taken from an issuer.", (self.issuer,), registry=registry
         )
         self.ops_requests = Counter(
             "lychgate_ops_requests",
             "Requests to the operations port.",
-            ("endpoint", "status"),
+            (Label("endpoint", OPS_ENDPOINTS), STATUS),
             registry=registry,
         )
         self.reloads = Counter(
             "lychgate_reloads",
             "Configuration sources or certificates that were read anew, by what became of them.",
-            ("what", "result"),
+            (Label("what", RELOADS), Label("result", FATES)),
             registry=registry,
         )
         self.certificate_expires = Gauge(
@@ -326,16 +346,11 @@ class SupervisorMetrics:
 
     def reloaded(self, what: str, *, installed: bool) -> None:
         """Count a reload; `what` is one of `RELOADS`. A set that is refused leaves the old one in force."""
-        self.reloads.labels(closed(what, RELOADS), "installed" if installed else "refused").inc()
+        self.reloads.labels(what, "installed" if installed else "refused").inc()
 
     def ops_answered(self, endpoint: str, status: int) -> None:
         """Count a request to the operations port; `endpoint` is one of `OPS_ENDPOINTS`."""
-        self.ops_requests.labels(closed(endpoint, OPS_ENDPOINTS), closed(f"{status // 100}xx", STATUS_CLASSES)).inc()
-
-
-def closed(value: str, allowed: Iterable[str]) -> str:
-    """Return `value` when it is in the closed set, else `other`."""
-    return value if value in allowed else OTHER
+        self.ops_requests.labels(endpoint, f"{status // 100}xx").inc()
 
 
 def families(registry: CollectorRegistry) -> tuple[Family, ...]:

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.emit import Emitter
 from audit.metrics import EmitMetrics
-from audit.redact import KeyNames, Mode, WriteRedactor
+from audit.redact import WriteRedactor
 from gateway.aside import aside
 from gateway.clock import Clock
 from gateway.control import (
@@ -271,17 +271,11 @@ class Worker:
 
 def _emitter(config: WorkerConfig, registry: CollectorRegistry) -> Emitter:
     metrics = EmitMetrics(registry)
-    redaction = config.redaction
     return Emitter(
         Path(config.spool_folder),
         config.producer_id,
         limits=config.spool,
-        redactor=WriteRedactor(
-            redaction.classes,
-            mode=Mode(redaction.mode),
-            at_write=redaction.at_write,
-            keys=KeyNames(redaction.key_names),
-        ),
+        redactor=WriteRedactor.of(config.redaction),
         metrics=metrics,
     )
 

@@ -175,6 +175,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _kafka_findings(settings)
         + _retention_findings(settings)
         + _seal_findings(settings)
+        + _redaction_findings(settings)
     )
 
 
@@ -266,3 +267,10 @@ def _kafka_findings(settings: "Settings") -> list[str]:
     from audit.kafka.connection import Connection
 
     return Connection.of(settings.audit.kafka).findings()
+
+
+def _redaction_findings(settings: "Settings") -> list[str]:
+    """Whether secrets would be written as they come."""
+    if settings.audit.redaction.mode != "off":
+        return []
+    return ["audit.redaction.mode: `off` writes events as they come, secrets and all: for development only"]

@@ -19,13 +19,13 @@ import structlog
 import uvloop
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client import CollectorRegistry
 
 from audit.emit import Emitter
 from audit.errors import AuditError
 from audit.metrics import EmitMetrics
-from audit.redact import KeyNames, WriteRedactor
+from audit.metrics.shown import TEXT_TYPE, as_plain, as_text
+from audit.redact import WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from policies.engine import Engine
 from policies.load import build_bundle
@@ -181,7 +181,7 @@ async def _run(parts: _Parts, query: QuerySettings, store: StoreSettings, audit:
             audit.spool.folder / query.producer,
             query.producer,
             limits=audit.spool.limits(),
-            redactor=_write_redactor(audit.redaction),
+            redactor=WriteRedactor.of(audit.redaction.rules()),
             metrics=emit_metrics,
         )
         stack.push_async_callback(emitter.aclose)
@@ -249,8 +249,8 @@ def create_app(
         ready: Whether policies, keys and store are there.
 
     Returns:
-        The audit's endpoints behind the extractor; `/healthz`, `/readyz` and `/internal/metrics` without: they say
-        nothing about anybody, and the port is not for the public.
+        The audit's endpoints behind the extractor; `/healthz`, `/readyz` and `/internal/metrics` without: they
+        say nothing about anybody, and the port is not for the public.
     """
     app = FastAPI(
         title="Lychgate audit",
@@ -279,7 +279,12 @@ def create_app(
     @app.get("/internal/metrics", include_in_schema=False)
     async def metrics() -> Response:
         """For Prometheus."""
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(as_text(registry), media_type=TEXT_TYPE)
+
+    @app.get("/internal/metrics.json", include_in_schema=False)
+    async def metrics_json() -> Response:
+        """The same, for dashboards that want JSON."""
+        return JSONResponse(as_plain(registry))
 
     return app
 
@@ -296,15 +301,6 @@ def configured_views(query: QuerySettings, redaction: RedactionSettings) -> View
             raise ValueError(f"query.views.{name}.classes: `{min(unknown)}` is no class of audit.redaction.paths")
     treatments = {View.MASKED: query.views.masked.treatment(), View.OWN: query.views.own.treatment()}
     return Views(redaction.paths, treatments, key_names=redaction.key_names)
-
-
-def _write_redactor(redaction: RedactionSettings) -> WriteRedactor:
-    return WriteRedactor(
-        redaction.paths,
-        mode=redaction.mode,
-        at_write=redaction.at_write,
-        keys=KeyNames(redaction.key_names),
-    )
 
 
 def _readiness(keys: KeySource, reader: Reader) -> Ready:

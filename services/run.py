@@ -22,7 +22,7 @@ from audit.emit import Emitter
 from audit.errors import AuditError
 from audit.metrics import EmitMetrics
 from audit.producer import AuditProducer
-from audit.redact import KeyNames, WriteRedactor
+from audit.redact import WriteRedactor
 from audit.settings import AuditSettings
 from roles.errors import ContextUnusable
 from roles.security_context import (
@@ -109,14 +109,15 @@ async def _serve(
         public_keys = JwksKeys(samples.trust.jwks_url, client=http, monotonic=time.monotonic)
         servers = []
         for name in names:
-            producer = _producer(stack, name, audit)
+            registry = CollectorRegistry()
+            producer = _producer(stack, name, audit, EmitMetrics(registry))
             extractor = SecurityContextExtractor(
                 ContextVerifier(samples.trust.issuer, name),
                 _keys(name, samples.trust, public_keys),
                 clock=lambda: clock().timestamp(),
             )
             backend = Backend(name, store, producer, clock, onward, samples.heartbeat_s)
-            servers.append(_Server(name, create_app(backend, extractor), samples.drain_s))
+            servers.append(_Server(name, create_app(backend, extractor, registry), samples.drain_s))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, servers)
@@ -174,23 +175,15 @@ def _listening(stack: AsyncExitStack, name: ServiceName, samples: SamplesSetting
     return listener
 
 
-def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings) -> AuditProducer:
+def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings, metrics: EmitMetrics) -> AuditProducer:
     """The service's own spool folder, opened."""
     producer_id = f"svc-{name}"
-    metrics = EmitMetrics(CollectorRegistry())
-    redaction = audit.redaction
-    redactor = WriteRedactor(
-        redaction.paths,
-        mode=redaction.mode,
-        at_write=redaction.at_write,
-        keys=KeyNames(redaction.key_names),
-    )
     try:
         emitter = Emitter(
             audit.spool.folder / producer_id,
             producer_id,
             limits=audit.spool.limits(),
-            redactor=redactor,
+            redactor=WriteRedactor.of(audit.redaction.rules()),
             metrics=metrics,
         )
     except AuditError as exc:

@@ -67,6 +67,7 @@ class Keeper:
         self._dsn = dsn
         self._jobs = jobs
         self._metrics = metrics or KeeperMetrics(CollectorRegistry())
+        self._metrics.keeping(job.name for job in jobs)
         self._retry_s = retry_s
         self._now_ns = now_ns
 

@@ -1,6 +1,13 @@
 """What is known of clocks and of completeness."""
 
-from prometheus_client import CollectorRegistry, Gauge
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from audit.metrics.closed import Gauge, Label
+
+STATES: Final = ("reporting", "silent", "ahead", "retired", "ended")
+"""Of a producer, as `audit_producer_states()` says."""
 
 
 class StandingMetrics:
@@ -26,6 +33,6 @@ class CompletenessMetrics:
         self.producers = Gauge(
             "audit_producers",
             "Producers by state (reporting, silent, ahead, retired, ended); who is silent holds readers back.",
-            ["state"],
+            [Label("state", STATES)],
             registry=registry,
         )

@@ -1,6 +1,9 @@
 """What is known of the dead letters."""
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
+
+from audit.ingest import DeadReason
+from audit.metrics.closed import Gauge, Label
 
 
 class DeadLetterMetrics:
@@ -10,6 +13,6 @@ class DeadLetterMetrics:
         self.pending = Gauge(
             "audit_dead_letters_pending",
             "Dead letters that wait for a replay, by reason.",
-            ["reason"],
+            [Label("reason", DeadReason)],
             registry=registry,
         )

@@ -1,8 +1,15 @@
 """What whoever writes the store counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing import Final
 
+from prometheus_client import CollectorRegistry
+
+from audit.ingest import DeadReason
+from audit.kafka.position import Misfit
 from audit.metrics.buckets import BATCH_BUCKETS, LAG_BUCKETS
+from audit.metrics.closed import Counter, Gauge, Histogram, Label
+
+PARTITIONS: Final = tuple(str(number) for number in range(1000))
 
 
 class IngestMetrics:
@@ -15,7 +22,10 @@ class IngestMetrics:
             "audit_conflicts", "Records whose key was there with another content; kept apart.", registry=registry
         )
         self.dead_letters = Counter(
-            "audit_dead_letters", "Records that cannot become rows, by reason.", ["reason"], registry=registry
+            "audit_dead_letters",
+            "Records that cannot become rows, by reason.",
+            [Label("reason", DeadReason)],
+            registry=registry,
         )
         self.late = Counter(
             "audit_late_events",
@@ -37,7 +47,10 @@ class IngestMetrics:
             "audit_last_ingest_timestamp_seconds", "When the last row was made visible.", registry=registry
         )
         self.consumer_lag_events = Gauge(
-            "audit_consumer_lag_events", "Records in the topic behind this consumer.", ["partition"], registry=registry
+            "audit_consumer_lag_events",
+            "Records in the topic behind this consumer.",
+            [Label("partition", PARTITIONS, of="0 to 999")],
+            registry=registry,
         )
         self.consumer_lag = Gauge(
             "audit_consumer_lag_seconds",
@@ -52,7 +65,7 @@ class IngestMetrics:
         self.resets = Counter(
             "audit_consumer_resets",
             "Partitions whose offset no longer fitted the topic, by reason: records may be lost.",
-            ["reason"],
+            [Label("reason", Misfit)],
             registry=registry,
         )
         self.missed = Counter(

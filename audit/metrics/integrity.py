@@ -1,6 +1,9 @@
 """What the keeper of the seals counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
+
+from audit.integrity.record import SealKind
+from audit.metrics.closed import Counter, Gauge, Label
 
 FAILURES = ("chain", "young_purge")
 """The chain of seals is not what it was; rows were deleted that were not due."""
@@ -13,7 +16,10 @@ class IntegrityMetrics:
         self.enabled = Gauge("audit_sealing_enabled", "Whether there is a key to seal with: 1 or 0.", registry=registry)
         self.sealed = Counter("audit_sealed_partitions", "Partitions sealed.", registry=registry)
         self.records = Counter(
-            "audit_seal_records", "Records added to the chain of seals, by kind.", ["kind"], registry=registry
+            "audit_seal_records",
+            "Records added to the chain of seals, by kind.",
+            [Label("kind", SealKind)],
+            registry=registry,
         )
         self.late = Counter("audit_late_rows", "Rows that came after their partition's seal.", registry=registry)
         self.last = Gauge(
@@ -31,8 +37,6 @@ class IntegrityMetrics:
         self.failures = Counter(
             "audit_integrity_failures",
             "Signs of tampering that the keeper saw, by reason; `lychgate audit verify` names the row.",
-            ["reason"],
+            [Label("reason", FAILURES)],
             registry=registry,
         )
-        for reason in FAILURES:  # there from the start, so that the first one is an increase
-            self.failures.labels(reason)

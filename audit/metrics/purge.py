@@ -1,6 +1,13 @@
 """What the purge counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from audit.metrics.closed import Counter, Gauge, Label
+
+HOW: Final = ("delete", "drop")
+POSTPONED: Final = ("lock", "unsealed")
 
 
 class PurgeMetrics:
@@ -10,7 +17,7 @@ class PurgeMetrics:
         self.purged = Counter(
             "audit_purged_events",
             "Rows taken away because they were older than they are kept, by how (delete, drop of a whole partition).",
-            ["how"],
+            [Label("how", HOW)],
             registry=registry,
         )
         self.last_run = Gauge(
@@ -22,6 +29,6 @@ class PurgeMetrics:
         self.postponed = Counter(
             "audit_purge_postponed",
             "Partitions left for the next run, by reason (lock, unsealed).",
-            ["reason"],
+            [Label("reason", POSTPONED)],
             registry=registry,
         )

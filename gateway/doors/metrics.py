@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
+from audit.metrics.closed import Gauge, Label
+from audit.metrics.tally import CounterTally, HistogramTally
 from gateway.doors.asked import DOORS
 from gateway.errors import Code
-from gateway.metrics import CODES, closed
-from gateway.tally import CounterTally, HistogramTally
+from gateway.metrics import CODES
 
 ALLOWED: Final = "allowed"
 RESULTS: Final = (ALLOWED, *CODES)
@@ -23,16 +24,17 @@ class DoorMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        door = Label("door", DOORS)
         self.checks = CounterTally(
             "lychgate_door_checks",
             "Requests that other proxies asked about, by what they were told: `allowed`, or a code.",
-            ("door", "result"),
+            (door, Label("result", RESULTS)),
             registry,
         )
         self.check_duration = HistogramTally(
             "lychgate_door_check_duration_seconds",
             "From a proxy's question to its answer, the record included.",
-            ("door",),
+            (door,),
             CHECK_BUCKETS,
             registry,
         )
@@ -40,6 +42,5 @@ class DoorMetrics:
 
     def checked(self, door: str, code: Code | None, seconds: float) -> None:
         """Count an answered question; `door` is one of `DOORS`, `code` None for an allow."""
-        name = closed(door, DOORS)
-        self.checks.add(name, code.word if code is not None else ALLOWED)
-        self.check_duration.of((name,)).observe(seconds)
+        self.checks.add(door, code.word if code is not None else ALLOWED)
+        self.check_duration.of((door,)).observe(seconds)

@@ -1,6 +1,12 @@
 """Names of what a gateway counts about revocations and its fleet; the supervisor's own."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from audit.metrics.closed import Counter, Gauge, Label
+
+ORIGINS: Final = ("here", "fleet")
 
 
 class FleetMetrics:
@@ -11,7 +17,7 @@ class FleetMetrics:
         self.changes = Counter(
             "lychgate_revocation_changes",
             "Entries made or lifted, by where that was said.",
-            ("origin",),
+            (Label("origin", ORIGINS),),
             registry=registry,
         )
         self.up = Gauge(

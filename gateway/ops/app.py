@@ -1,19 +1,20 @@
 """The operations port as a FastAPI application (DESIGN sections 4 and 8).
 
-Open to anyone: `/healthz`, `/readyz`, `/.well-known/jwks.json` and, unless switched off, `/internal/metrics`. All else
-needs a bearer token and an allow, and leaves a record. Every refusal is `{code, missing_role, trace_id}`.
+Open to anyone: `/healthz`, `/readyz`, `/.well-known/jwks.json` and, unless switched off, `/internal/metrics` and
+`/internal/metrics.json`, which is the same. All else needs a bearer token and an allow, and leaves a record. Every
+refusal is `{code, missing_role, trace_id}`.
 """
 
 from typing import Any, Protocol
 
 import msgspec
 from fastapi import FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
+from audit.metrics.shown import TEXT_TYPE, as_plain, as_text
 from gateway.case import Case
-from gateway.control import Family
 from gateway.errors import BadRequest
-from gateway.metrics import SupervisorMetrics, families
+from gateway.metrics import SupervisorMetrics
 from gateway.model import Identity
 from gateway.ops import actions
 from gateway.ops.answers import Traced, add_refusals, answer
@@ -67,7 +68,8 @@ def create_app(
     app.add_api_route("/readyz", port.readyz, methods=reading)
     app.add_api_route("/.well-known/jwks.json", port.jwks, methods=reading)
     app.add_api_route("/internal/metrics", port.metrics if metrics_open else port.guarded_metrics, methods=["GET"])
-    app.add_api_route("/internal/metrics.json", port.metrics_json, methods=["GET"])
+    json_form = port.metrics_json if metrics_open else port.guarded_metrics_json
+    app.add_api_route("/internal/metrics.json", json_form, methods=["GET"])
     app.add_api_route("/internal/status", port.status, methods=["GET"])
     app.add_api_route("/explain", port.explain, methods=["POST"])
     app.add_api_route("/context/exchange", port.exchange, methods=["POST"])
@@ -114,6 +116,10 @@ class _Port:
         self._metrics.ops_answered("metrics", 200)
         return await self._exposition()
 
+    async def metrics_json(self) -> Response:
+        self._metrics.ops_answered("metrics_json", 200)
+        return await self._plain()
+
     # --- behind a token and Cedar
 
     async def guarded_metrics(self, request: Request) -> Response:
@@ -122,10 +128,9 @@ class _Port:
 
         return await self._guard(request, actions.METRICS, "metrics", work)
 
-    async def metrics_json(self, request: Request) -> Response:
+    async def guarded_metrics_json(self, request: Request) -> Response:
         async def work(*_: object) -> Response:
-            await self._operated.refresh_metrics()
-            return answer({"families": [_family(family) for family in families(self._shown)]})
+            return await self._plain()
 
         return await self._guard(request, actions.METRICS_JSON, "metrics_json", work)
 
@@ -171,9 +176,8 @@ class _Port:
 
     async def _exposition(self) -> Response:
         await self._operated.refresh_metrics()
-        return Response(generate_latest(self._shown), headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(as_text(self._shown), headers={"content-type": TEXT_TYPE, "cache-control": "no-store"})
 
-
-def _family(family: Family) -> dict[str, Any]:
-    samples = [{"name": one.name, "labels": dict(one.labels), "value": one.value} for one in family.samples]
-    return {"name": family.name, "help": family.documentation, "kind": family.kind, "samples": samples}
+    async def _plain(self) -> Response:
+        await self._operated.refresh_metrics()
+        return answer(as_plain(self._shown))

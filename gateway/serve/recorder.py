@@ -17,6 +17,7 @@ from gateway.record.format import COMPLETED, COMPLETED_BODY, DECIDED, SINGLE, ma
 from gateway.snapshot import Snapshot
 
 _FAILED: Final = 400
+_TOKEN: Final = b"eyJ"  # what a JWT begins with: `{"` in base64
 _SINGLE, _DECIDED, _COMPLETED = Phase.SINGLE.value, Phase.DECIDED.value, Phase.COMPLETED.value
 """As plain text: a member of an enum is hashed by a call of its own."""
 
@@ -168,6 +169,8 @@ class Recorder:
         ruling = case.ruling
         if ruling is None or snapshot is None or case.peer.certificate is not None:
             return None  # a certificate is this connection's, and a ruling is everybody's who sends the same head
+        if case.target is not None and _TOKEN in case.target.resource_json:
+            return None  # a format leaves the resource's id open, and what goes into it nobody looks through again
         body = case.request_bytes > 0
         key = (phase, case.status, body)
         forms = ruling.records

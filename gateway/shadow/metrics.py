@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
-from gateway.metrics import OTHER, closed
+from audit.metrics.closed import Counter, Gauge, Label
+from gateway.metrics import FATES
 from policies.replay.decide import UNDECIDABLE
 from policies.replay.tally import FLIPS
 
@@ -18,24 +19,27 @@ class ShadowMetrics:
     """What the shadow does."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._actions: frozenset[str] = frozenset()
+        self._action = Label("action", of="the actions of the candidate's schema")
         self.compared = Counter(
             "lychgate_shadow_compared", "Decisions that the shadow set has made again.", registry=registry
         )
         self.divergences = Counter(
             "lychgate_shadow_divergences",
             "Decisions that the shadow set makes otherwise, or for other reasons.",
-            ("action", "kind"),
+            (self._action, Label("kind", KINDS)),
             registry=registry,
         )
         self.undecidable = Counter(
             "lychgate_shadow_undecidable",
             "Decisions that the shadow set cannot make again from their record, by reason.",
-            ("why",),
+            (Label("why", UNDECIDABLE),),
             registry=registry,
         )
         self.dropped = Counter(
-            "lychgate_shadow_dropped", "Sampled records that were not looked at.", ("why",), registry=registry
+            "lychgate_shadow_dropped",
+            "Sampled records that were not looked at.",
+            (Label("why", DROPS),),
+            registry=registry,
         )
         self.unrecorded = Counter(
             "lychgate_shadow_events_withheld",
@@ -45,7 +49,7 @@ class ShadowMetrics:
         self.loads = Counter(
             "lychgate_shadow_loads",
             "Shadow sets that were read, by their fate.",
-            ("result",),
+            (Label("result", FATES),),
             registry=registry,
         )
         self.restarts = Counter(
@@ -55,12 +59,12 @@ class ShadowMetrics:
 
     def declare(self, actions: Iterable[str]) -> None:
         """Say which actions there are."""
-        self._actions = frozenset(actions)
+        self._action.allow(actions)
 
     def diverged(self, action: str, kind: str) -> None:
         """Count a divergence."""
-        self.divergences.labels(closed(action, self._actions), closed(kind, KINDS)).inc()
+        self.divergences.labels(action, kind).inc()
 
     def undecided(self, why: str, count: int) -> None:
         """Count what cannot be decided."""
-        self.undecidable.labels(closed(why, UNDECIDABLE) if why else OTHER).inc(count)
+        self.undecidable.labels(why).inc(count)

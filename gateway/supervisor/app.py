@@ -25,10 +25,9 @@ from audit.emit import Emitter
 from audit.errors import SpoolBusy, SpoolFormat, SpoolUnavailable, WrongRole
 from audit.fold import WINDOW_S
 from audit.metrics import EmitMetrics
-from audit.redact import KeyNames, WriteRedactor
-from audit.settings import RedactionSettings
+from audit.redact import WriteRedactor
 from gateway.clock import Clock
-from gateway.control import RedactionConfig, WorkerConfig
+from gateway.control import WorkerConfig
 from gateway.doors.errors import CannotListen
 from gateway.fleet.errors import JournalBroken
 from gateway.fleet.member import Member
@@ -155,7 +154,7 @@ class _Parts:
             audit.spool.folder / producer_id,
             producer_id,
             limits=audit.spool.limits(),
-            redactor=_redactor(audit.redaction),
+            redactor=WriteRedactor.of(audit.redaction.rules()),
             metrics=EmitMetrics(self._own),
         )
         self._delivery.record_with(self.emitter)
@@ -200,7 +199,6 @@ class _Parts:
 
     def _worker(self, slot: int, listen_fd: int) -> WorkerConfig:
         producer_id = f"{self._gateway.node}-w{slot}"
-        redaction = self._audit.redaction
         return WorkerConfig(
             slot=slot,
             listen_fd=listen_fd,
@@ -209,12 +207,7 @@ class _Parts:
             limits=self._gateway.limits.limits(),
             hops=self._gateway.trusted_hops.config(),
             spool=self._audit.spool.limits(),
-            redaction=RedactionConfig(
-                mode=redaction.mode,
-                classes=redaction.paths,
-                at_write=redaction.at_write,
-                key_names=redaction.key_names,
-            ),
+            redaction=self._audit.redaction.rules(),
             log_format=self._log_format,
         )
 
@@ -327,12 +320,6 @@ def _place(issuer: IssuerSettings) -> KeyPlace:
         file=issuer.jwks_file,
         refresh_s=issuer.refresh_s,
         unknown_kid_interval_s=issuer.unknown_kid_interval_s,
-    )
-
-
-def _redactor(settings: RedactionSettings) -> WriteRedactor:
-    return WriteRedactor(
-        settings.paths, mode=settings.mode, at_write=settings.at_write, keys=KeyNames(settings.key_names)
     )
 
 

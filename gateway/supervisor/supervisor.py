@@ -64,6 +64,7 @@ class Supervisor:
         self._changing = asyncio.Lock()
         self._keys_installed: set[str] = set()
         self._changed = asyncio.Event()
+        metrics.issuer.allow(place.issuer for place in key_places)
         self.fetcher = KeyFetcher(key_places, self._keys_changed, clock.now)
         self.draining = False
         self.shown: dict[str, Callable[[], object]] = {}

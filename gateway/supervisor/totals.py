@@ -1,13 +1,14 @@
 """The numbers of all processes as one: what `/internal/metrics` shows. Pure, but for reading our own registry.
 
 Each process counts for itself. Here counters and histograms are summed over the supervisor, the workers that live, and
-the workers that have died: a counter that went down would look like a restart of everything. Gauges are summed over
-those that live. No series carries a process: how many workers there are is a matter of configuration, and a sum that is
-taken here cannot be taken twice.
+the workers that have died: a counter that went down would look like a restart of everything. What a gauge is over those
+that live, its name says (`joined`). No series carries a process: how many workers there are is a matter of
+configuration, and a sum that is taken here cannot be taken twice.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from operator import add
+from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
@@ -16,7 +17,22 @@ from gateway.control import Family, Sample
 from gateway.metrics import families
 
 _Series: TypeAlias = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-_SUMMED_FOR_EVER = frozenset({"counter", "histogram"})
+
+_GAUGE: Final = "gauge"
+_MOMENT: Final = "_timestamp_seconds"
+_GREATEST: Final = ("_seconds", "_ratio", "_state", "_serial")
+"""Moments, ages, shares and codes: two of them are not one of twice the size, and the greatest is what matters: the
+most recent moment, the oldest record, the fullest queue."""
+
+
+def joined(kind: str, name: str) -> Callable[[float, float], float]:
+    """How the same series of two processes is one: the greater of the two, or their sum.
+
+    Args:
+        kind: Of the metric.
+        name: Of the metric; a gauge's end says what it is.
+    """
+    return max if kind == _GAUGE and name.endswith(_GREATEST) else add
 
 
 class Totals(Collector):
@@ -36,10 +52,13 @@ class Totals(Collector):
         self._live[slot] = reported
 
     def retire(self, slot: int) -> None:
-        """Keep for ever what a slot's worker counted last; it is gone. What it counted since is lost with it."""
+        """Keep for ever what a slot's worker counted last; it is gone. What it counted since is lost with it.
+
+        Of its gauges only moments stay: that something happened then is as true after its death.
+        """
         last = self._live.pop(slot, ())
-        counters = tuple(family for family in last if family.kind in _SUMMED_FOR_EVER)
-        self._retired = tuple(merged((self._retired, counters)))
+        kept = tuple(family for family in last if family.kind != _GAUGE or family.name.endswith(_MOMENT))
+        self._retired = tuple(merged((self._retired, kept)))
 
     def collect(self) -> Iterable[Metric]:
         """As `prometheus_client` asks of a collector."""
@@ -55,16 +74,17 @@ class Totals(Collector):
 
 
 def merged(parts: Iterable[tuple[Family, ...]]) -> list[Family]:
-    """Sum families of the same name, sample by sample; order is that of first sight."""
+    """Join families of the same name, sample by sample; order is that of first sight."""
     seen: dict[str, Family] = {}
-    sums: dict[str, _Series] = {}
+    joins: dict[str, _Series] = {}
     for family in (family for part in parts for family in part):
         seen.setdefault(family.name, family)
-        series = sums.setdefault(family.name, {})
+        series = joins.setdefault(family.name, {})
+        join = joined(family.kind, family.name)
         for sample in family.samples:
             key = (sample.name, sample.labels)
-            series[key] = series.get(key, 0.0) + sample.value
-    return [_with_series(family, sums[name]) for name, family in seen.items()]
+            series[key] = join(series[key], sample.value) if key in series else sample.value
+    return [_with_series(family, joins[name]) for name, family in seen.items()]
 
 
 def _with_series(family: Family, series: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]) -> Family:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from prometheus_client import CollectorRegistry, write_to_textfile
 
+from audit.metrics.closed import Gauge, Label
 from lychgate.errors import ConfigurationError
 from policies.replay.decide import UNDECIDABLE
 from policies.replay.tally import FLIPS, Flip, Undecided
@@ -13,22 +14,23 @@ class ReplayMetrics:
     """The last replay."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        kind = Label("kind", (flip.value for flip in FLIPS))
         self.incidents = Gauge(
             "auth_regression_incidents",
             "Recorded decisions that a candidate set of policies answers otherwise, and that nobody expects to.",
-            ("kind",),
+            (kind,),
             registry=registry,
         )
         self.expected = Gauge(
             "auth_replay_expected_flips",
             "Those that somebody expects.",
-            ("kind",),
+            (kind,),
             registry=registry,
         )
         self.undecidable = Gauge(
             "auth_replay_undecidable",
             "Recorded decisions that cannot be made again, by reason.",
-            ("why",),
+            (Label("why", UNDECIDABLE),),
             registry=registry,
         )
         self.decisions = Gauge("auth_replay_decisions", "Recorded decisions that were looked at.", registry=registry)

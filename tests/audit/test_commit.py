@@ -64,8 +64,12 @@ async def test_the_queue_is_bounded(
     await asyncio.sleep(0.01)
     assert (registry.get_sample_value("audit_queue_oldest_seconds") or 0) >= 0.01
     assert not emitter.emit(stamped(emitter))
-    assert registry.get_sample_value("audit_refused_total", {"reason": "queue"}) == 1
-    assert registry.get_sample_value("audit_shed_total", {"reason": "queue"}) == 1
+    shown = {name: registry.get_sample_value(f"audit_queue_{name}") for name in ("depth", "bytes", "saturation_ratio")}
+    assert shown["depth"] == len(waiting) - 1  # while the disk stands still, and with it whoever could have said so
+    assert shown["bytes"] == 5_000 * (shown["saturation_ratio"] or 0)
+    assert 0.7 < (shown["saturation_ratio"] or 0) <= 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "refused", "reason": "queue"}) == 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "queue"}) == 1
     blocked.set()
     await asyncio.gather(*waiting)
     await emitter.aclose()

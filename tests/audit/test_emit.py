@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from audit.codec import decode
 from audit.emit import Emitter
@@ -26,7 +27,7 @@ from audit.fold import FoldKey
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
 from audit.ranges import RangeSet
-from audit.redact import WriteRedactor
+from audit.redact import Mode, WriteRedactor
 from audit.spool.epoch import OPENINGS
 from audit.spool.folder import peek
 from audit.spool.segment import LOSS, contents, segments
@@ -236,7 +237,7 @@ async def test_what_was_shed_is_named_and_space_comes_back(tmp_path: Path) -> No
             taken += 1
         else:
             shed = event.producer.seq
-    assert registry.get_sample_value("audit_shed_total", {"reason": "full"}) == 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "full"}) == 1
     sink = ListSink()
     relay = Relay(tmp_path, sink)
     deadline = time.monotonic() + 10
@@ -342,7 +343,7 @@ async def test_secrets_never_reach_the_disk(tmp_path: Path) -> None:
     assert event.details == {"card": {}, "note": "kept"}
     assert event.redaction is not None
     assert event.redaction.fields == ("details.card.cvv",)
-    assert registry.get_sample_value("audit_events_redacted_total", {"mode": "enforce"}) == 1
+    assert registry.get_sample_value("audit_events_redacted_total", {"class": "secret", "mode": "enforce"}) == 1
     assert registry.get_sample_value("audit_last_redaction_timestamp_seconds") == pytest.approx(time.time(), abs=60)
 
 
@@ -522,3 +523,76 @@ def taken_in(folder: Path) -> int:
     names = segments(folder)
     marks = [contents(folder / name.text()).end for name in names if name.epoch == names[0].epoch]
     return next(mark.taken for mark in marks if mark is not None)
+
+
+def test_mode_off_is_loud(tmp_path: Path) -> None:
+    """Said at every start, and shown as long as it lasts."""
+    for mode, shown in ((Mode.OFF, 1), (Mode.ENFORCE, 0)):
+        registry = CollectorRegistry()
+        with capture_logs() as logs:
+            emitter = Emitter(
+                tmp_path / mode, "p", redactor=WriteRedactor({}, mode=mode), metrics=EmitMetrics(registry)
+            )
+        assert [line["log_level"] for line in logs if line["event"] == "audit_redaction_off"] == ["warning"] * shown
+        assert registry.get_sample_value("audit_redaction_off") == shown
+        emitter.close()
+
+
+def test_redaction_is_counted_by_class_and_mode(tmp_path: Path) -> None:
+    """Events once for each class, fields each, what a view would hide in mode log; all known series at 0 before."""
+    registry = CollectorRegistry()
+    redactor = WriteRedactor(
+        {"pii": ["client.ip", "client.user_agent"], "health": ["details.note"]}, mode=Mode.LOG, at_write=["health"]
+    )
+    emitter = Emitter(tmp_path / "p", "p", redactor=redactor, metrics=EmitMetrics(registry))
+
+    def counted(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"audit_{name}_total", labels)
+
+    classes = ("secret", "pii", "health")
+    assert {counted("events_redacted", **{"class": name, "mode": "log"}) for name in classes} == {0}
+    emitter.emit(stamped(emitter, details={"note": "n", "pin": 1, "otp": 2}))
+    emitter.emit(stamped(emitter, details={"pin": 1}))
+    emitter.close()
+    assert {name: counted("events_redacted", **{"class": name, "mode": "log"}) for name in classes} == {
+        "secret": 2, "pii": 0, "health": 1,
+    }  # fmt: skip
+    assert {name: counted("redacted_fields", **{"class": name}) for name in classes} == {
+        "secret": 3, "pii": 0, "health": 1,
+    }  # fmt: skip
+    assert {name: counted("redaction_would_apply", **{"class": name}) for name in classes} == {
+        "secret": 0, "pii": 4, "health": 0,
+    }  # fmt: skip
+
+
+async def test_one_emit_of_sixteen_is_timed(tmp_path: Path) -> None:
+    """Buffered or durable, by its number; what reaches the disk is counted record by record."""
+    registry = CollectorRegistry()
+    emitter = Emitter(tmp_path / "p", "p", metrics=EmitMetrics(registry))
+    for _ in range(24):
+        emitter.emit(stamped(emitter))
+    await asyncio.gather(*(emitter.emit_durable(stamped(emitter)) for _ in range(24)))
+    payload = emitter.render(stamped(emitter))
+    assert payload is not None
+    for seq in range(50, 82):
+        emitter.emit_rendered(payload, seq, "acme")
+    await emitter.aclose()
+    assert registry.get_sample_value("audit_emit_duration_seconds_count") == 3 + 2
+    latencies = [
+        registry.get_sample_value("audit_emit_latency_seconds_count", {"guarantee": guarantee})
+        for guarantee in ("durable", "buffered")
+    ]
+    assert latencies == [24, 24 + 32]
+
+
+def test_a_body_that_nothing_can_encode_costs_itself_alone(tmp_path: Path) -> None:
+    """Nested without an end, with nobody to look through it: the record stands, without its body."""
+    emitter = Emitter(tmp_path / "p", "p")
+    nested: dict[str, object] = {}
+    nested["again"] = nested
+    assert emitter.emit(stamped(emitter, details=nested))
+    emitter.close()
+    (event,) = on_disk(tmp_path / "p")
+    assert event.details is None
+    assert event.redaction is not None
+    assert event.redaction.truncated

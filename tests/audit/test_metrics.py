@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.metrics import EmitMetrics, IngestMetrics, RelayMetrics
 
-LABELS = {"guarantee", "reason", "mode", "op", "sink", "partition", "le"}
+LABELS = {"guarantee", "reason", "effect", "class", "mode", "op", "sink", "partition", "le"}
 
 
 def test_one_process_can_hold_all_of_them() -> None:

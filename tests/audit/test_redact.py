@@ -1,13 +1,34 @@
 """Tests of `audit.redact`: table-driven, before and after."""
 
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit.codec import encode
-from audit.event import AuditEvent, Change, Input, Redaction
-from audit.redact import MASK, KeyNames, Mode, Variant, WriteRedactor, mask, parse_paths, strike_names, strike_path
+from audit.event import AuditEvent, Change, Redaction
+from audit.redact import (
+    MASK,
+    KeyNames,
+    Mode,
+    Report,
+    Rules,
+    Variant,
+    WriteRedactor,
+    mask,
+    parse_paths,
+    strike_names,
+    strike_path,
+)
 from tests.builders.audit import make_event
 
 PLAIN: dict[str, Any] = {
@@ -75,30 +96,65 @@ def test_key_names(key: str, denied: bool) -> None:
     assert names.denied(key) is denied  # remembered
 
 
-WRITE_CASES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
-    ({"details": {"password": "hunter2"}}, ("details.password",)),
-    ({"details": {"deep": [{"x": {"api_key": "hunter2"}}]}}, ("details.deep.0.x.api_key",)),
-    ({"changes": (Change("/pin", "replace", "hunter2", "hunter2"),)}, ("changes.pin.old", "changes.pin.new")),
-    ({"changes": (Change("/x", "add", None, {"token": "hunter2"}),)}, ("changes.0.new.token",)),
-    ({"input": Input({}, {}, {"otp": "hunter2", "amount": 5})}, ("input.context.otp",)),
-    ({"details": {"note": "hunter2"}}, ("details.note",)),
-]
+CASES = Path(__file__).parents[1] / "cases" / "redaction"
 
 
-@pytest.mark.parametrize(("fields", "struck"), WRITE_CASES)
-@pytest.mark.parametrize("mode", [Mode.LOG, Mode.ENFORCE])
-def test_secrets_go_before_the_spool(fields: dict[str, Any], struck: tuple[str, ...], mode: Mode) -> None:
-    """By key name or by configured path, in `log` and `enforce`, removed and listed."""
-    told: list[tuple[Mode, int]] = []
-    redactor = WriteRedactor(
-        {"secret": ["details.note"], "pii": ["client.ip"]}, mode=mode, on_redacted=lambda *what: told.append(what)
+def cases() -> list[Any]:
+    """Every row of the tables, named by file and row."""
+    found = []
+    for file in sorted(CASES.glob("*.yaml")):
+        rows = yaml.safe_load(file.read_text(encoding="utf-8").replace("ey~", "ey" + "J"))
+        found += [pytest.param(row, id=f"{file.stem}: {row['name']}") for row in rows]
+    return found
+
+
+def event_of(fields: dict[str, Any]) -> AuditEvent:
+    """An event with these fields, given as plain values."""
+    plain: dict[str, Any] = msgspec.to_builtins(make_event())
+    return msgspec.convert(plain | fields, AuditEvent)
+
+
+class Told:
+    """What a redactor reported."""
+
+    def __init__(self, redactor: WriteRedactor) -> None:
+        self.reports: list[Report] = []
+        self.failures = 0
+        redactor.report_to(self.reports.append, self._failed)
+
+    def _failed(self) -> None:
+        self.failures += 1
+
+
+@pytest.mark.parametrize("case", cases())
+def test_before_and_after(case: dict[str, Any]) -> None:
+    """Exactly what a row says goes, is listed, and is counted; the event it was made from is untouched."""
+    redactor = WriteRedactor.of(msgspec.convert(case.get("rules", {}), Rules))
+    told = Told(redactor)
+    before = event_of(case["before"])
+    bytes_before = encode(before)
+    after = redactor.at_write(before)
+    assert encode(before) == bytes_before
+    plain = {"changes": [], **msgspec.json.decode(encode(after))}
+    for name, value in case["after"].items():
+        assert plain.get(name) == value
+    untouched = set(plain) - {*case["before"], *case["after"], "redaction", "changes"}
+    assert {name: plain[name] for name in untouched} == {
+        name: value for name, value in msgspec.json.decode(encode(make_event())).items() if name in untouched
+    }
+    fields = case.get("fields", [])
+    assert list(after.redaction.fields if after.redaction else ()) == fields
+    taken = case.get("taken", {"secret": len(fields)} if fields else {})
+    would = case.get("would", {})
+    assert [(dict(report.taken), dict(report.would)) for report in told.reports] == (
+        [(taken, would)] if taken or would else []
     )
-    event = redactor.at_write(make_event(**fields))
-    assert b"hunter2" not in encode(event)
-    assert event.redaction == Redaction(mode.value, struck)
-    assert told == [(mode, len(struck))]
-    assert event.client is not None
-    assert event.client.ip == "10.0.0.1"  # stored whole, masked at reading
+    assert told.failures == case.get("failed", False)
+    assert b"hunter2" not in encode(after) or redactor.mode is Mode.OFF
+    if after is not before:
+        assert redactor.concerns(before)
+    assert redactor.at_write(after) == after  # a second look takes nothing more
+    assert len(told.reports) <= 1 + bool(would)
 
 
 def test_other_classes_go_at_write_when_asked() -> None:
@@ -120,23 +176,159 @@ def test_nothing_to_do_changes_nothing() -> None:
 
 def test_a_body_that_cannot_be_looked_through_goes() -> None:
     """If masking fails the metadata stays and the body goes: neither lost nor leaked, and counted."""
-    failures: list[int] = []
-    redactor = WriteRedactor({}, on_failure=lambda: failures.append(1))
+    redactor = WriteRedactor({"pii": ["client.ip"], "secret": ["actor.id"]}, at_write=["pii"])
+    told = Told(redactor)
     nested: dict[str, Any] = {}
     nested["again"] = nested
-    event = redactor.at_write(make_event(details=nested))
+    before = make_event(details=nested)
+    assert redactor.concerns(before)
+    event = redactor.at_write(before)
     assert event.details is None
-    assert event.redaction == Redaction("enforce", ("details",), truncated=True)
+    assert (event.client, event.actor) == (None, None)  # what must not be written may be in them still
+    assert event.redaction is not None
+    assert event.redaction.truncated
+    assert set(event.redaction.fields) == {"details", "client", "actor"}
     assert event.action == "order:read"
-    assert failures == [1]
+    assert told.failures == 1
     assert isinstance(msgspec.json.decode(encode(event), type=AuditEvent), AuditEvent)
 
 
-def test_paths_are_checked() -> None:
-    """A path with an empty part is named."""
-    with pytest.raises(ValueError, match=r"a\.\.b"):
-        parse_paths(["a..b"])
-    assert parse_paths(["a.b", "a.b"]) == (("a", "b"),)
+def bomb(depth: int) -> Any:
+    """Lists in lists."""
+    node: Any = "hunter2"
+    for _ in range(depth):
+        node = [node]
+    return node
+
+
+@dataclass
+class Card:
+    """A value that only the encoder knows how to spell."""
+
+    password: str
+    holder: str
+
+
+@pytest.mark.parametrize(
+    ("details", "body_goes"),
+    [
+        ({"deep": bomb(100_000)}, True),
+        ({"pair": [["password", "hunter2"]] * 1000}, False),
+        ({7: {"password": "hunter2"}}, False),
+        ({"card": Card("hunter2", "a")}, False),
+        ({"cards": (Card("hunter2", "a"),)}, False),
+        ({"at": datetime(2026, 1, 1, tzinfo=UTC), "token": UUID(int=1)}, False),
+        ({"what": object(), "token": "hunter2"}, True),
+        ({f"token{n}": "hunter2" for n in range(5000)}, False),
+        ({"notes": ["Bearer " + "eyJ" * 90_000, "-----BEGIN PRIVATE KEY-----" * 5000, "4111 " * 50_000]}, False),
+        ({"x": float("nan"), "token": "hunter2"}, False),
+        ({"x": 10**40, "token": "hunter2"}, False),
+        ({"x": chr(0xD800), "token": "hunter2"}, True),
+    ],
+)  # fmt: skip
+def test_hostile_bodies(details: Any, body_goes: bool) -> None:
+    """Whatever a body is, the event is written, soon, without the secret; and it stays small."""
+    redactor = WriteRedactor({})
+    told = Told(redactor)
+    began = time.process_time()
+    event = redactor.at_write(make_event(details=details))
+    assert time.process_time() - began < 2.0  # a search that is not linear takes minutes
+    assert (event.details is None) is body_goes
+    assert told.failures == body_goes
+    assert b"hunter2" not in encode(event)
+    assert len(encode(event)) < 1_000_000
+    assert event.redaction is not None
+    assert len(event.redaction.fields) <= 101
+
+
+_KEYS = st.sampled_from(["password", "note", "email", "a.b", "items", "name", "value", "*", "0"]) | st.text(max_size=4)
+_TEXTS = st.text(max_size=20) | st.sampled_from(
+    ["Bearer 0123456789abcdef0", "ey" + "JhbGciOiJFUzI1NiJ9.e30.c2ln", "4111111111111111", "***", "token"]
+)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+_PATHS = st.lists(
+    st.sampled_from(["details.items[*].email", "details.*", "changes.*.email", "client.ip", "details.name", "changes"]),
+    max_size=4,
+)
+
+
+@given(
+    details=st.dictionaries(_KEYS, _VALUES, max_size=5),
+    old=_VALUES,
+    pointer=st.sampled_from(["", "/email", "/items/0", "/a~1b", "/password"]),
+    paths=_PATHS,
+    mode=st.sampled_from([Mode.LOG, Mode.ENFORCE]),
+    variant=st.sampled_from(list(Variant)),
+    at_write=st.booleans(),
+)
+def test_redacting_twice_is_redacting_once(
+    details: dict[str, Any],
+    old: Any,
+    pointer: str,
+    paths: list[str],
+    mode: Mode,
+    variant: Variant,
+    at_write: bool,
+) -> None:
+    """For any body: never raises, never changes its input, and takes nothing more the second time."""
+    redactor = WriteRedactor(
+        {"pii": paths},
+        mode=mode,
+        at_write=["pii"] if at_write else [],
+        variants={"secret": variant, "pii": variant},
+    )
+    told = Told(redactor)
+    before = make_event(details=details, changes=(Change(pointer, "replace", old, details),))
+    untouched = deepcopy(before)
+    once = redactor.at_write(before)
+    assert before == untouched
+    assert told.failures == 0
+    counted = [report.taken for report in told.reports]
+    twice = redactor.at_write(once)
+    assert twice == once
+    assert [report.taken for report in told.reports if report.taken] == [taken for taken in counted if taken]
+    assert once is before or redactor.concerns(before)
+    assert "4111111111111111" not in str(once.details).replace("'", "")
+
+
+def test_paths_in_every_spelling() -> None:
+    """Stars, brackets and quotes; each path once."""
+    spelled = ["a.b", "a.b", "a.*.b", "a[*].b", "a[].b", "a[0]", 'a["b.c"].d', "a['b'][*]"]
+    assert parse_paths(spelled) == (
+        ("a", "b"), ("a", "*", "b"), ("a", "0"), ("a", "b.c", "d"), ("a", "b", "*"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("", "an empty part"), ("a..b", "an empty part"), (".a", "an empty part"), ("a.", "an empty part"),
+        ("a.[0]", "an empty part"), ("$.a", "begins at the event's root"), ("/a/b", "begins at the event's root"),
+        ("a.b*", "stands for a whole part"), ("a.**.b", "stands for a whole part"), ("a[b]", r"read from `\[b\]`"),
+        ("a[-1]", r"read from `\[-1\]`"), ("a[0", r"read from `\[0`"), ("a[0]b", "read from `b`"),
+        ("changes[*].new", "by its own path"), ("a. b", "a space"),
+    ],
+)  # fmt: skip
+def test_paths_are_checked(path: str, why: str) -> None:
+    """A path that is none is named, and what is wrong with it."""
+    with pytest.raises(ValueError, match=why):
+        parse_paths([path])
+
+
+@pytest.mark.parametrize("path", ["tenant_id", "producer.seq", "event_id", "*.x", "phase"])
+def test_what_no_event_can_do_without_cannot_go_at_write(path: str) -> None:
+    """Said when it is configured, not at the first event."""
+    with pytest.raises(ValueError, match="no event can be written without it"):
+        WriteRedactor({"pii": [path]}, at_write=["pii"])
+    WriteRedactor({"pii": [path]})  # a view may hide it
 
 
 @pytest.mark.parametrize("variant", Variant)
@@ -163,3 +355,32 @@ def test_names_at_any_depth() -> None:
     document: Any = {"error": [{"Email": "x", "at": {"EMAIL": {"y": 1}}}], "emails": 2}
     assert strike_names(document, frozenset({"email"}), Variant.REMOVE) == 2
     assert document == {"error": [{"at": {}}], "emails": 2}
+
+
+def test_what_only_the_mode_makes_of_concern() -> None:
+    """In mode log every event is counted; one that cannot be looked through is looked at as one that tells."""
+    plain = make_event()
+    assert WriteRedactor({"pii": ["client.ip"]}, mode=Mode.LOG).concerns(plain)
+    assert not WriteRedactor({"pii": ["client.ip"]}).concerns(plain)
+    assert WriteRedactor({}).concerns(make_event(details={"deep": bomb(100_000)}))
+
+
+def test_changes_that_are_masked_whole_can_be_looked_at_again() -> None:
+    """A view that hides all of them and a part of them hides them, and shows the rest of the event."""
+    view, struck = mask(PLAIN, {"pii": ["changes", "changes.email"]})
+    assert view["changes"] == MASK
+    assert [field.path for field in struck] == ["changes"]
+
+
+def test_a_key_that_is_a_secret_goes_whatever_its_value() -> None:
+    """A token as a key, with `true` behind it."""
+    token = "ey" + "JhbGciOiJFUzI1NiJ9.e30.c2ln"
+    event = WriteRedactor({}).at_write(make_event(details={token: True}))
+    assert event.details == {MASK: True}
+
+
+def test_a_record_stays_marked_as_truncated() -> None:
+    """What was cut before is said again with what goes now."""
+    before = make_event(details={"pin": 1}, redaction=Redaction("enforce", ("input",), truncated=True))
+    after = WriteRedactor({}).at_write(before)
+    assert after.redaction == Redaction("enforce", ("input", "details.pin"), truncated=True)

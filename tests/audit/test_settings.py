@@ -1,7 +1,9 @@
 """Tests of `audit.settings`."""
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import SecretStr, ValidationError
 
@@ -155,3 +157,33 @@ def test_the_ways_to_speak_to_a_broker() -> None:
         assert made.security_protocol.authenticated == protocol.startswith("SASL")
         assert made.security_protocol.encrypted == protocol.endswith("SSL")
         assert "password='x'" not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"paths": {"pii": ["detials.email"]}}, "an event has no `detials`; the nearest is `details`"),
+        ({"paths": {"pii": ["wholly.else"]}}, "an event has no `wholly`; paths begin at the event"),
+        ({"paths": {"PII": ["client.ip"]}}, "`PII` is no name of a class"),
+        ({"paths": {"secret": ["tenant_id"]}}, "`tenant_id`: no event can be written without it"),
+        ({"variants": {"pii": "mask"}}, "variants names a class that does not go at write: `pii`"),
+        ({"variants": {"nope": "mask"}}, "variants names a class without paths: `nope`"),
+        ({"values": ["hash"]}, "Input should be 'token', 'private_key' or 'card'"),
+    ],
+)
+def test_redaction_that_would_do_nothing_is_refused(values: dict[str, object], why: str) -> None:
+    """A misspelt path or class would redact nothing in silence."""
+    with pytest.raises(ValidationError, match=re.escape(why)):
+        RedactionSettings.model_validate(values)
+
+
+def test_redactions_rules_are_the_settings() -> None:
+    """What a worker is sent is all that is configured."""
+    settings = RedactionSettings.model_validate(
+        {"mode": "log", "paths": {"pii": ["client.ip"]}, "at_write": ["pii"], "variants": {"pii": "mask"},
+         "key_names": ["x"], "values": ["card"]}
+    )  # fmt: skip
+    assert msgspec.json.decode(msgspec.json.encode(settings.rules())) == {
+        "mode": "log", "classes": {"pii": ["client.ip"]}, "at_write": ["pii"], "variants": {"pii": "mask"},
+        "key_names": ["x"], "values": ["card"],
+    }  # fmt: skip

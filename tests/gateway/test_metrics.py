@@ -4,15 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
+from audit.metrics.closed import OTHER
 from gateway.errors import Code
 from gateway.metrics import (
     CIRCUIT_STATES,
     METHODS,
-    OTHER,
     STATUS_CLASSES,
     GatewayMetrics,
     SupervisorMetrics,
-    closed,
     families,
 )
 
@@ -137,11 +136,6 @@ def test_names_follow_one_scheme() -> None:
         assert family.documentation.endswith(".")
         if family.kind == "histogram":
             assert family.name.endswith("_seconds")
-
-
-def test_closed_sets_are_closed() -> None:
-    """A member passes, anything else is `other`."""
-    assert (closed("GET", METHODS), closed("BREW", METHODS)) == ("GET", OTHER)
 
 
 def test_circuits_and_retries_are_counted_for_configured_services_only() -> None:

@@ -171,3 +171,10 @@ def test_weeks_for_rows_that_no_purge_would_leave_are_a_finding(days: str, tenan
     retention = {"AUDIT_RETENTION_DAYS": days, "LYCHGATE_AUDIT__RETENTION__TENANTS": tenants}
     findings = configuration_findings(load(None, retention))
     assert any(finding.startswith("store.keep_days: 28") for finding in findings) is found
+
+
+def test_secrets_that_would_be_written_are_a_finding() -> None:
+    """Mode `off` is for development: whoever checks a configuration is told."""
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_AUDIT__REDACTION__MODE": "off"})
+    (finding,) = configuration_findings(settings)
+    assert finding.startswith("audit.redaction.mode: `off` writes events as they come, secrets and all")

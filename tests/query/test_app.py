@@ -83,6 +83,10 @@ async def test_operations_need_no_context(api: Api) -> None:
     await api.ask(roles="Support")
     metrics = await api.client.get("/internal/metrics")
     assert 'audit_redacted_view_total{variant="none",view="masked"} 1.0' in metrics.text
+    assert "_created" not in metrics.text
+    plain = (await api.client.get("/internal/metrics.json")).json()["families"]
+    names = {sample["name"] for family in plain for sample in family["samples"]}
+    assert names == {line.partition("{")[0].partition(" ")[0] for line in metrics.text.splitlines() if line[0] != "#"}
     await api.reader.close()
     assert (await api.client.get("/healthz")).status_code == 200
     assert (await api.client.get("/readyz")).status_code == 503

@@ -182,7 +182,7 @@ def counted(api: Api) -> dict[tuple[str, str], float]:
         (sample.labels["view"], sample.labels["variant"]): sample.value
         for metric in api.registry.collect()
         for sample in metric.samples
-        if sample.name == "audit_redacted_view_total"
+        if sample.name == "audit_redacted_view_total" and sample.value
     }
 
 

@@ -117,6 +117,10 @@ async def test_all_seven_serve_and_end_on_sigterm(tmp_path: Path) -> None:
         async with httpx.AsyncClient() as client:
             for port in ports.values():
                 assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
+                shown = (await client.get(f"http://127.0.0.1:{port}/internal/metrics")).text
+                assert "audit_queue_capacity_bytes" in shown
+                plain = (await client.get(f"http://127.0.0.1:{port}/internal/metrics.json")).json()["families"]
+                assert {family["name"] for family in plain} >= {"audit_emitted", "audit_queue_depth"}
         os.kill(process.child.pid, signal.SIGTERM)
         code, _ = await asyncio.to_thread(process.ended)
     assert code == 0

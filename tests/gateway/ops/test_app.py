@@ -5,15 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import tokens
 from tests.gateway.ops.port import PLATFORM, TRACE, Port, bearer, port
 
-OPEN = ["/healthz", "/readyz", "/.well-known/jwks.json", "/internal/metrics"]
+OPEN = ["/healthz", "/readyz", "/.well-known/jwks.json", "/internal/metrics", "/internal/metrics.json"]
 GUARDED = [
     ("POST", "/explain"),
     ("GET", "/internal/status"),
-    ("GET", "/internal/metrics.json"),
     ("POST", "/context/exchange"),
 ]
 
@@ -30,7 +30,7 @@ def _refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_four_paths_are_open(tmp_path: Path, path: str) -> None:
+async def test_these_paths_are_open(tmp_path: Path, path: str) -> None:
     """Health, readiness, keys and metrics answer without a credential, and leave no record."""
     async with port(tmp_path) as ops:
         answer = await ops.client.get(path)
@@ -152,23 +152,34 @@ async def test_a_refused_token_is_booked_and_an_unknown_key_asked_for(tmp_path: 
 async def test_metrics_can_be_closed(tmp_path: Path) -> None:
     """Switched off for strangers, the metrics need what the status needs."""
     async with port(tmp_path, metrics_open=False) as ops:
-        _refused(await ops.client.get("/internal/metrics"), 401, "unauthenticated")
-        answer = await ops.client.get("/internal/metrics", headers=bearer("SuperAdmin", PLATFORM))
-        assert answer.status_code == 200
-        assert "lychgate_ready" in answer.text
+        for path in ("/internal/metrics", "/internal/metrics.json"):
+            _refused(await ops.client.get(path), 401, "unauthenticated")
+            _refused(await ops.client.get(path, headers=bearer("Cashier")), 403, "forbidden")
+            answer = await ops.client.get(path, headers=bearer("SuperAdmin", PLATFORM))
+            assert answer.status_code == 200
+            assert "lychgate_ready" in answer.text
 
 
 async def test_both_forms_of_the_metrics_agree(tmp_path: Path) -> None:
-    """The JSON endpoint has every family of the exposition, and both are fresh when shown."""
+    """The JSON endpoint has every sample of the exposition and no other, and both are fresh when shown."""
     async with port(tmp_path) as ops:
+        await ops.client.get("/internal/metrics.json")  # a series of its own, so that both forms know it
         text = (await ops.client.get("/internal/metrics")).text
-        found = (await ops.client.get("/internal/metrics.json", headers=bearer("SuperAdmin", PLATFORM))).json()[
-            "families"
-        ]
-        shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE") and "_created" not in line}
-        named = {family["name"] + {"counter": "_total", "info": "_info"}.get(family["kind"], "") for family in found}
-        assert named == shown
-        assert ops.standing.refreshed == 2
+        found = (await ops.client.get("/internal/metrics.json")).json()
+        shown = {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        plain = {
+            (sample["name"], tuple(sorted(sample["labels"].items()))): sample["value"]
+            for family in found["families"]
+            for sample in family["samples"]
+        }
+        moving = ("lychgate_ops_requests_total", (("endpoint", "metrics_json"), ("status", "2xx")))
+        assert plain.pop(moving) == shown.pop(moving) + 1
+        assert plain == shown
+        assert ops.standing.refreshed == 3
 
 
 async def test_requests_to_the_port_are_counted(tmp_path: Path) -> None:

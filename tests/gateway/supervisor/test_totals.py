@@ -112,3 +112,44 @@ def test_merging_keeps_every_series() -> None:
     right = (Family("n", "N.", "counter", (Sample("n_total", (("a", "2"),), 2.0),)),)
     (family,) = merged((left, right))
     assert {sample.labels: sample.value for sample in family.samples} == {(("a", "1"),): 1.0, (("a", "2"),): 2.0}
+
+
+def _gauges(**values: float) -> tuple[Family, ...]:
+    return tuple(Family(name, "G.", "gauge", (Sample(name, (), value),)) for name, value in values.items())
+
+
+def test_what_a_gauge_is_over_processes_its_name_says() -> None:
+    """Depths and capacities are summed; of moments, ages, shares and codes the greatest is shown."""
+    totals = Totals(CollectorRegistry())
+    one = {"queue_depth": 3.0, "oldest_seconds": 5.0, "last_timestamp_seconds": 100.0, "used_ratio": 0.5}
+    two = {"queue_depth": 4.0, "oldest_seconds": 2.0, "last_timestamp_seconds": 300.0, "used_ratio": 0.75}
+    totals.update(0, _gauges(**one, breaker_state=2.0, queue_capacity_bytes=10.0))
+    totals.update(1, _gauges(**two, breaker_state=0.0, queue_capacity_bytes=10.0))
+    shown = _shown(totals)
+    assert {name: shown.get_sample_value(name) for name in (*one, "breaker_state", "queue_capacity_bytes")} == {
+        "queue_depth": 7,
+        "oldest_seconds": 5,
+        "last_timestamp_seconds": 300,
+        "used_ratio": 0.75,
+        "breaker_state": 2,
+        "queue_capacity_bytes": 20,
+    }
+
+
+def test_a_moment_outlives_the_worker_it_was_in() -> None:
+    """When something last happened does not go back in time with a death; an age and a depth go."""
+    totals = Totals(CollectorRegistry())
+    totals.update(0, _gauges(last_timestamp_seconds=300.0, oldest_seconds=9.0, queue_depth=1.0))
+    totals.retire(0)
+    totals.update(0, _gauges(last_timestamp_seconds=200.0))
+    shown = _shown(totals)
+    assert shown.get_sample_value("last_timestamp_seconds") == 300
+    assert shown.get_sample_value("oldest_seconds") is None
+    assert shown.get_sample_value("queue_depth") is None
+
+
+def test_a_negative_gauge_is_not_held_against_nothing() -> None:
+    """The first process's value stands as it is: a bundle's serial is -1 without one."""
+    totals = Totals(CollectorRegistry())
+    totals.update(0, _gauges(bundle_serial=-1.0))
+    assert _shown(totals).get_sample_value("bundle_serial") == -1

@@ -1,0 +1,67 @@
+"""Secrets by the name of their key. Pure.
+
+Names are compared without case, accents of width, and anything that is no letter or digit: `Pass-Word`, `PASSWORD` and
+its full-width form are one. Letters of another alphabet that merely look alike are not: keys are our own services'.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Any, Final
+
+# Long words count wherever they stand in a key, short ones only alone: `pin` must not hide `shipping`.
+_DENIED_PARTS: Final = (
+    "password", "passwd", "passphrase", "secret", "token", "authorization", "apikey", "privatekey", "cookie",
+    "credential", "cardnumber", "securitycode", "accesskey", "signingkey", "sessionid",
+)  # fmt: skip
+_DENIED_WORDS: Final = frozenset({"pwd", "pin", "pan", "cvv", "cvc", "cvv2", "cvc2", "otp", "jwt", "bearer", "iban"})
+KEY_MEMO_COUNT: Final = 4096
+"""Keys are field names of our own services: far fewer; a flood of odd ones is not remembered."""
+
+LABELS: Final = ("name", "key", "header", "field")
+"""Where a pair says its name when it is an object: `{"name": "Authorization", "value": ...}`."""
+LABELLED: Final = frozenset({"value", "values", "val"})
+"""And where it says its value."""
+
+
+class KeyNames:
+    """Knows which keys are secrets by their name; remembers what it has looked at.
+
+    Args:
+        extra: Names besides the built-in ones; each counts alone, as a whole.
+    """
+
+    def __init__(self, extra: Iterable[str] = ()) -> None:
+        self._words = _DENIED_WORDS | {plain(word) for word in extra}
+        self._memo: dict[Any, bool] = {}
+
+    def denied(self, key: Any) -> bool:
+        """Whether a key of this name holds a secret."""
+        known = self._memo.get(key)
+        if known is None:
+            word = plain(key)
+            known = word in self._words or any(part in word for part in _DENIED_PARTS)
+            if len(self._memo) < KEY_MEMO_COUNT:
+                self._memo[key] = known
+        return known
+
+    def labelled(self, node: dict[Any, Any]) -> bool:
+        """Whether an object is a pair whose name is a secret's."""
+        if LABELLED.isdisjoint(node):
+            return False
+        return any(isinstance(name := node.get(label), str) and self.denied(name) for label in LABELS)
+
+    def paired(self, node: Any) -> bool:
+        """Whether an element of a list is a pair, name and value, whose name is a secret's."""
+        return (
+            isinstance(node, list | tuple)
+            and len(node) == 2  # noqa: PLR2004  # a pair
+            and isinstance(node[0], str)
+            and node[1] is not None
+            and self.denied(node[0])
+        )
+
+
+def plain(key: Any) -> str:
+    """A key's letters and digits, in one spelling."""
+    folded = unicodedata.normalize("NFKC", str(key)).casefold()
+    return "".join(filter(str.isalnum, folded))

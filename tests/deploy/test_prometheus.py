@@ -1,0 +1,127 @@
+"""The alert rules and the scrape configuration, tried with Prometheus' own tools."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lychgate.reference.metrics import described
+from tests.servers.programs import promtool
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "prometheus"
+RULES = FOLDER / "audit.rules.yml"
+GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+ALERTS: dict[str, dict[str, Any]] = {
+    rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule
+}
+_TEXT = (ROOT / "tests" / "cases" / "alerts.yaml").read_text(encoding="utf-8")
+CASES: dict[str, dict[str, Any]] = yaml.load(_TEXT, yaml.BaseLoader)  # noqa: S506 - nothing but text: `0x8` is no number
+
+EXPECTED: set[str] = {
+    "audit_spool_free_bytes",  # part 1
+    "audit_sink_breaker_state",  # part 2
+    "audit_partitions_premade_days", "audit_dead_letters_pending", "audit_consumer_missed_total",  # part 3
+    "audit_watermark_timestamp_seconds", "audit_clock_skew_seconds", "audit_purge_last_run_timestamp_seconds",  # part 4
+    "audit_integrity_failures_total", "audit_unsealed_age_seconds",  # part 5
+}  # fmt: skip
+"""Metrics that rules name and that are made elsewhere."""
+
+
+def seconds(text: str) -> int:
+    """`1h2m3s`."""
+    return sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)([hms])", text))
+
+
+def expectation(name: str, eval_time: str, labels: dict[str, str] | None) -> dict[str, Any]:
+    """That an alert fires with these labels then; None: that it does not."""
+    rule = ALERTS[name]
+    fired = {"exp_labels": {**(labels or {}), **rule["labels"]}, "exp_annotations": rule["annotations"]}
+    return {"eval_time": eval_time, "alertname": name, "exp_alerts": [] if labels is None else [fired]}
+
+
+def cases_of(name: str) -> list[dict[str, Any]]:
+    """What promtool is asked of one alert."""
+    case = CASES[name]
+    series = next(iter(case["fires"]))
+    labels = case.get("labels") or dict(re.findall(r'(\w+)="([^"]*)"', series))
+    step = case.get("step", "15s")
+    fires_at = f"{seconds(case['at']) + seconds(step)}s"
+
+    def given(which: str) -> list[dict[str, str]]:
+        return [{"series": each, "values": values} for each, values in case[which].items()]
+
+    return [
+        {
+            "name": f"{name} fires",
+            "interval": step,
+            "input_series": given("fires"),
+            "alert_rule_test": [expectation(name, case["at"], None), expectation(name, fires_at, labels)],
+        },
+        {
+            "name": f"{name} is quiet",
+            "interval": step,
+            "input_series": given("quiet"),
+            "alert_rule_test": [expectation(name, fires_at, None)],
+        },
+    ]
+
+
+def test_every_alert_has_a_case() -> None:
+    """Firing, not firing, and the moment in between."""
+    assert set(CASES) == set(ALERTS)
+
+
+@pytest.mark.parametrize("step", ["15s", "5m"])
+def test_every_alert_fires_when_it_should_and_not_before(tmp_path: Path, step: str) -> None:
+    """`promtool test rules` over all cases of a pace at once."""
+    tool = promtool()
+    asked = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": step,
+        "tests": [each for name in sorted(CASES) if CASES[name].get("step", "15s") == step for each in cases_of(name)],
+    }
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump(asked, sort_keys=False))
+    done = subprocess.run([tool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_and_configuration_are_in_order() -> None:
+    """`promtool check` has nothing to say, and every job the rules speak of is scraped."""
+    tool = promtool()
+    for words in (["rules", str(RULES)], ["config", str(FOLDER / "prometheus.yml")]):
+        done = subprocess.run([tool, "check", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+    jobs = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    assert all(re.fullmatch("lychgate-.*", job["job_name"]) for job in jobs)
+
+
+def test_rules_speak_of_metrics_that_are_there() -> None:
+    """A rule over a name that nobody counts never fires."""
+    known = {metric.name for metrics in described().values() for metric in metrics}
+    recorded = {rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule}
+    named = set()
+    for group in GROUPS:
+        for rule in group["rules"]:
+            named |= set(re.findall(r"\b(?:\w+:)?audit_[a-z_0-9]+(?::\w+)?", rule["expr"]))
+    named = {re.sub(r"_(?:bucket|count|sum)$", "", name) for name in named - recorded}
+    assert named - known - EXPECTED == set()
+    assert EXPECTED & known == set(), "made by now: take it out of the list"
+
+
+@pytest.mark.parametrize("name", sorted(ALERTS))
+def test_every_alert_has_its_section(name: str) -> None:
+    """A severity, a summary, and a section in the page that its link leads to."""
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in {"warn", "page"}
+    assert rule["annotations"]["runbook"] == f"docs/metrics-and-alerts.md#{name.lower()}"
+    page = (ROOT / "docs" / "metrics-and-alerts.md").read_text(encoding="utf-8")
+    section = re.search(rf"^### {name}$(.*?)(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
+    assert section is not None
+    assert rule["annotations"]["summary"] not in section[1]  # it says more than the alert does
+    assert len(section[1].split()) > 15
