@@ -14,7 +14,7 @@ from audit.metrics.partitions import PartitionMetrics
 
 PREMAKE = "premake"
 _EVERY_S = 600.0
-_DAY_MS = 86_400_000
+_SECOND_MS = 1000
 
 
 def premake_job(
@@ -41,6 +41,6 @@ def premake_job(
             if not connection.is_closed():
                 beyond = await connection.fetchval("SELECT beyond FROM audit_bounds()")
                 left_ms = 0 if beyond is None else id_ms(str(beyond)) - now_ns() // 1_000_000
-                counted.premade_days.set(max(0, left_ms) / _DAY_MS)
+                counted.premade_seconds.set(max(0, left_ms) / _SECOND_MS)
 
     return Job(PREMAKE, every_s, work)

@@ -7,6 +7,6 @@ class PartitionMetrics:
     """Of the events' partitions."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.premade_days = Gauge(
-            "audit_partitions_premade_days", "Days from now for which partitions are there.", registry=registry
+        self.premade_seconds = Gauge(
+            "audit_partitions_premade_seconds", "How far ahead of now partitions are there.", registry=registry
         )

@@ -90,7 +90,7 @@ class Lychgate(Peer):
     def lost(self) -> int:
         """Records given up or missing; anything but 0 and its numbers are worth nothing."""
         counted = self.metrics()
-        return int(sum(counted.get(f"audit_{name}_total", 0) for name in ("shed", "lost", "refused")))
+        return int(sum(counted.get(f"audit_{name}_total", 0) for name in ("emit_failures", "lost")))
 
 
 def open_store(server: PostgresServer) -> StoreSettings:

@@ -20,7 +20,7 @@ from tests.audit.test_relay import stamped
 class Told:
     """A sink that fails while it is told to, and remembers what it was asked."""
 
-    name = "told"
+    name = "kafka"
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -69,11 +69,11 @@ class Guarded:
 
     def state(self) -> float | None:
         """As it is scraped."""
-        return self.registry.get_sample_value("audit_sink_breaker_state", {"sink": "told"})
+        return self.registry.get_sample_value("audit_sink_breaker_state", {"sink": "kafka"})
 
     def errors(self, error: str) -> float | None:
         """As they are scraped."""
-        return self.registry.get_sample_value("audit_sink_errors_total", {"sink": "told", "error": error})
+        return self.registry.get_sample_value("audit_sink_errors_total", {"sink": "kafka", "error": error})
 
 
 async def test_an_open_breaker_answers_at_once_and_says_how_long_and_why() -> None:
@@ -153,7 +153,7 @@ async def test_what_is_no_failure_of_the_sink_is_passed_on_and_counts_for_nothin
     with pytest.raises(ZeroDivisionError):
         await told.guard.deliver([b"x"])
     assert told.state() == 0
-    assert told.guard.name == "told"
+    assert told.guard.name == "kafka"
     told.sink.error = SinkUnavailable("gone")
     with pytest.raises(SinkUnavailable):
         await told.guard.deliver([b"x"])

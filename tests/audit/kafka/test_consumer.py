@@ -143,7 +143,7 @@ async def test_poison_neither_stops_its_partition_nor_takes_others_with_it(
                 return await owner.fetchval("SELECT max(next_offset) FROM audit_consumer_offsets") == len(mixed)  # type: ignore[no-any-return]
 
             await until(passed, 30)
-            assert one.value("audit_consumer_resets_total", reason="renewed") is None
+            assert one.value("audit_consumer_resets_total", reason="renewed") == 0
         assert await count(owner) == 5
         kept = await owner.fetch("SELECT payload, reason, error, source FROM audit_dead_letters ORDER BY id")
         assert sorted(row["payload"] for row in kept) == sorted(message.value for message in poison)

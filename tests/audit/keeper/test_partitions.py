@@ -37,7 +37,7 @@ async def test_the_next_days_are_made(
     """As many as configured, one after the other without a gap; the second time there is nothing to do."""
     assert await keeper(migrated_database, 60, metrics).once(PREMAKE)
     assert await keeper(migrated_database, 60, metrics).once(PREMAKE)
-    assert 60 <= (registry.get_sample_value("audit_partitions_premade_days") or 0) < 67
+    assert 60 <= (registry.get_sample_value("audit_partitions_premade_seconds") or 0) / 86400 < 67
     owner = await asyncpg.connect(migrated_database.owner)
     parts = await owner.fetch("SELECT *, (until AT TIME ZONE 'UTC')::text AS at FROM audit_partitions()")
     assert all(before["beyond"] == after["lowest"] for before, after in pairwise(parts))
@@ -60,7 +60,7 @@ async def test_neither_a_reader_nor_a_writer_holds_it_up(
         await reader.fetch("SELECT * FROM audit_events")
         await writer.execute("LOCK TABLE audit_events IN ROW EXCLUSIVE MODE")
         assert await keeper(migrated_database, 90, metrics).once(PREMAKE)
-    assert (registry.get_sample_value("audit_partitions_premade_days") or 0) >= 90
+    assert (registry.get_sample_value("audit_partitions_premade_seconds") or 0) / 86400 >= 90
     await reader.close()
     await writer.close()
 
@@ -74,6 +74,6 @@ async def test_a_lock_it_cannot_get_is_given_up_and_told(
         await owner.execute("LOCK TABLE audit_events IN SHARE UPDATE EXCLUSIVE MODE")
         with pytest.raises(asyncpg.LockNotAvailableError):
             await keeper(migrated_database, 90, metrics).once(PREMAKE)
-    assert 7 <= (registry.get_sample_value("audit_partitions_premade_days") or 0) < 15
+    assert 7 <= (registry.get_sample_value("audit_partitions_premade_seconds") or 0) / 86400 < 15
     assert await keeper(migrated_database, 90, metrics).once(PREMAKE)
     await owner.close()

@@ -85,7 +85,9 @@ async def test_a_full_disk_drains_refuses_sheds_and_comes_back(
     assert len(client.kept) > 100
     assert not await client.durable()
     assert emitter.emit(stamped(emitter, details={"note": "x" * 20_000}))  # into memory; the disk will not have it
-    await until(lambda: (registry.get_sample_value("audit_shed_total", {"reason": "disk"}) or 0) >= 1)
+    await until(
+        lambda: (registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "disk"}) or 0) >= 1
+    )
     sink.down = False
     assert await relay.flush(10)  # while full: everything acked is delivered and its space given back
     await until(client.durable)
@@ -127,13 +129,13 @@ async def test_what_stays_free_for_others(small_disk: SmallDisk) -> None:
         assert await client.durable()
         await asyncio.sleep(0.004)
     await until(lambda: not emitter.emit(stamped(emitter)))
-    assert registry.get_sample_value("audit_shed_total", {"reason": "min_free"}) == 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "min_free"}) == 1
     for _ in range(200):
         if not await client.durable():
             break
         await asyncio.sleep(0.02)
     assert os.statvfs(small_disk.path).f_bavail * 4096 > 300_000
-    assert registry.get_sample_value("audit_refused_total", {"reason": "min_free"}) == 1
+    assert registry.get_sample_value("audit_emit_failures_total", {"effect": "refused", "reason": "min_free"}) == 1
     await emitter.aclose()
 
 
