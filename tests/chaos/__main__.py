@@ -81,6 +81,8 @@ async def one(args: argparse.Namespace, home: Path, number: int, servers: Server
         say("  NOT FINISHED: " + "\n  ".join(_reasons(exc)) + f"\n  logs: {folder}")
         return True
     books, violations = judge(evidence)
+    if not any(asked.known and asked.ask.durable and asked.code is None and asked.status for asked in evidence.asked):
+        violations.append("nothing: no change was answered, so the round proves nothing")
     for line in tally(books):
         say(line)
     say(f"  drained in {this.drained_s:.1f} s, {time.monotonic() - began:.0f} s in all: {len(violations)} violations")

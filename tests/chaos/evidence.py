@@ -120,19 +120,19 @@ async def stored(dsn: str) -> tuple[list[Row], list[Row], list[str]]:
     """Rows, the store's own dead letters, conflicts."""
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
-        rows = [
-            Row(
-                {k: v for k, v in dict(r).items() if k not in {"body", "hash", "seen_at"}},
-                json.loads(r["body"]),
-                r["hash"],
-                r["seen_at"],
-            )
-            for r in await connection.fetch(_ROWS)
-        ]
-        letters = await connection.fetch("SELECT reason, payload FROM audit_dead_letters ORDER BY id")
-        conflicts = await connection.fetch("SELECT event_id, phase FROM audit_conflicts")
+        return await read(connection)
     finally:
         await connection.close()
+
+
+async def read(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[list[Row], list[Row], list[str]]:
+    """As `stored`."""
+    rows = []
+    for found in await connection.fetch(_ROWS):
+        columns = {name: value for name, value in found.items() if name not in {"body", "hash", "seen_at"}}
+        rows.append(Row(columns, json.loads(found["body"]), found["hash"], found["seen_at"]))
+    letters = await connection.fetch("SELECT reason, payload FROM audit_dead_letters ORDER BY id")
+    conflicts = await connection.fetch("SELECT event_id, phase FROM audit_conflicts")
     return rows, [letter(r["reason"], bytes(r["payload"])) for r in letters], [f"{e}/{p}" for e, p in conflicts]
 
 

@@ -20,7 +20,7 @@ PEOPLE = 3
 """With each role, in each shop."""
 NETWORKS = ("198.51.100", "203.0.113", "192.0.2", "198.18.7")
 """Where strangers come from, a /24 each."""
-_FLOOD = 8
+_FLOOD = 6
 """Strangers' requests at once."""
 
 
@@ -143,7 +143,7 @@ class Shop:
         mint: A token for roles, tenant and user.
         dice: What is asked is drawn from it.
         rate: Requests a second, all together, about.
-        clients: Connections.
+        clients: How many ask at the same time.
     """
 
     url: str
@@ -155,35 +155,37 @@ class Shop:
     _orders: dict[str, list[str]] = field(default_factory=lambda: {tenant: [] for tenant in TENANTS})
     _tokens: dict[tuple[str, str, int], tuple[str, str]] = field(default_factory=dict)
 
-    async def run(self, seconds: float) -> None:
-        """Ask for that long; returns when every answer has come or been given up."""
+    def __post_init__(self) -> None:
+        """Ready to begin at once: tokens and client cost a second on a busy machine."""
+        self._http = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
         for role in ROLES:
             for tenant in TENANTS:
                 for number in range(PEOPLE):
                     user = f"{role.lower()}-{tenant}-{number}"
                     self._tokens[role, tenant, number] = (user, self.mint(role, tenant, user))
-        until = time.monotonic() + seconds
-        async with asyncio.TaskGroup() as clients:
-            for _ in range(self.clients):
-                clients.create_task(self._client(until))
 
-    async def _client(self, until: float) -> None:
-        """One connection after another: who is cut off comes again."""
-        limits = httpx.Limits(max_connections=_FLOOD, max_keepalive_connections=2)
+    async def run(self, seconds: float) -> None:
+        """Ask for that long; returns when every answer has come or been given up."""
+        until = time.monotonic() + seconds
+        async with self._http as http, asyncio.TaskGroup() as people:
+            for _ in range(self.clients):
+                people.create_task(self._client(http, until))
+
+    async def _client(self, http: httpx.AsyncClient, until: float) -> None:
+        """One request after the other; who is cut off comes again."""
         asks, weights = zip(*_OFTEN.values(), strict=True)
-        async with httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, limits=limits, trust_env=False) as http:
-            while True:
-                await asyncio.sleep(self.dice.expovariate(self.rate / self.clients))
-                if time.monotonic() >= until:
-                    return
-                [ask] = self.dice.choices(asks, weights)
-                if ask is STRANGER:  # who knocks once knocks often
-                    prefix = self.dice.choice(NETWORKS)
-                    async with asyncio.TaskGroup() as flood:
-                        for _ in range(_FLOOD):
-                            flood.create_task(self._ask(http, ask, prefix))
-                else:
-                    await self._ask(http, ask, self.dice.choice(NETWORKS))
+        while True:
+            await asyncio.sleep(self.dice.expovariate(self.rate / self.clients))
+            if time.monotonic() >= until:
+                return
+            [ask] = self.dice.choices(asks, weights)
+            if ask is STRANGER:  # who knocks once knocks often
+                prefix = self.dice.choice(NETWORKS)
+                async with asyncio.TaskGroup() as flood:
+                    for _ in range(_FLOOD):
+                        flood.create_task(self._ask(http, ask, prefix))
+            else:
+                await self._ask(http, ask, self.dice.choice(NETWORKS))
 
     async def _ask(self, http: httpx.AsyncClient, ask: Ask, prefix: str) -> None:
         tenant = self.dice.choice(list(TENANTS))
