@@ -85,6 +85,8 @@ async def one(args: argparse.Namespace, home: Path, number: int, servers: Server
         violations.append("nothing: no change was answered, so the round proves nothing")
     for line in tally(books):
         say(line)
+    for name, times in this.gave_up.items():
+        say(f"  {name} ended by itself {times} times, and was started again")
     say(f"  drained in {this.drained_s:.1f} s, {time.monotonic() - began:.0f} s in all: {len(violations)} violations")
     if violations:
         for line in violations[:_SHOWN]:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ _DRAIN_S = 120.0
 _FOLD_S = 1.5
 """Until the last fold's second is over, and its tick."""
 _AGAIN_S = 3.0
+_RESTART_S = 0.5
 
 
 @dataclass
@@ -52,6 +53,8 @@ class Round:
     disturbed: list[Disturbance] = field(default_factory=list)
     promised: list[tuple[float, float]] = field(default_factory=list)
     drained_s: float = 0.0
+    down: set[str] = field(default_factory=set)
+    gave_up: Counter[str] = field(default_factory=Counter)
     turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def run(self) -> Evidence:
@@ -79,7 +82,7 @@ class Round:
     async def _storm(self, shop: Shop) -> None:
         """Load, faults and those who look on; then everything is mended."""
         async with asyncio.TaskGroup() as watchers:
-            looking = [watchers.create_task(self._look()), watchers.create_task(self._ask_store())]
+            looking = [watchers.create_task(each()) for each in (self._look, self._ask_store, self._start_again)]
             began = time.monotonic()
             async with asyncio.TaskGroup() as storm:
                 storm.create_task(shop.run(self.seconds))
@@ -105,6 +108,16 @@ class Round:
             if through is not None:
                 self.promised.append((time.time(), through) if time.time() - at < _ASK_S else (at, through))
             await asyncio.sleep(_ASK_S)
+
+    async def _start_again(self) -> None:
+        """As a service manager does: what ended by itself is started again."""
+        stack = self.stack
+        while True:
+            await asyncio.sleep(_RESTART_S)
+            for process in (stack.gateway, stack.services, *stack.consumers):
+                if process.pid is None and process.name not in self.down:
+                    self.gave_up[process.name] += 1
+                    process.start()
 
     async def _strike(self, strike: Strike, began: float) -> None:
         await asyncio.sleep(max(0.0, began + strike.at_s - time.monotonic()))
@@ -172,7 +185,9 @@ class Round:
                     await self._again(stack.gateway, 0.0)
 
     async def _again(self, process: Process, rest: float) -> None:
+        self.down.add(process.name)
         await asyncio.sleep(rest)
+        self.down.discard(process.name)
         if process.pid is None:  # two faults may have met
             process.start()
 

@@ -42,6 +42,7 @@ _SEGMENT_BYTES, _SPOOL_BYTES = 256 << 10, 6 << 20
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.05
 _LOW, _HIGH = 20_000, 32_000
+_GIVEN: set[int] = set()
 # A process that is killed loses nothing the kernel has taken, so the disk need not be waited for; commits must not be.
 _POSTGRES = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on", "max_connections": "60"}
 _MS_DETACH = 2
@@ -53,7 +54,9 @@ def low_port() -> int:
         port = random.SystemRandom().randint(_LOW, _HIGH)
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
 
 
 @dataclass
@@ -371,8 +374,10 @@ class Stack:
     async def _answers(self, process: Process, url: str) -> None:
         deadline = time.monotonic() + _READY_WITHIN_S
         while not await asyncio.to_thread(_is_ready, url):
-            if process.pid is None or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise NotStarted(f"{process.name} is not ready ({url}):\n{process.last_words()}")
+            if process.pid is None:
+                process.start()
             await asyncio.sleep(_POLL_S)
 
     def _configuration(self) -> dict[str, Any]:
