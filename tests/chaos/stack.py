@@ -37,7 +37,7 @@ WORKERS = 2
 CONSUMERS = 2
 PARTITIONS = 4
 _SOURCE = Path(__file__).with_name("clock.c")
-DISK_BYTES = 24 << 20
+DISK_BYTES = 256 << 20
 _SEGMENT_BYTES, _SPOOL_BYTES = 256 << 10, 6 << 20
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.05
@@ -79,10 +79,12 @@ class Disk:
     def fill(self) -> None:
         """Leave not a byte."""
         with (self.folder / "filler").open("ab", buffering=0) as filler:
-            for size in (1 << 16, 1 << 12, 512):
-                with suppress(OSError):
-                    while True:
-                        filler.write(b"\0" * size)
+            here, left = os.fstat(filler.fileno()).st_size, os.statvfs(self.folder)
+            with suppress(OSError):
+                os.posix_fallocate(filler.fileno(), here, max(1, left.f_bavail * left.f_bsize))
+            with suppress(OSError):
+                while True:  # what others have freed meanwhile
+                    filler.write(bytes(4096))
 
     def free(self) -> None:
         """Give it back."""
