@@ -157,7 +157,7 @@ async def complete_through(dsn: str) -> float | None:
             return await connection.fetchval("SELECT extract(epoch FROM audit_complete_through())::float8", timeout=2)  # type: ignore[no-any-return]
         finally:
             await asyncio.wait_for(connection.close(), 2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return None
 
 

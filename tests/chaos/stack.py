@@ -179,6 +179,15 @@ class Servers:
         """The server and its back ends."""
         return family(self.postgres.pid) if self.postgres.pid is not None else []
 
+    async def mend(self) -> None:
+        """Wake them, and start them if they are dead."""
+        tell(self.postgres_pids, signal.SIGCONT)
+        await self.start_postgres()
+        if self.broker is not None:
+            self.broker.signal(signal.SIGCONT)
+            if self.broker.pid is None:
+                await asyncio.to_thread(self.broker.start)
+
     async def kill_postgres(self) -> None:
         """All of it at once."""
         pids = self.postgres_pids
@@ -311,13 +320,9 @@ class Stack:
         self.disk.free()
         self.move_clock(0)
         processes = (self.services, *self.consumers, self.gateway)
-        for pids in (self.servers.postgres_pids, *(process.pids for process in processes)):
-            tell(pids, signal.SIGCONT)
-        await self.servers.start_postgres()
-        if self.servers.broker is not None:
-            self.servers.broker.signal(signal.SIGCONT)
-            if self.servers.broker.pid is None:
-                await asyncio.to_thread(self.servers.broker.start)
+        for process in processes:
+            tell(process.pids, signal.SIGCONT)
+        await self.servers.mend()
         for process in processes:
             if process.pid is None:
                 process.start()
