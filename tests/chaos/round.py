@@ -5,7 +5,8 @@ import random
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Round:
     disturbed: list[Disturbance] = field(default_factory=list)
     promised: list[tuple[float, float]] = field(default_factory=list)
     drained_s: float = 0.0
-    down: set[str] = field(default_factory=set)
+    down: Counter[str] = field(default_factory=Counter)
     gave_up: Counter[str] = field(default_factory=Counter)
     turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -115,7 +116,7 @@ class Round:
         while True:
             await asyncio.sleep(_RESTART_S)
             for process in (stack.gateway, stack.services, *stack.consumers):
-                if process.pid is None and process.name not in self.down:
+                if process.pid is None and not self.down[process.name]:
                     self.gave_up[process.name] += 1
                     process.start()
 
@@ -132,14 +133,14 @@ class Round:
         stack, servers, rest = self.stack, self.servers, strike.lasts_s
         match strike.fault:
             case Fault.KILL_GATEWAY:
-                await stack.kill(stack.gateway.pids)
-                await self._again(stack.gateway, rest)
+                async with self._dead(stack.gateway, rest):
+                    await stack.kill(stack.gateway.pids)
             case Fault.KILL_SUPERVISOR:
-                pids = stack.gateway.pids
-                await stack.kill(pids[:1])
-                if not await gone(pids):  # its workers leave by themselves
-                    await stack.kill(pids)
-                await self._again(stack.gateway, rest)
+                async with self._dead(stack.gateway, rest):
+                    pids = stack.gateway.pids
+                    await stack.kill(pids[:1])
+                    if not await gone(pids):  # its workers leave by themselves
+                        await stack.kill(pids)
             case Fault.KILL_WORKER:
                 if workers := stack.workers:
                     await stack.kill([workers[strike.amount % len(workers)]])
@@ -147,8 +148,8 @@ class Round:
                 pids = stack.gateway.pids if strike.fault is Fault.STOP_GATEWAY else stack.workers[:1]
                 await self._paused(pids, rest)
             case Fault.KILL_SERVICES:
-                await stack.kill(stack.services.pids)
-                await self._again(stack.services, rest)
+                async with self._dead(stack.services, rest):
+                    await stack.kill(stack.services.pids)
             case Fault.KILL_POSTGRES:
                 await servers.kill_postgres()
                 await asyncio.sleep(rest)
@@ -164,8 +165,8 @@ class Round:
                 await self._paused([servers.broker.pid], rest)
             case Fault.KILL_CONSUMER:
                 consumer = stack.consumers[strike.amount % len(stack.consumers)]
-                await consumer.kill()
-                await self._again(consumer, rest)
+                async with self._dead(consumer, rest):
+                    await consumer.kill()
             case Fault.STOP_CONSUMER:
                 await self._paused(stack.consumers[strike.amount % len(stack.consumers)].pids, rest)
             case Fault.FILL_DISK:
@@ -174,21 +175,27 @@ class Round:
                     stack.disk.fill()
                     await asyncio.sleep(0.1)
                 stack.disk.free()
-            case Fault.MOVE_CLOCK | Fault.RUN_AHEAD:
+            case Fault.MOVE_CLOCK:
                 stack.move_clock(strike.amount)
                 await asyncio.sleep(rest)
-                if strike.fault is Fault.RUN_AHEAD:
-                    await stack.kill([*stack.gateway.pids, *stack.services.pids])
                 stack.move_clock(0)
-                if strike.fault is Fault.RUN_AHEAD:
-                    await self._again(stack.services, 0.0)
-                    await self._again(stack.gateway, 0.0)
+            case Fault.RUN_AHEAD:
+                stack.move_clock(strike.amount)
+                await asyncio.sleep(rest)
+                async with self._dead(stack.services, 0.0), self._dead(stack.gateway, 0.0):
+                    await stack.kill([*stack.gateway.pids, *stack.services.pids])
+                    stack.move_clock(0)
 
-    async def _again(self, process: Process, rest: float) -> None:
-        self.down.add(process.name)
-        await asyncio.sleep(rest)
-        self.down.discard(process.name)
-        if process.pid is None:  # two faults may have met
+    @asynccontextmanager
+    async def _dead(self, process: Process, rest: float) -> AsyncIterator[None]:
+        """While a process is killed and for a while after, nobody starts it again."""
+        self.down[process.name] += 1
+        try:
+            yield
+            await asyncio.sleep(rest)
+        finally:
+            self.down[process.name] -= 1
+        if process.pid is None and not self.down[process.name]:  # two faults may have met
             process.start()
 
     async def _paused(self, pids: Sequence[int], rest: float) -> None:
