@@ -124,6 +124,7 @@ def main() -> int:
     if args.replay:
         seed, _, number = args.replay.partition(":")
         args.seed, numbers = int(seed), [int(number)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has started us in the background
     for which in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(which, lambda *_: signal.raise_signal(signal.SIGINT))  # all that was started is stopped
     home = Path(tempfile.mkdtemp(prefix="lychgate-chaos-"))
@@ -134,6 +135,9 @@ def main() -> int:
     except NotStarted as exc:
         say(f"not started: {exc}")
         return 2
+    except KeyboardInterrupt:
+        bad = 0
+        raise
     finally:
         if not bad and not args.keep:
             shutil.rmtree(home, ignore_errors=True)
