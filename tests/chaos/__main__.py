@@ -15,11 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.chaos.machine import Disk
 from tests.chaos.oracle import judge
 from tests.chaos.plan import Form, plan
 from tests.chaos.process import NotStarted
 from tests.chaos.round import Round
-from tests.chaos.stack import Disk, Servers
+from tests.chaos.servers import Servers
 from tests.chaos.tally import tally
 
 _SHOWN = 40

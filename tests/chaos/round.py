@@ -14,8 +14,9 @@ from tests.chaos import evidence as seen
 from tests.chaos.evidence import Disturbance, Evidence
 from tests.chaos.plan import CLOCK, GATEWAY, Fault, Form, Strike
 from tests.chaos.process import Process, gone, hold, tell
+from tests.chaos.servers import Servers
 from tests.chaos.shop import Shop
-from tests.chaos.stack import Servers, Stack
+from tests.chaos.stack import Stack
 
 _LOOK_S = 0.05
 _ASK_S = 0.5

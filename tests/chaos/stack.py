@@ -4,14 +4,10 @@ Only through what an operator has as well: `lychgate.yaml`, commands, signals, p
 """
 
 import asyncio
-import ctypes
 import json
 import os
-import random
 import secrets
 import signal
-import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -22,183 +18,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lychgate.clock import utc_now
-from lychgate.postgres import PostgresServer
 from lychgate.tokens import ALGORITHM, AUDIENCE, NAME, DevelopmentIssuer
+from tests.chaos.machine import Clock, Disk, low_port
 from tests.chaos.plan import Form
-from tests.chaos.process import ROOT, NotStarted, Process, family, gone, hold, tell
-from tests.servers.kafka.server import KafkaServer, create_topic, own_server
+from tests.chaos.process import ROOT, NotStarted, Process, gone, hold, tell
+from tests.chaos.servers import Servers
+from tests.servers.kafka.server import create_topic
 
 SERVICES = ("product", "order", "inventory", "loyalty", "payment", "customer", "integration")
 NODE = "chaos"
 WORKERS = 2
 CONSUMERS = 2
 PARTITIONS = 4
-_SOURCE = Path(__file__).with_name("clock.c")
-DISK_BYTES = 256 << 20
 _SEGMENT_BYTES, _SPOOL_BYTES = 256 << 10, 6 << 20
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.05
-_LOW, _HIGH = 20_000, 32_000
-_GIVEN: set[int] = set()
-# A process that is killed loses nothing the kernel has taken, so the disk need not be waited for; commits must not be.
-_POSTGRES = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on", "max_connections": "60"}
-_MS_DETACH = 2
-
-
-def low_port() -> int:
-    """A free port below those the system gives to clients: nobody takes it while its owner is dead."""
-    while True:
-        port = random.SystemRandom().randint(_LOW, _HIGH)
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            if port not in _GIVEN:
-                _GIVEN.add(port)
-                return port
-
-
-@dataclass
-class Disk:
-    """The spool's own small file system, where we may make one.
-
-    Attributes:
-        folder: Where it is.
-        mounted: Whether it is one of its own and can be filled.
-    """
-
-    folder: Path
-    mounted: bool = False
-
-    def make(self) -> None:
-        """Mount it; without the right to, the folder must do."""
-        self.folder.mkdir(mode=0o711, parents=True)
-        self.mounted = _libc("mount", b"none", os.fsencode(self.folder), b"tmpfs", 0, f"size={DISK_BYTES}".encode())
-
-    def fill(self) -> None:
-        """Leave not a byte."""
-        with (self.folder / "filler").open("ab", buffering=0) as filler:
-            here, left = os.fstat(filler.fileno()).st_size, os.statvfs(self.folder)
-            with suppress(OSError):
-                os.posix_fallocate(filler.fileno(), here, max(1, left.f_bavail * left.f_bsize))
-            with suppress(OSError):
-                while True:  # what others have freed meanwhile
-                    filler.write(bytes(4096))
-
-    def free(self) -> None:
-        """Give it back."""
-        (self.folder / "filler").unlink(missing_ok=True)
-
-    def give_up(self) -> None:
-        """Unmount it."""
-        if self.mounted:
-            self.mounted = not _libc("umount2", os.fsencode(self.folder), _MS_DETACH)
-
-
-def _libc(name: str, *arguments: object) -> bool:
-    return bool(getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == 0)
-
-
-class Clock:
-    """The gateway's and its services' clock: the system's, moved by what a mapped file says.
-
-    Args:
-        folder: For the file, and for the library that reads it.
-
-    Raises:
-        NotStarted: The library cannot be built.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._library, self._file = folder / "clock.so", folder / "clock"
-        command = ["cc", "-shared", "-fPIC", "-O2", "-o", str(self._library), str(_SOURCE)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise NotStarted(f"{_SOURCE}: {done.stderr.strip()}")
-        self._file.write_bytes(bytes(8))
-
-    def move(self, seconds: int) -> None:
-        """Be ahead of the system by that much, or behind."""
-        with self._file.open("r+b") as file:  # eight bytes at once: whoever looks meanwhile sees the old or the new
-            os.pwrite(file.fileno(), seconds.to_bytes(8, sys.byteorder, signed=True), 0)
-
-    def variables(self) -> dict[str, str]:
-        """What a process is given that is to live by it."""
-        return {"LD_PRELOAD": str(self._library), "MOVED_CLOCK": str(self._file)}
-
-
-class Servers:
-    """What outlives a round: PostgreSQL, and the broker if there is one.
-
-    Args:
-        home: A folder that PostgreSQL's system user may pass through.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self.postgres = PostgresServer(home / "postgres", port=low_port(), options=_POSTGRES, sync=False)
-        self.broker: KafkaServer | None = None
-
-    def start(self, *, broker: bool) -> None:
-        """Start them.
-
-        Raises:
-            NotStarted: There is no broker to be had.
-        """
-        self.postgres.start()
-        if broker:
-            folder = self._home / "kafka"
-            folder.mkdir()
-            port, controller = low_port(), low_port()
-            listeners = f"PLAINTEXT://127.0.0.1:{port}"
-            try:
-                self.broker = own_server(
-                    folder,
-                    settings={
-                        "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller}",
-                        "advertised.listeners": listeners,
-                        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-                        "group.min.session.timeout.ms": "1000",
-                    },
-                )
-            except (pytest.skip.Exception, pytest.fail.Exception) as exc:
-                raise NotStarted(str(exc)) from exc
-            self.broker.ports["PLAINTEXT"] = port
-            self.broker.start()
-
-    def stop(self) -> None:
-        """Stop them."""
-        tell(self.postgres_pids, signal.SIGCONT)
-        self.postgres.stop()
-        if self.broker is not None:
-            self.broker.stop()
-
-    @property
-    def postgres_pids(self) -> list[int]:
-        """The server and its back ends."""
-        return family(self.postgres.pid) if self.postgres.pid is not None else []
-
-    async def mend(self) -> None:
-        """Wake them, and start them if they are dead."""
-        tell(self.postgres_pids, signal.SIGCONT)
-        await self.start_postgres()
-        if self.broker is not None:
-            self.broker.signal(signal.SIGCONT)
-            if self.broker.pid is None:
-                await asyncio.to_thread(self.broker.start)
-
-    async def kill_postgres(self) -> None:
-        """All of it at once."""
-        pids = self.postgres_pids
-        tell(pids, signal.SIGKILL)
-        await gone(pids)
-        await asyncio.to_thread(self.postgres.stop)  # lets go of the folder
-
-    async def start_postgres(self) -> None:
-        """Again, with recovery."""
-        if self.postgres.pid is None:
-            await asyncio.to_thread(self.postgres.start)
 
 
 @dataclass

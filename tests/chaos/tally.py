@@ -2,8 +2,8 @@
 
 from collections import Counter, defaultdict
 
+from tests.chaos.books import DECISION, LOSS, Books, count_of, folded, lost_reads
 from tests.chaos.evidence import Evidence
-from tests.chaos.oracle import DECISION, LOSS, Books, count_of, folded, lost_reads
 from tests.chaos.shop import FOLDED
 
 

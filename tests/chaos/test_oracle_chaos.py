@@ -29,8 +29,9 @@ from audit.event import (
 from audit.ids import EventIds
 from audit.store import Store
 from tests.chaos import evidence as seen
+from tests.chaos.books import NEAR_S
 from tests.chaos.evidence import Disturbance, Evidence, Row, letter
-from tests.chaos.oracle import FOLD_S, NEAR_S, RULES, judge
+from tests.chaos.oracle import FOLD_S, RULES, judge
 from tests.chaos.shop import BROWSE, EXPORT, FORBIDDEN, LIST, SELL, STRANGER, Ask, Asked
 from tests.chaos.tally import tally
 from tests.servers.postgres import Logins
