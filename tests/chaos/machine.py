@@ -1,4 +1,4 @@
-"""What a round hurts of the machine: the spool's disk and the clock; and ports nobody takes while their owner is dead."""
+"""What a round hurts of the machine: the spool's disk, the clock; and ports nobody takes while their owner is dead."""
 
 import ctypes
 import os

@@ -164,6 +164,8 @@ class Round:
                     await asyncio.to_thread(servers.broker.start)
             case Fault.STOP_BROKER if servers.broker is not None and servers.broker.pid is not None:
                 await self._paused([servers.broker.pid], rest)
+            case Fault.KILL_BROKER | Fault.STOP_BROKER:
+                return  # it is not there to be hurt
             case Fault.KILL_CONSUMER:
                 consumer = stack.consumers[strike.amount % len(stack.consumers)]
                 async with self._dead(consumer, rest):
