@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.shop import ENOUGH
 from tests.servers.kafka.server import unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def test_the_direct_form_loses_nothing_and_tells_nothing_twice() -> None:
     """The same faults each time."""
     said = run("--form", "direct", "--seed", str(FIXED))
     assert "0 violations" in said
-    assert requests(said) > 100
+    assert requests(said) > ENOUGH
     assert "kept:" not in said
 
 
@@ -56,4 +57,4 @@ def test_with_a_broker_nothing_is_lost_and_nothing_told_twice() -> None:
     """Other faults each time; the seed is printed, and the round can be had again."""
     said = run("--form", "kafka", "--seed", str(random.SystemRandom().randrange(10_000)))
     assert "0 violations" in said
-    assert requests(said) > 100
+    assert requests(said) > ENOUGH
