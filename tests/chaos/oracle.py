@@ -121,7 +121,8 @@ def _as_sent(asked: Asked, row: Row) -> Iterator[tuple[str, Any, Any]]:
     yield "action", row.at("action"), ask.action
     yield "actor", row.at("actor", "id"), asked.user
     yield "client", row.at("client", "ip"), asked.address
-    if ask.resource is not None:
+    asked_cedar = row.at("decision", "effect") == "allow" or row.at("decision", "code") == "forbidden"
+    if ask.resource is not None and (asked_cedar or row.at("resource") is not None):  # not while a body is awaited
         kind, fixed = ask.resource
         yield "resource", (row.at("resource", "type"), row.at("resource", "id")), (kind, fixed or asked.resource_id)
 
