@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make up` and `make test`. Each does its own set-up; ARGS goes to the program,
 # for example `make up ARGS=--json` or `make test ARGS=tests/audit`.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test fuzz check lock docs bench bench-audit load
+.PHONY: help setup up test fuzz chaos check lock docs bench bench-audit load
 BIN := .venv/bin
 ARGS ?=
 
@@ -19,6 +19,9 @@ test: ready programs $(if $(CI),tools) ## the tests, on real servers, two at a t
 
 fuzz: ready ## a million hostile inputs through the data plane; ARGS="--inputs N --seed S", "--replay S:N" or --guided
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+chaos: ready programs ## kill, stop, fill and move what the audit rests on; ARGS="--rounds 20 --seed N --form both"
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: ready ## lint, types, import contracts, policies, the repository's own rules; ARGS goes to ruff: ARGS=--fix
 	@$(BIN)/ruff check $(ARGS)
