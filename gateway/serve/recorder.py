@@ -1,6 +1,7 @@
 """The records of one worker's exchanges: which, when, and what happens when one cannot be written."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from audit.errors import SpoolUnavailable
@@ -44,9 +45,13 @@ class Recorder:
         if form is None:
             asked(case, snapshot, at)
             versions = _versions(snapshot)
-            self._durably(entry.decided(case, self._sink.producer(case.event_id), at, *versions), then)
+            self._durably(lambda: entry.decided(case, self._sink.producer(case.event_id), at, *versions), then)
             return
-        seq = self._sink.number(int(case.received_at * 1e3))
+        try:
+            seq = self._sink.number(int(case.received_at * 1e3))
+        except SpoolUnavailable:
+            then(False)
+            return
         time, resource = at.encode(), _of_resource(case)
         payload = form % (
             case.event_id.encode(),
@@ -76,6 +81,10 @@ class Recorder:
 
     def completed(self, case: Case, snapshot: Snapshot | None) -> None:
         """Say how an allow that is on disk ended."""
+        with suppress(SpoolUnavailable):  # the worker's own records have ended: readers are shown `unknown`
+            self._completed(case, snapshot)
+
+    def _completed(self, case: Case, snapshot: Snapshot | None) -> None:
         now = self._clock.now()
         latency_us = _micros(now - case.received_at)
         form = self._form(case, snapshot, _COMPLETED) if _went_well(case) else None
@@ -98,12 +107,17 @@ class Recorder:
     def closed(self, case: Case, closing: Closing) -> None:
         """Say how a tunnel or an event stream ended, which was recorded when it began."""
         event_id = self._sink.event_id()
-        producer = self._sink.producer(event_id)
-        event = entry.closed(case, closing, event_id, producer, self._clock.text(self._clock.now()))
-        self._sink.emit(event, durable=True)
+        with suppress(SpoolUnavailable):  # as in `completed`
+            producer = self._sink.producer(event_id)
+            event = entry.closed(case, closing, event_id, producer, self._clock.text(self._clock.now()))
+            self._sink.emit(event, durable=True)
 
     def single(self, case: Case, snapshot: Snapshot | None) -> None:
         """Write the only record of a buffered exchange."""
+        with suppress(SpoolUnavailable):  # the worker's records have ended; a number that was taken is named as lost
+            self._record_single(case, snapshot)
+
+    def _record_single(self, case: Case, snapshot: Snapshot | None) -> None:
         form = self._form(case, snapshot, _SINGLE) if _went_well(case) else None
         if form is None:
             self._sink.emit(self._single(case, snapshot))
@@ -139,7 +153,7 @@ class Recorder:
             then(error)
             return
         unavailable = Unready("the refusal cannot be recorded", code=Code.AUDIT_UNAVAILABLE)
-        self._durably(self._single(case, snapshot), lambda kept: then(error if kept else unavailable))
+        self._durably(lambda: self._single(case, snapshot), lambda kept: then(error if kept else unavailable))
 
     def preflight(self, case: Case) -> None:
         """Record what a page was told it may ask, folded with those alike: nobody is known yet, and anybody can ask."""
@@ -182,9 +196,9 @@ class Recorder:
             forms[key] = record_format(payload, _order(Phase(phase), body=body)) if payload is not None else None
         return forms[key]
 
-    def _durably(self, event: AuditEvent, then: Callable[[bool], None]) -> None:
+    def _durably(self, make: Callable[[], AuditEvent], then: Callable[[bool], None]) -> None:
         try:
-            waiter = self._sink.emit_durable(event)
+            waiter = self._sink.emit_durable(make())
         except SpoolUnavailable:
             then(False)
             return

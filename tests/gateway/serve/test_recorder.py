@@ -98,3 +98,19 @@ async def test_a_number_is_used_once(tmp_path: Path) -> None:
     assert [event.phase for event in sink.events] == [Phase.DECIDED, Phase.COMPLETED]
     assert [event.producer.seq for event in sink.events] == [taken, other + 1]
     await sink.aclose()
+
+
+async def test_what_ends_behind_the_workers_last_record_breaks_nothing(tmp_path: Path) -> None:
+    """A stop has closed the spool while an exchange was under way: it takes no number, and no refusal goes unrecorded."""
+    sink = TappedEmitter(tmp_path / "spool")
+    recorder = Recorder(sink, Clock())
+    under_way, counted = case(sink, identity=CALLER), case(sink, identity=CALLER)
+    recorder.number(counted)
+    await sink.aclose()
+    recorder.completed(under_way, None)
+    recorder.single(under_way, None)
+    recorder.single(counted, None)
+    recorder.closed(under_way, Closing(kind="websocket", why="closed", lasted_s=1.0))
+    told: list[GatewayError] = []
+    recorder.refused(under_way, None, Forbidden("policy"), told.append)
+    assert [error.code for error in told] == [Code.AUDIT_UNAVAILABLE]
