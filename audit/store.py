@@ -91,8 +91,16 @@ class Store:
     """One writer's connection. Calls queue up behind each other; a broken connection is made anew at the next call."""
 
     def __init__(
-        self, dsn: str, *, metrics: IngestMetrics | None = None, now_ns: Callable[[], int] = time.time_ns
+        self, dsn: str, *, metrics: IngestMetrics | None = None, now_ns: Callable[[], int] | None = None
     ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            dsn: The login of `audit_writer`.
+            metrics: Where it counts.
+            now_ns: Judges which ids are ahead of time; the store's own clock if not given. This machine's may have
+                been set back, and what was taken once must not be refused when it is sent again.
+        """
         self._dsn = dsn
         self._now_ns = now_ns
         self._metrics = metrics or IngestMetrics(CollectorRegistry())
@@ -129,7 +137,7 @@ class Store:
             if self._bounds is None:
                 self._house_at = 0.0  # look again next time
                 raise SinkUnavailable(_NO_PARTITIONS)
-            batch = ingest(records, self._bounds, self._now())
+            batch = ingest(records, self._bounds, await self._judged_at(connection))
             async with connection.transaction():
                 late = await late_among(connection, batch.rows)
                 count, refused, conflicts = await insert(connection, batch.rows, batch.conflicts)
@@ -201,7 +209,7 @@ class Store:
                 )
                 if moved is None:
                     raise self._fenced(offset)
-                await insert(connection, ingest([event], self._bounds, self._now()).rows)
+                await insert(connection, ingest([event], self._bounds, await self._judged_at(connection)).rows)
 
     async def ping(self) -> None:
         """Whether the store is there and has its tables: what readiness asks.
@@ -287,8 +295,14 @@ class Store:
         self._metrics.fenced.inc()
         return Fenced(f"partition {offset.partition} of `{offset.topic}` has another consumer")
 
+    async def _judged_at(self, connection: Connection) -> datetime:
+        if self._now_ns is not None:
+            return self._now()
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return now
+
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
+        return datetime.fromtimestamp((self._now_ns or time.time_ns)() / 1e9, UTC)
 
     def _count(self, written: Written, rows: Sequence[Row], began: float) -> None:
         metrics = self._metrics

@@ -348,3 +348,15 @@ async def test_watermarks_make_complete_through(migrated_database: Logins) -> No
     )
     assert tuple(gone.values()) == (True, False, True, False)
     await store.close()
+
+
+async def test_it_is_the_stores_clock_that_judges(migrated_database: Logins, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose clock was set back sends again what it sent before: a duplicate, and no dead letter."""
+    store = Store(migrated_database.writer)
+    payload = encode(make_event(event_id=EventIds(time.time_ns).next()))
+    assert (await store.write([payload])).rows == 1
+    back_ns = time.time_ns() - 3600 * 10**9
+    monkeypatch.setattr("audit.store.time.time_ns", lambda: back_ns)
+    written = await store.write([payload])
+    assert (written.rows, written.duplicates, list(written.dead)) == (0, 1, [])
+    await store.close()

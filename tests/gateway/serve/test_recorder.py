@@ -101,7 +101,7 @@ async def test_a_number_is_used_once(tmp_path: Path) -> None:
 
 
 async def test_what_ends_behind_the_workers_last_record_breaks_nothing(tmp_path: Path) -> None:
-    """A stop has closed the spool while an exchange was under way: it takes no number, and no refusal goes unrecorded."""
+    """A stop has closed the spool while an exchange was under way: it takes no number, refuses no less."""
     sink = TappedEmitter(tmp_path / "spool")
     recorder = Recorder(sink, Clock())
     under_way, counted = case(sink, identity=CALLER), case(sink, identity=CALLER)
