@@ -213,3 +213,18 @@ def test_every_backlog_item_has_its_state() -> None:
     wanted = re.findall(r"^\| (TA-[A-Z]+-\d+) ", backlog.read_text(), re.MULTILINE)
     assert wanted
     assert [item for item in wanted if item not in text_of("docs/backlog.md")] == []
+
+
+def test_every_promise_of_the_audit_has_its_evidence() -> None:
+    """The tests that `docs/the-way-of-an-event.md` names exist, and each row of its promises names one."""
+    promises = (
+        text_of("docs/the-way-of-an-event.md").partition("## What is promised")[2].partition("## What it costs")[0]
+    )
+    rows = [line for line in promises.splitlines() if line.startswith("| ") and line != "| promise | shown by |"]
+    assert rows
+    for row in rows:
+        found = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row)
+        assert found, row
+        for file, name in found:
+            assert (ROOT / file).exists(), row
+            assert not name or f"def {name}(" in text_of(file), row
