@@ -4,11 +4,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
 from lychgate.logs import LogFormat
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_FOLDED_COUNT: Final = 6
+"""Columns that may be folded to fit a screen; with more, each row gets lines of its own."""
+_ENDLESS: Final = 10_000
 
 ConfigOption: TypeAlias = Annotated[
     Path | None, typer.Option("--config", help="The configuration file.", show_default="lychgate.yaml")
@@ -52,12 +59,37 @@ def print_rows(
     if as_json:
         print_json(list(rows))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
-    for column in rows[0] if rows else ():
+    console = Console()
+    if not rows:
+        console.print(f"{title}: nothing")
+        return
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in rows[0]:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(render(value) for value in row.values()))
-    Console().print(table if rows else f"{title}: nothing")
+    needed = console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
+    if needed <= console.width:
+        console.print(table)
+    elif not console.is_terminal:  # a pipe or a file has no edge
+        Console(width=needed).print(table)
+    elif len(rows[0]) <= _FOLDED_COUNT:
+        console.print(table)
+    else:  # folded into columns of four letters nobody could read it
+        _print_each(console, title, rows, render)
+
+
+def _print_each(
+    console: "Console", title: str, rows: Sequence[Mapping[str, Any]], render: Callable[[Any], str]
+) -> None:
+    """Each row as lines of its own: what to do with many columns on a narrow screen."""
+    console.print(title)
+    name_chars = max(map(len, rows[0]))
+    for row in rows:
+        console.print()
+        for name, value in row.items():
+            console.print(f"  {name:{name_chars}}  {render(value)}", markup=False, highlight=False)

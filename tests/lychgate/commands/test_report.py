@@ -1,0 +1,41 @@
+"""Tables for people, at every width."""
+
+import pytest
+
+from lychgate.commands.report import print_rows
+
+MANY = [{f"column_{number}": f"value {row} {number}" for number in range(11)} for row in range(2)]
+
+
+def test_a_pipe_has_no_edge(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row is one line, however many columns there are: `grep` and `awk` read it."""
+    monkeypatch.setenv("COLUMNS", "60")
+    print_rows("rows", MANY, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "value 0 0" in line and "value 0 10" in line]) == 1
+
+
+def test_a_narrow_screen_gets_a_line_for_each_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns of four letters nobody can read."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    print_rows("rows", MANY, as_json=False)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "column_3   value 1 3" in lines
+    assert max(map(len, lines)) <= 60
+
+
+def test_few_columns_are_folded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long text beside short ones stays a table, and nothing of it is lost."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    print_rows("rows", [{"name": "a", "what": "word " * 30}], as_json=False)
+    assert capsys.readouterr().out.count("word") == 30
+
+
+def test_nothing_is_said_to_be_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not an empty table."""
+    print_rows("findings", [], as_json=False)
+    assert capsys.readouterr().out == "findings: nothing\n"
