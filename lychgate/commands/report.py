@@ -46,7 +46,7 @@ def print_json(value: object) -> None:
 
 
 def print_rows(
-    title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool, render: Callable[[Any], str] = str
+    title: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool, render: Callable[[Any], str] | None = None
 ) -> None:
     """A table, or the rows as a JSON array.
 
@@ -59,6 +59,7 @@ def print_rows(
     if as_json:
         print_json(list(rows))
         return
+    render = render or _cell
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -81,6 +82,11 @@ def print_rows(
         console.print(table)
     else:  # folded into columns of four letters nobody could read it
         _print_each(console, title, rows, render)
+
+
+def _cell(value: object) -> str:
+    """A value as people read it; of what is not there, nothing."""
+    return "" if value is None else str(value)
 
 
 def _print_each(

@@ -39,3 +39,5 @@ def test_nothing_is_said_to_be_nothing(capsys: pytest.CaptureFixture[str]) -> No
     """Not an empty table."""
     print_rows("findings", [], as_json=False)
     assert capsys.readouterr().out == "findings: nothing\n"
+    print_rows("holds", [{"tenant": "acme", "until": None}], as_json=False)
+    assert "None" not in capsys.readouterr().out
