@@ -25,6 +25,11 @@ def encode(event: AuditEvent) -> bytes:
     return _ENCODER.encode(event)
 
 
+def encode_legible(event: AuditEvent) -> bytes:
+    """As `encode`, with `?` for what no UTF-8 holds: a lone surrogate in an id costs itself, not the record."""
+    return encode(msgspec.convert(_legible(msgspec.to_builtins(event)), AuditEvent))
+
+
 def decode(payload: bytes) -> AuditEvent:
     """Read an event.
 
@@ -61,6 +66,16 @@ def timestamp(now_ns: int) -> str:
     """RFC 3339, UTC, microseconds, `Z`."""
     seconds, rest = divmod(now_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def _legible(node: Any) -> Any:
+    if isinstance(node, str):
+        return node.encode("utf-8", "replace").decode()
+    if isinstance(node, dict):
+        return {key: _legible(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_legible(value) for value in node]
+    return node
 
 
 def _number(text: str) -> int | float:

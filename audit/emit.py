@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
-from audit.codec import encode, timestamp
+from audit.codec import encode, encode_legible, timestamp
 from audit.commit import GroupCommit
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Producer, Redaction
@@ -339,4 +339,8 @@ class Emitter:
         self._metrics.truncated.inc()
         mode, fields = (event.redaction.mode, event.redaction.fields) if event.redaction else ("off", ())
         small = Redaction(mode, fields, truncated=True)
-        return encode(msgspec.structs.replace(event, input=None, changes=(), details=None, redaction=small))
+        event = msgspec.structs.replace(event, input=None, changes=(), details=None, redaction=small)
+        try:
+            return encode(event)
+        except UnicodeError:
+            return encode_legible(event)
