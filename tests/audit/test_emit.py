@@ -346,6 +346,21 @@ async def test_metadata_that_no_text_can_hold_costs_itself_alone(tmp_path: Path)
     assert len(on_disk(tmp_path / "p")) == 2
 
 
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.ENFORCE])
+def test_a_body_that_no_reader_would_get_through_goes(tmp_path: Path, mode: Mode) -> None:
+    """Nested nearly as deep as can be written: whoever reads the spool stands deeper in the stack."""
+    emitter = Emitter(tmp_path / "p", "p", redactor=WriteRedactor({}, mode=mode))
+    nested: dict[str, object] = {}
+    for _ in range(900):
+        nested = {"a": nested}
+    assert emitter.emit(stamped(emitter, details=nested))
+    assert emitter.emit(stamped(emitter, details={"flat": [{"[": "{"}] * 600}))
+    emitter.close()
+    deep, flat = on_disk(tmp_path / "p")
+    assert deep.details is None
+    assert flat.details == {"flat": [{"[": "{"}] * 600}
+
+
 async def test_secrets_never_reach_the_disk(tmp_path: Path) -> None:
     """With a redactor, the bytes on disk do not hold the secret."""
     registry = CollectorRegistry()
