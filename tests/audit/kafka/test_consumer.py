@@ -8,13 +8,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
+from prometheus_client import CollectorRegistry
 
 from audit.codec import encode
 from audit.emit import Emitter
+from audit.ingest import DeadLetter, DeadReason
 from audit.kafka.consumer import Consumer
 from audit.kafka.message import WATERMARK, Message, event_message
 from audit.kafka.producer import KafkaSink
 from audit.kafka.writer import KafkaWriter
+from audit.metrics import IngestMetrics
 from audit.relay import Relay
 from audit.store import Store
 from tests.audit.kafka.group import IDS, Topics, count, member, topics
@@ -257,3 +260,20 @@ async def test_a_consumer_is_a_value_of_its_parts() -> None:
     store = Store("postgresql://nobody@127.0.0.1:1/none")
     made = Consumer("127.0.0.1:1", store, topic="t", dead_letter_topic="d", group_id="g")
     assert made.assigned == frozenset()
+
+
+async def test_telling_of_letters_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that refuses them one by one gets on, slowly: the transaction and the group do not wait for that."""
+    metrics = IngestMetrics(CollectorRegistry())
+    store = Store("postgresql://nobody@127.0.0.1:1/none")
+    made = Consumer(
+        "127.0.0.1:1", store, topic="t", dead_letter_topic="d", group_id="g", deadline_s=0.05, metrics=metrics
+    )
+
+    async def refused_one_by_one(*_: object) -> None:
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(made._dead_letters, "send", refused_one_by_one)
+    async with asyncio.timeout(5):
+        await made._tell([DeadLetter(b"x", DeadReason.MALFORMED, "no")] * 7)
+    assert metrics.untold._value.get() == 7
