@@ -306,10 +306,10 @@ class Consumer:
         await self._hint(consumer, list(moved.values()))
 
     def _rewind(self, consumer: AIOKafkaConsumer) -> None:
-        """Nothing was written: what is still ours is read again."""
+        """Nothing was written: what is still ours is read again, the record before it too (see `_claim_new`)."""
         for partition, claim in self._claims.items():
             if partition in consumer.assignment():
-                consumer.seek(partition, claim.next_offset)
+                consumer.seek(partition, claim.next_offset - (claim.anchor is not None))
 
     async def _tell(self, letters: Sequence[DeadLetter]) -> None:
         """Others may follow the dead letters in their topic. The store keeps them whether or not it takes them.
