@@ -1,4 +1,4 @@
-"""Tests of `audit.redact`: other spellings of secrets, and other places for them."""
+"""Tests of `audit.redact.strike`: other spellings of secrets, and other places for them. More: test_redact."""
 
 from typing import Any
 
