@@ -6,6 +6,7 @@ store keeps, and is what tells a duplicate from a conflict.
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,12 +18,32 @@ from audit.event import AuditEvent
 _ENCODER = msgspec.json.Encoder()
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _EVENT = msgspec.json.Decoder(AuditEvent)
+_DEPTH = 500  # half of what Python's stack allows a decoder
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_OPEN, _CLOSE = b"{[", b"}]"
 _EXPONENT_LIMIT = 400  # beyond every double; keeps `1e999999999` from becoming a number of a gigabyte
 
 
 def encode(event: AuditEvent) -> bytes:
     """The bytes that are spooled and sent: JSON in field order, defaults left out."""
     return _ENCODER.encode(event)
+
+
+def encode_legible(event: AuditEvent) -> bytes:
+    """As `encode`, with `?` for what no UTF-8 holds: a lone surrogate in an id costs itself, not the record."""
+    return encode(msgspec.convert(_legible(msgspec.to_builtins(event)), AuditEvent))
+
+
+def is_shallow(payload: bytes) -> bool:
+    """Whether a record is nested so little that every reader gets to its bottom, wherever it stands itself."""
+    if payload.count(b"{") + payload.count(b"[") <= _DEPTH:
+        return True
+    depth = 0
+    for sign in _STRING.sub(b"", payload):
+        depth += (sign in _OPEN) - (sign in _CLOSE)
+        if depth > _DEPTH:
+            return False
+    return True
 
 
 def decode(payload: bytes) -> AuditEvent:
@@ -61,6 +82,16 @@ def timestamp(now_ns: int) -> str:
     """RFC 3339, UTC, microseconds, `Z`."""
     seconds, rest = divmod(now_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def _legible(node: Any) -> Any:
+    if isinstance(node, str):
+        return node.encode("utf-8", "replace").decode()
+    if isinstance(node, dict):
+        return {key: _legible(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_legible(value) for value in node]
+    return node
 
 
 def _number(text: str) -> int | float:

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
-from audit.codec import encode, timestamp
+from audit.codec import encode, encode_legible, is_shallow, timestamp
 from audit.commit import GroupCommit
 from audit.errors import SpoolUnavailable
 from audit.event import AuditEvent, Producer, Redaction
@@ -81,6 +81,7 @@ class Emitter:
         """
         self._limits = limits or SpoolLimits()
         self._redactor = redactor
+        self._looks = redactor is not None and redactor.mode is not Mode.OFF  # it gives up on what is nested too deep
         self._metrics = metrics or EmitMetrics(CollectorRegistry())
         self._cost = self._metrics.emit_duration.of(())
         self._now_ns = now_ns
@@ -331,7 +332,7 @@ class Emitter:
             event = self._redactor.at_write(event)
         try:
             payload = encode(event)
-            if len(payload) <= self._limits.event_bytes:
+            if len(payload) <= self._limits.event_bytes and (self._looks or is_shallow(payload)):
                 return payload
         except (UnicodeError, TypeError, ValueError, RecursionError, msgspec.MsgspecError):
             # A value that no JSON holds (a lone surrogate, say) costs the parts it can stand in, not the record.
@@ -339,4 +340,8 @@ class Emitter:
         self._metrics.truncated.inc()
         mode, fields = (event.redaction.mode, event.redaction.fields) if event.redaction else ("off", ())
         small = Redaction(mode, fields, truncated=True)
-        return encode(msgspec.structs.replace(event, input=None, changes=(), details=None, redaction=small))
+        event = msgspec.structs.replace(event, input=None, changes=(), details=None, redaction=small)
+        try:
+            return encode(event)
+        except UnicodeError:
+            return encode_legible(event)

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from audit.codec import encode, timestamp
+from audit.errors import SinkUnavailable
 from audit.event import Severity
 from audit.ids import id_floor, id_ms
 from audit.ingest import Bounds, DeadLetter, Row, row_of
@@ -70,7 +71,11 @@ async def late_among(connection: Connection, rows: Sequence[Row]) -> Late:
 
 
 async def declare_late(connection: Connection, late: Late, bounds: Bounds) -> None:
-    """Write one `audit.late` event for each tenant, in the transaction of the rows it names."""
+    """Write one `audit.late` event for each tenant, in the transaction of the rows it names.
+
+    Raises:
+        SinkUnavailable: there is no partition for this moment; the rows wait with it.
+    """
     if not late.rows:
         return
     by_tenant: dict[str, list[Row]] = {}
@@ -81,7 +86,7 @@ async def declare_late(connection: Connection, late: Late, bounds: Bounds) -> No
         event = keeper_event(LATE, made_id, _details(late.through, rows), tenant_id=tenant, severity=Severity.WARN)
         made = row_of(encode(event), bounds, id_ms(made_id))
         if isinstance(made, DeadLetter):
-            raise ValueError(made.error)  # noqa: TRY004  # its content, not its type
+            raise SinkUnavailable(f"the store: an event of its own: {made.error}")
         await connection.execute(INSERT, *made)
 
 

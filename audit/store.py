@@ -209,7 +209,11 @@ class Store:
                 )
                 if moved is None:
                     raise self._fenced(offset)
-                await insert(connection, ingest([event], self._bounds, await self._judged_at(connection)).rows)
+                told = ingest([event], self._bounds, await self._judged_at(connection))
+                await insert(connection, told.rows)
+                await self._keep(connection, told.dead, None)  # dated by a clock that is ahead: not lost for that
+            for letter in told.dead:
+                self._metrics.dead_letters.labels(letter.reason.value).inc()
 
     async def ping(self) -> None:
         """Whether the store is there and has its tables: what readiness asks.

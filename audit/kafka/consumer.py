@@ -49,6 +49,7 @@ _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 5.0
 _BACKOFF_DOUBLINGS = 10
 _BEATS = 4  # heartbeats in a session
+_TELL_DEADLINES = 2.0  # so that the writer's own, and what it finds out about its failure, comes first
 _MS = 1e-3
 _NS = 1e-9
 
@@ -59,7 +60,7 @@ class Consumer:
     """One member of the group. Runs until cancelled; comes back by itself after every failure.
 
     Args:
-        bootstrap_servers: The broker.
+        connection: Where the brokers are; a bare address is a plain connection.
         store: Where rows, offsets and dead letters go.
         topic: Of the events.
         dead_letter_topic: Told of dead letters, beside the store.
@@ -305,17 +306,21 @@ class Consumer:
         await self._hint(consumer, list(moved.values()))
 
     def _rewind(self, consumer: AIOKafkaConsumer) -> None:
-        """Nothing was written: what is still ours is read again."""
+        """Nothing was written: what is still ours is read again, the record before it too (see `_claim_new`)."""
         for partition, claim in self._claims.items():
             if partition in consumer.assignment():
-                consumer.seek(partition, claim.next_offset)
+                consumer.seek(partition, claim.next_offset - (claim.anchor is not None))
 
     async def _tell(self, letters: Sequence[DeadLetter]) -> None:
         """Others may follow the dead letters in their topic. The store keeps them whether or not it takes them.
 
         Before the transaction ends: after a crash in between a letter is there twice.
         """
-        untold, error = await tell(self._dead_letters, letters)
+        untold, error = len(letters), "not all were taken in time"
+        # The writer's own deadline begins anew with each refusal: many would hold up the transaction, then the group.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TELL_DEADLINES * self._deadline_s):
+                untold, error = await tell(self._dead_letters, letters)
         if untold:  # one that is too large, or a topic that is not there, must not stop its partition for ever
             self._metrics.untold.inc(untold)
             _log.warning("audit_dead_letters_untold", count=untold, error=error)

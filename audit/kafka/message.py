@@ -78,7 +78,7 @@ def event_message(payload: bytes) -> Message:
     """An event as a message. Bytes that are no event go as they are: the consumer sets them apart."""
     try:
         known = _KNOWN.decode(payload)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested beyond reading
         return _unreadable(payload)
     if not (known.event_id and known.event_type and known.occurred_at):  # CloudEvents allows none of them empty
         return _unreadable(payload)

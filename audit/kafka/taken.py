@@ -33,7 +33,9 @@ def sort(held: Held, lanes: int) -> tuple[list[bytes], list[Mark]]:
             if mark is None:
                 records.append(value)  # what only calls itself a watermark is no event either: a dead letter
             else:
-                marks[mark[:3]] = mark
+                before = marks.get(mark[:3])
+                # A copy of an earlier word may come late, behind the last one of all: what has ended stays so.
+                marks[mark[:3]] = mark if before is None else (*mark[:5], mark[5] or before[5])
     return records, list(marks.values())
 
 

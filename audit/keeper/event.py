@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from audit.codec import encode, timestamp
+from audit.errors import SinkUnavailable
 from audit.event import NO_TENANT, AuditEvent, Kind, Outcome, Phase, Producer, Severity
 from audit.ids import id_ms
 from audit.ingest import COLUMNS, Bounds, DeadLetter, row_of
@@ -54,12 +55,12 @@ async def record(connection: "asyncpg.Connection[asyncpg.Record]", event: AuditE
     """Write one of these events, in the caller's transaction.
 
     Raises:
-        ValueError: it is no event the store can keep; a fault of ours.
+        SinkUnavailable: there is no partition for it; whoever has it to tell tries again.
     """
     bounds = await connection.fetchrow("SELECT lowest, beyond FROM audit_bounds()")
     if bounds is None or bounds["lowest"] is None:
-        raise ValueError("the store has no partitions")
+        raise SinkUnavailable("the store has no partitions")
     row = row_of(encode(event), Bounds(bounds["lowest"], bounds["beyond"]), id_ms(event.event_id))
     if isinstance(row, DeadLetter):
-        raise ValueError(row.error)  # noqa: TRY004  # its content, not its type
+        raise SinkUnavailable(f"the store: an event of its own: {row.error}")
     await connection.execute(INSERT, *row)

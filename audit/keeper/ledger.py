@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from audit.codec import timestamp
-from audit.errors import SealRefused
+from audit.errors import SealRefused, SinkUnavailable
 from audit.ids import EventIds
 from audit.integrity.chain import Broken, Kept, read_chain
 from audit.integrity.checkpoints import append_checkpoints, divergences, read_checkpoints
@@ -103,7 +103,7 @@ class Ledger:
         )  # fmt: skip
         try:
             await record(connection, event)
-        except (ValueError, asyncpg.DataError) as exc:  # a clock of ours that is years away
+        except (ValueError, SinkUnavailable, asyncpg.DataError) as exc:  # a clock of ours that is years away
             raise SealRefused(f"the seal's own event cannot be kept: {exc}") from exc
         return made
 

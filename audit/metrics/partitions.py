@@ -1,5 +1,7 @@
 """What the making of partitions counts."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Gauge
 
 
@@ -8,5 +10,8 @@ class PartitionMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.premade_seconds = Gauge(
-            "audit_partitions_premade_seconds", "How far ahead of now partitions are there.", registry=registry
+            "audit_partitions_premade_seconds",
+            "How far ahead of now partitions are there; no number before the first look.",
+            registry=registry,
         )
+        self.premade_seconds.set(math.nan)  # 0 would say that there are none, where another keeper was at it

@@ -16,9 +16,11 @@ _DENIED_PARTS: Final = (
 _DENIED_WORDS: Final = frozenset({"pwd", "pin", "pan", "cvv", "cvc", "cvv2", "cvc2", "otp", "jwt", "bearer", "iban"})
 KEY_MEMO_COUNT: Final = 4096
 """Keys are field names of our own services: far fewer; a flood of odd ones is not remembered."""
+KEY_MEMO_CHARS: Final = 64
+"""Nor is a long one: the names in pairs are callers' own words, and of 4,096 each might have a record's size."""
 
 LABELS: Final = ("name", "key", "header", "field")
-"""Where a pair says its name when it is an object: `{"name": "Authorization", "value": ...}`."""
+"""Where a pair says its name when it is an object: `{"name": "Authorization", "value": ...}`, `{"Key": ...}`."""
 LABELLED: Final = frozenset({"value", "values", "val"})
 """And where it says its value."""
 
@@ -40,15 +42,15 @@ class KeyNames:
         if known is None:
             word = plain(key)
             known = word in self._words or any(part in word for part in _DENIED_PARTS)
-            if len(self._memo) < KEY_MEMO_COUNT:
+            if len(self._memo) < KEY_MEMO_COUNT and is_short(key):
                 self._memo[key] = known
         return known
 
     def labelled(self, node: dict[Any, Any]) -> bool:
         """Whether an object is a pair whose name is a secret's."""
-        if LABELLED.isdisjoint(node):
+        if not any(map(is_labelled, node)):
             return False
-        return any(isinstance(name := node.get(label), str) and self.denied(name) for label in LABELS)
+        return any(isinstance(name, str) and lower(key) in LABELS and self.denied(name) for key, name in node.items())
 
     def paired(self, node: Any) -> bool:
         """Whether an element of a list is a pair, name and value, whose name is a secret's."""
@@ -59,6 +61,21 @@ class KeyNames:
             and node[1] is not None
             and self.denied(node[0])
         )
+
+
+def is_labelled(key: Any) -> bool:
+    """Whether a pair has its value under this key, in whatever case: `Value` is how some write it."""
+    return lower(key) in LABELLED
+
+
+def is_short(key: Any) -> bool:
+    """Whether a key may be remembered."""
+    return type(key) is not str or len(key) <= KEY_MEMO_CHARS
+
+
+def lower(key: Any) -> Any:
+    """A key that is a text, in small letters."""
+    return key.lower() if isinstance(key, str) else key
 
 
 def plain(key: Any) -> str:

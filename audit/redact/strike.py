@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from audit.redact.model import MASK, SECRET, Struck, Variant
-from audit.redact.names import LABELLED, KeyNames
+from audit.redact.names import KeyNames, is_labelled
 from audit.redact.paths import Paths, parse_paths
 from audit.redact.values import Values
 
@@ -41,6 +41,8 @@ def strike(
     """
     struck: _Found = {}
     written = not isinstance(variant, Variant)
+    if keys is not None and values is not None:
+        _clean_names(event, values, struck)
     for reason, paths in classes.items():
         how = variant.get(reason, Variant.REMOVE) if isinstance(variant, Mapping) else variant
         for path in paths:
@@ -176,6 +178,35 @@ def _changes(event: dict[str, Any]) -> Iterator[tuple[dict[str, Any], tuple[str,
         yield change, pointer(str(change.get("path", "")))
 
 
+def _clean_names(event: dict[str, Any], values: Values, struck: _Found) -> None:
+    """Take secrets out of keys and of changes' paths: first of all, for what goes is listed by them."""
+    for root, free in (("details", True), ("input", False)):
+        _clean_keys(event.get(root), root, values, struck, free=free)
+    for index, (change, _) in enumerate(_changes(event)):
+        for side in ("old", "new"):
+            _clean_keys(change.get(side), f"changes.{index}.{side}", values, struck, free=True)
+        path = change.get("path")
+        if isinstance(path, str) and (cleaned := values.clean(path, free=True)) != path:
+            change["path"] = cleaned
+            here = f"changes.{index}.path"
+            struck[here] = Struck(here, Variant.MASK, SECRET)
+
+
+def _clean_keys(node: Any, at: str, values: Values, struck: _Found, *, free: bool) -> None:
+    if isinstance(node, dict):
+        for name in list(node):
+            key = values.clean(str(name), free=free)
+            if key != str(name):
+                node[key] = node.pop(name)
+                struck[f"{at}.{key}"] = Struck(f"{at}.{key}", Variant.MASK, SECRET)
+            else:
+                key = name
+            _clean_keys(node[key], f"{at}.{key}", values, struck, free=free)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _clean_keys(value, f"{at}.{index}", values, struck, free=free)
+
+
 def _strike_secrets(event: dict[str, Any], secrets: Secrets, variant: Variant, struck: _Found) -> None:
     if isinstance(event.get("details"), dict):
         _look(event["details"], "details", variant, secrets, struck, free=True)
@@ -201,17 +232,11 @@ def _look(node: Any, at: str, variant: Variant, secrets: Secrets, struck: _Found
     if isinstance(node, dict):
         labelled = secrets.names.labelled(node)
         for name in list(node):
-            value = node[name]
-            key = name
-            if secrets.values is not None and secrets.values.secret(str(name), free=free):
-                key = secrets.values.clean(str(name), free=free)  # a key may be one itself
-                node[key] = node.pop(name)
-                struck[f"{at}.{key}"] = Struck(f"{at}.{key}", Variant.MASK, SECRET)
-            here = f"{at}.{key}"
-            if holds(value) and (secrets.names.denied(name) or (labelled and name in LABELLED)):
-                _take(node, key, here, variant, SECRET, struck)
+            here = f"{at}.{name}"
+            if holds(node[name]) and (secrets.names.denied(name) or (labelled and is_labelled(name))):
+                _take(node, name, here, variant, SECRET, struck)
             else:
-                _look_at(node, key, here, variant, secrets, struck, free=free)
+                _look_at(node, name, here, variant, secrets, struck, free=free)
     else:
         for index, value in enumerate(node):
             if secrets.names.paired(value):

@@ -19,7 +19,7 @@ LEAST: Final = 15
 _CREDENTIAL: Final = (
     r"(?<![\w-])eyJ[\w-]{8,}(?:\.[\w-]*){2,4}"
     r"|\b(?i:bearer)[ \t]+(?=[^\s\d]*\d)[\w.~+/-]{16,}=*"
-    r"|\b(?i:basic)[ \t]+(?P<basic>[A-Za-z0-9+/]{8,}={0,2})"
+    r"|\b(?i:basic)[ \t]+(?P<basic>[A-Za-z0-9+/_-]{8,}={0,2})"
 )
 _PRIVATE_KEY: Final = (
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[\s\S]*?-----END [A-Z ]{0,40}PRIVATE KEY-----|[\s\S]*)"
@@ -27,6 +27,7 @@ _PRIVATE_KEY: Final = (
 _CARD: Final = re.compile(r"(?<![\w.-])[2-6]\d{3}(?:[ -]?\d){11,12}(?![\w-])")
 _CARD_LEAST, _CARD_BEYOND = 10**14, 10**16
 _AMEX_DIGITS, _CARD_DIGITS = 15, 16
+_ONE_ALPHABET: Final = str.maketrans("-_", "+/")
 
 
 class Values:
@@ -59,26 +60,26 @@ class Values:
             text = _CARD.sub(lambda found: MASK if _is_card(found[0]) else found[0], text)
         return text
 
-    def is_card(self, number: int) -> bool:
-        """Whether a number is a card's."""
-        return self._card and _CARD_LEAST <= number < _CARD_BEYOND and _is_card(str(number))
+    def is_card(self, number: float) -> bool:
+        """Whether a number is a card's; as some write numbers, `4111111111111111.0` is one."""
+        return self._card and _CARD_LEAST <= number < _CARD_BEYOND and _is_card(str(int(number)))
 
     def secret(self, value: Any, *, free: bool) -> bool:
         """Whether a plain value holds a secret by its looks."""
         if isinstance(value, str):
             return self.clean(value, free=free) != value
-        return free and type(value) is int and self.is_card(value)
+        return free and type(value) in {int, float} and self.is_card(value)
 
 
 def _masked(found: "re.Match[str]") -> str:
     basic = found.groupdict().get("basic")
-    if basic is not None:
-        try:
-            if b":" not in base64.b64decode(basic, validate=True):
-                return found[0]
-        except binascii.Error:
-            return found[0]
-    return MASK
+    if basic is None:
+        return MASK
+    bare = basic.rstrip("=").translate(_ONE_ALPHABET)  # some leave the padding out, some write it for a URL
+    try:
+        return MASK if b":" in base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True) else found[0]
+    except binascii.Error:
+        return found[0]
 
 
 def _is_card(text: str) -> bool:

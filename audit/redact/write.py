@@ -13,7 +13,7 @@ import msgspec
 from audit.codec import encode
 from audit.event import AuditEvent, Redaction
 from audit.redact.model import SECRET, Mode, Rules, Struck, Variant
-from audit.redact.names import KEY_MEMO_COUNT, LABELLED, KeyNames
+from audit.redact.names import KEY_MEMO_COUNT, KeyNames, is_labelled, is_short
 from audit.redact.paths import parse_paths
 from audit.redact.strike import holds, pointer, strike
 from audit.redact.values import LEAST, Values
@@ -171,10 +171,9 @@ class WriteRedactor:
         ):
             return True
         for change in event.changes:
-            for part in pointer(change.path):
-                if self._keys.denied(part):
-                    return True
-            if self._in_value(change.old, free=True) or self._in_value(change.new, free=True):
+            if any(map(self._keys.denied, pointer(change.path))) or any(
+                self._in_value(value, free=True) for value in (change.path, change.old, change.new)
+            ):
                 return True
         return self._shown(event.resource.id if event.resource is not None else None) or self._shown(
             event.client.user_agent if event.client is not None else None
@@ -196,7 +195,7 @@ class WriteRedactor:
             if kind is str:
                 if len(value) >= LEAST and self._values.secret(value, free=free):
                     return True
-            elif kind is not bool and value is not None and kind is not float and self._in_value(value, free=free):
+            elif kind is not bool and value is not None and self._in_value(value, free=free):
                 return True
         return False
 
@@ -212,11 +211,11 @@ class WriteRedactor:
             sort = _ODD
         elif self._keys.denied(key):
             sort = _DENIED
-        elif key in LABELLED:
+        elif is_labelled(key):
             sort = _VALUE
         else:
             sort = _PLAIN
-        if len(self._known) < KEY_MEMO_COUNT:
+        if len(self._known) < KEY_MEMO_COUNT and is_short(key):
             self._known[key] = sort
         return sort
 
@@ -225,14 +224,14 @@ class WriteRedactor:
         kind = type(value)
         if kind is str:
             return len(value) >= LEAST and self._values.secret(value, free=free)
-        if kind is int:
+        if kind is int or kind is float:
             return free and self._values.is_card(value)
         if kind is dict:
             return self._in_dict(value, free=free)
         if kind is list or kind is tuple:
             return self._in_list(value, free=free)
         # What only the encoder knows how to spell is taken apart first.
-        return not (kind is float or value is None or kind is bool)
+        return not (value is None or kind is bool)
 
     def _in_list(self, node: Sequence[Any], *, free: bool) -> bool:
         for value in node:

@@ -112,7 +112,7 @@ def stub(payload: bytes) -> Stub | None:
     """What the spool must know of a record; None for bytes that are no event (the store will set them apart)."""
     try:
         return _STUB.decode(payload)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -121,7 +121,7 @@ def account(records: Iterable[bytes], into: RangeSet) -> None:
     for payload in records:
         try:
             known = _NUMBERED.decode(payload)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             continue
         if known.event_type != LOSS:
             if known.producer.seq > 0:

@@ -183,7 +183,7 @@ class Recorder:
         ruling = case.ruling
         if ruling is None or snapshot is None or case.peer.certificate is not None:
             return None  # a certificate is this connection's, and a ruling is everybody's who sends the same head
-        if case.target is not None and _TOKEN in case.target.resource_json:
+        if case.target is not None and _may_tell(case.target.resource_json):
             return None  # a format leaves the resource's id open, and what goes into it nobody looks through again
         body = case.request_bytes > 0
         key = (phase, case.status, body)
@@ -236,6 +236,11 @@ def _went_well(case: Case) -> bool:
 def _of_resource(case: Case) -> bytes:
     """The resource's id, as it stands in a record."""
     return case.target.resource_json if case.target is not None else b""
+
+
+def _may_tell(resource: bytes) -> bool:
+    """Whether a resource's id may be a secret by its looks; a scheme and its credential, or a key, have white space."""
+    return b" " in resource or b"\\" in resource or _TOKEN in resource
 
 
 def _order(phase: Phase, *, body: bool) -> tuple[object, ...]:

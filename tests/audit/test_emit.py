@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from audit.codec import decode
 from audit.emit import Emitter
 from audit.errors import SpoolBusy, SpoolUnavailable
-from audit.event import AuditEvent, Producer
+from audit.event import Actor, AuditEvent, Producer, Resource
 from audit.fold import FoldKey
 from audit.limits import SpoolLimits
 from audit.metrics import EmitMetrics
@@ -330,6 +330,35 @@ async def test_a_record_that_is_too_large_or_odd_keeps_its_metadata(tmp_path: Pa
         assert event.redaction is not None
         assert event.redaction.truncated
         assert event.action == "order:read"
+
+
+async def test_metadata_that_no_text_can_hold_costs_itself_alone(tmp_path: Path) -> None:
+    """A lone surrogate in an id or a name, which a service read from JSON: the record stands."""
+    emitter = Emitter(tmp_path / "p", "p", redactor=WriteRedactor({}))
+    odd = "\ud800" + "x" * 20
+    parts = {"resource": Resource("Order", odd), "action": odd, "actor": Actor(id=odd, roles=(odd,))}
+    assert emitter.emit(stamped(emitter, **parts))
+    await emitter.emit_durable(stamped(emitter, **parts))
+    assert emitter.close()
+    for event in on_disk(tmp_path / "p"):
+        assert event.resource == Resource("Order", "?" + "x" * 20)
+        assert event.action == "?" + "x" * 20
+    assert len(on_disk(tmp_path / "p")) == 2
+
+
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.ENFORCE])
+def test_a_body_that_no_reader_would_get_through_goes(tmp_path: Path, mode: Mode) -> None:
+    """Nested nearly as deep as can be written: whoever reads the spool stands deeper in the stack."""
+    emitter = Emitter(tmp_path / "p", "p", redactor=WriteRedactor({}, mode=mode))
+    nested: dict[str, object] = {}
+    for _ in range(900):
+        nested = {"a": nested}
+    assert emitter.emit(stamped(emitter, details=nested))
+    assert emitter.emit(stamped(emitter, details={"flat": [{"[": "{"}] * 600}))
+    emitter.close()
+    deep, flat = on_disk(tmp_path / "p")
+    assert deep.details is None
+    assert flat.details == {"flat": [{"[": "{"}] * 600}
 
 
 async def test_secrets_never_reach_the_disk(tmp_path: Path) -> None:

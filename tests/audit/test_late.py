@@ -2,13 +2,18 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import cast
+from uuid import UUID
 
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from audit.codec import encode
+from audit.errors import SinkUnavailable
 from audit.event import Phase
+from audit.ingest import Bounds, Row, row_of
+from audit.late import Connection, Late, declare_late
 from audit.metrics import IngestMetrics
 from audit.store import Store
 from tests.builders.aged import aged_id, ask, now_ms
@@ -17,6 +22,7 @@ from tests.servers.postgres import Logins
 
 LATE = "SELECT tenant_id, body->'details' AS details, event_id FROM audit_events WHERE event_type = 'audit.late'"
 HOUR = 1 / 24
+ALL = Bounds(UUID(int=0), UUID(int=(1 << 128) - 1))
 
 
 @pytest.mark.parametrize("through_hours", [None, 3])
@@ -83,3 +89,17 @@ async def test_rows_and_their_word_are_one(migrated_database: Logins) -> None:
         await store.write([encode(make_event(event_id=aged_id(HOUR))), b"poison"], tell=refuse)
     assert await ask(migrated_database.owner, "SELECT 1 FROM audit_events") == []
     await store.close()
+
+
+async def test_without_a_partition_for_this_moment_the_rows_wait() -> None:
+    """What tells of them has no place: the batch is tried again, and whoever writes is not ended by it."""
+
+    class Clock:
+        async def fetchval(self, _: str) -> int:
+            return now_ms()
+
+    row = row_of(encode(make_event(event_id=aged_id(30))), ALL, now_ms())
+    assert isinstance(row, Row)
+    past = Bounds(UUID(aged_id(60)), UUID(aged_id(20)))
+    with pytest.raises(SinkUnavailable, match="outside the partitions"):
+        await declare_late(cast("Connection", Clock()), Late(now_ms(), [row]), past)

@@ -360,3 +360,14 @@ async def test_it_is_the_stores_clock_that_judges(migrated_database: Logins, mon
     written = await store.write([payload])
     assert (written.rows, written.duplicates, list(written.dead)) == (0, 1, [])
     await store.close()
+
+
+async def test_what_tells_of_a_move_is_kept_also_when_it_is_ahead_of_time(migrated_database: Logins) -> None:
+    """A consumer whose clock is an hour ahead says where it went on: a letter that can be replayed, not nothing."""
+    store = Store(migrated_database.writer)
+    [mine] = await store.claim("topic", [0], "group")
+    ahead = make_event(event_id=EventIds(lambda: time.time_ns() + 3600 * 10**9).next())
+    await store.move_to(replace(mine, next_offset=2), encode(ahead))
+    await store.close()
+    [letter] = await rows(migrated_database, "SELECT reason, payload FROM audit_dead_letters")
+    assert (letter["reason"], letter["payload"]) == ("out_of_range", encode(ahead))

@@ -4,19 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from prometheus_client import CollectorRegistry
 
 from audit.codec import encode
 from audit.emit import Emitter
+from audit.ingest import DeadLetter, DeadReason
 from audit.kafka.consumer import Consumer
 from audit.kafka.message import WATERMARK, Message, event_message
 from audit.kafka.producer import KafkaSink
 from audit.kafka.writer import KafkaWriter
+from audit.metrics import IngestMetrics
 from audit.relay import Relay
-from audit.store import Store
+from audit.store import Offset, Store
 from tests.audit.kafka.group import IDS, Topics, count, member, topics
 from tests.audit.mock_kafka import MockKafka, mock_kafka
 from tests.audit.test_relay import stamped, until
@@ -257,3 +262,36 @@ async def test_a_consumer_is_a_value_of_its_parts() -> None:
     store = Store("postgresql://nobody@127.0.0.1:1/none")
     made = Consumer("127.0.0.1:1", store, topic="t", dead_letter_topic="d", group_id="g")
     assert made.assigned == frozenset()
+
+
+async def test_telling_of_letters_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that refuses them one by one gets on, slowly: the transaction and the group do not wait for that."""
+    metrics = IngestMetrics(CollectorRegistry())
+    store = Store("postgresql://nobody@127.0.0.1:1/none")
+    made = Consumer(
+        "127.0.0.1:1", store, topic="t", dead_letter_topic="d", group_id="g", deadline_s=0.05, metrics=metrics
+    )
+
+    async def refused_one_by_one(*_: object) -> None:
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(made._dead_letters, "send", refused_one_by_one)
+    async with asyncio.timeout(5):
+        await made._tell([DeadLetter(b"x", DeadReason.MALFORMED, "no")] * 7)
+    assert metrics.untold._value.get() == 7
+
+
+async def test_what_was_not_looked_at_yet_is_looked_at_after_a_failure() -> None:
+    """The store fails between a claim and its first record: the record before is compared all the same."""
+    made = Consumer(
+        "127.0.0.1:1", Store("postgresql://nobody@127.0.0.1:1/none"), topic="t", dead_letter_topic="d", group_id="g"
+    )
+    known, fresh, lost = (TopicPartition("t", number) for number in range(3))
+    made._claims = {
+        known: Offset("t", 0, "g", 7, 1, anchor=5),
+        fresh: Offset("t", 1, "g", 7, 1),
+        lost: Offset("t", 2, "g", 7, 1, anchor=5),
+    }
+    sought: dict[TopicPartition, int] = {}
+    made._rewind(cast("AIOKafkaConsumer", SimpleNamespace(assignment=lambda: {known, fresh}, seek=sought.__setitem__)))
+    assert sought == {known: 6, fresh: 7}

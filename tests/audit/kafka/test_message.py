@@ -20,7 +20,9 @@ from audit.kafka.message import (
     read_watermark,
     watermark_messages,
 )
+from audit.ranges import RangeSet
 from audit.sinks import Watermark
+from audit.spool.segment import account, stub
 from tests.builders.audit import make_event
 
 REQUIRED = {"ce_specversion", "ce_id", "ce_source", "ce_type"}
@@ -109,3 +111,14 @@ def test_partitions_are_chosen_as_other_clients_do(key: bytes, count: int) -> No
     """The same key goes where Kafka's default partitioner sends it."""
     partitions = list(range(count))
     assert partition_of(Message(key, b"", []), partitions) == DefaultPartitioner()(key, partitions, partitions)
+
+
+def test_what_cannot_be_read_is_no_reason_to_stop() -> None:
+    """Nested beyond reason, or no UTF-8: a message like any bytes, for the consumer to set apart."""
+    for event_id in (b'"\xff"', b"[" * 5000 + b"]" * 5000):
+        payload = b'{"event_id":%b,"tenant_id":"acme"}' % event_id
+        assert dict(event_message(payload).headers)["ce_type"] == b"audit.unreadable"
+    deep = encode(make_event())[:-1] + b',"later":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    assert dict(event_message(deep).headers)["ce_type"] == b"audit.unreadable"
+    assert stub(deep) is None
+    account([deep], RangeSet())

@@ -6,6 +6,7 @@ import math
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from audit.metrics import PartitionMetrics
 from audit.metrics.shown import as_plain, as_text
 
 
@@ -33,3 +34,12 @@ def test_text_and_json_are_the_same_numbers() -> None:
     assert {sample["name"] for family in plain["families"] for sample in family["samples"]} == {
         "n_total", "h_bucket", "h_count", "h_sum", "g",
     }  # fmt: skip
+
+
+def test_what_was_not_looked_at_yet_is_no_number() -> None:
+    """An alert that fires below a bound must not take it for nothing."""
+    registry = CollectorRegistry()
+    PartitionMetrics(registry)
+    [family] = as_plain(registry)["families"]
+    assert [sample["value"] for sample in family["samples"]] == [None]
+    assert b"audit_partitions_premade_seconds NaN" in as_text(registry)

@@ -1,7 +1,10 @@
 """Which record is written when, and what is answered when one cannot be."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import msgspec
 import pytest
 
 from audit.emit import Emitter
@@ -10,8 +13,10 @@ from audit.event import AuditEvent, Phase
 from gateway.case import Case, Closing
 from gateway.clock import Clock
 from gateway.errors import Code, Forbidden, GatewayError, NotIdentified
+from gateway.known import Ruling, Target
 from gateway.model import Identity, Peer
 from gateway.serve.recorder import Recorder
+from gateway.snapshot import Snapshot
 from roles.model import Principal
 from tests.builders.plane import TappedEmitter
 
@@ -114,3 +119,19 @@ async def test_what_ends_behind_the_workers_last_record_breaks_nothing(tmp_path:
     told: list[GatewayError] = []
     recorder.refused(under_way, None, Forbidden("policy"), told.append)
     assert [error.code for error in told] == [Code.AUDIT_UNAVAILABLE]
+
+
+@pytest.mark.parametrize(
+    ("resource", "made"),
+    [("o-1", True), ("Bearer 0123456789abcdef", False), ("a\tb", False), ("ey" + "JhbGciOiJFUzI1NiJ9.e30.c2ln", False)],
+)
+async def test_no_format_is_filled_with_what_may_be_a_secret(tmp_path: Path, resource: str, made: bool) -> None:
+    """Such a record is made from its values, and those are looked through."""
+    sink = TappedEmitter(tmp_path / "spool")
+    read = case(sink, identity=CALLER)
+    read.status = 200
+    read.ruling = cast("Ruling", SimpleNamespace(records={("single", 200, False): b"a form"}))
+    read.target = cast("Target", SimpleNamespace(resource_json=msgspec.json.encode(resource)[1:-1]))
+    form = Recorder(sink, Clock())._form(read, cast("Snapshot", SimpleNamespace()), "single")
+    assert (form is not None) is made
+    await sink.aclose()
