@@ -120,7 +120,11 @@ class Folders:
         folder = self._known[name]
         places = [holder.place(name) for holder in self.holders]
         before = min((place for place in places if place is not None), default=None)
-        if before is not None and None not in places:
+        if before is None or None in places:
+            return
+        view = peek(folder.path)
+        # Who stands in an epoch that is not begun was in a folder that was emptied by hand: it has nothing of this one.
+        if view is None or all(place is None or place.epoch <= view.epoch for place in places):
             folder.aside.difference_update(clear(folder.path, before, folder.aside))
 
     def _find(self) -> list[str]:

@@ -48,11 +48,23 @@ def test_a_segment_goes_when_nobody_needs_it(tmp_path: Path, metrics: RelayMetri
     behind.needed = names[2]
     folders.clear("p")
     assert segments(folder) == names[2:]
-    behind.needed = SegmentName(9, 1)
+    behind.needed = SegmentName(1, 9)
     folders.look(0.5)
     assert segments(folder) == names[2:], "the house is kept once a second"
     folders.look(1.5)
     assert segments(folder) == names[3:]
+
+
+def test_who_stands_in_numbers_that_are_gone_needs_all_of_a_folder_begun_anew(
+    tmp_path: Path, metrics: RelayMetrics
+) -> None:
+    """Whoever else has passed them: it was somewhere else, and has nothing of these."""
+    folder = spooled(tmp_path, "p", 60, segment_bytes=8_000)
+    names = segments(folder)
+    folders = Folders(tmp_path, 100, metrics)
+    folders.holders += [Held(names[3]), Held(SegmentName(9, 1))]
+    folders.look(0)
+    assert segments(folder) == names
 
 
 def test_a_folder_without_an_owner_is_ended_after_a_while(tmp_path: Path, metrics: RelayMetrics) -> None:

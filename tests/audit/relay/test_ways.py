@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from audit.metrics import RelayMetrics
@@ -81,8 +82,9 @@ def test_what_has_ended_and_is_empty_is_left_in_peace_until_it_begins_again(tmp_
     assert (way.mark.epoch, way.mark.ended, way.mark.at_ms) == (2, False, way.mark.at_ms)
 
 
-def test_a_folder_begun_anew_by_hand_is_read_from_its_beginning(tmp_path: Path) -> None:
-    """A cursor of numbers that are gone passes nothing over, on disk or in memory."""
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_folder_begun_anew_by_hand_is_read_from_its_beginning(tmp_path: Path, kept: bool) -> None:
+    """A cursor of numbers that are gone passes nothing over, on disk or in memory, nor does who keeps the house."""
     folder = spooled(tmp_path, "p", 5)
     counter = Counter(folder)
     counter.begin(7)
@@ -96,6 +98,8 @@ def test_a_folder_begun_anew_by_hand_is_read_from_its_beginning(tmp_path: Path) 
     for segment in folder.glob("*.seg"):
         segment.unlink()
     spooled(tmp_path, "p", 4)
+    if kept:
+        ways._folders.hurry()
     ways.collect()
     assert [len(batch.records) for _, batch in ways.pending[0]] == [4]
 
