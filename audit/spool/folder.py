@@ -187,12 +187,16 @@ class Counter:
         return self._get(_EPOCH) == 0 or self._get(_ENDED) == 1
 
     def begin(self, epoch: int) -> None:
-        """Begin an epoch. The number is reset first: a crash between the stores leaves an ended epoch, not a loss."""
+        """Begin an epoch.
+
+        The number is reset first: a crash between the stores leaves an old epoch without a loss. The epoch comes last:
+        whoever looks in between never sees a new one that has ended, which the store would believe for good.
+        """
         self.seq = 0
         self._put(_SEQ, 0)
         self._put(_FLOOR, 0)
-        self._put(_EPOCH, epoch)
         self._put(_ENDED, 0)
+        self._put(_EPOCH, epoch)
         self.sync()
 
     @property

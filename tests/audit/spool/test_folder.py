@@ -43,6 +43,24 @@ def test_numbers_outlive_the_counter(tmp_path: Path) -> None:
     second.close()
 
 
+def test_nobody_ever_sees_a_new_epoch_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay may look between any two stores, and the store believes for good that an epoch has ended."""
+    counter = Counter(tmp_path)
+    seen, put = [], Counter._put
+
+    def watched(self: Counter, at: int, value: int) -> None:
+        put(self, at, value)
+        seen.append(peek(tmp_path))
+
+    monkeypatch.setattr(Counter, "_put", watched)
+    for epoch in (1, 2):
+        counter.begin(epoch)
+        assert [view for view in seen if view is not None and view.epoch == epoch and view.ended] == []
+        counter.end()
+        seen.clear()
+    counter.close()
+
+
 def test_a_file_that_is_no_counter_is_left_alone(tmp_path: Path) -> None:
     """Another file of that name is named in the error and not overwritten."""
     (tmp_path / COUNTER_FILE).write_bytes(b"something else" * 10)
