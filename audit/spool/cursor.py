@@ -61,7 +61,9 @@ def store(file: Path, cursor: Cursor) -> None:
     aside = file.with_suffix(".tmp")
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
     try:
-        os.write(fd, msgspec.json.encode(cursor))
+        left = memoryview(msgspec.json.encode(cursor))
+        while left:  # a disk that is nearly full takes a part, and half a cursor names nothing it was moved over
+            left = left[os.write(fd, left) :]
         os.fdatasync(fd)
     finally:
         os.close(fd)

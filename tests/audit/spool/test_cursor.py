@@ -57,6 +57,15 @@ def test_a_crash_while_writing_leaves_the_one_before(tmp_path: Path, monkeypatch
     assert msgspec.json.decode(file.read_bytes())["offset"] == 10
 
 
+def test_a_disk_that_takes_a_part_at_a_time_gets_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a cursor would be none, and what it was moved over would be named by nobody."""
+    file, write = tmp_path / "cursor-s.json", module.os.write
+    kept = Cursor(3, 2, 700, [(1, 5)], [{"sink": "s", "missing": [[1, 2]]}])
+    monkeypatch.setattr(module.os, "write", lambda fd, data: write(fd, bytes(data)[:10]))
+    store(file, kept)
+    assert load(file) == kept
+
+
 def test_cursors_are_what_readers_saved(tmp_path: Path) -> None:
     """One for each sink; one that cannot be read is left out."""
     path = filled(tmp_path)
