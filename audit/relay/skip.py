@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from audit.codec import timestamp
 from audit.event import NO_TENANT, AuditEvent, Kind, Outcome, Phase, Producer, Severity
 from audit.ids import id_ms
@@ -14,6 +16,8 @@ SKIPPED = "audit.sink.skipped"
 _RANGES_MAX = 1000  # an event has its bound; beyond it the last range reaches to the end
 _NS_PER_MS = 1_000_000
 _SLACK_NS = 1_000_000_000  # file times are coarse, and an id may be a little ahead of its time
+
+_log = structlog.get_logger("audit.relay")
 
 
 def held_beyond(reader: FolderReader, needed: Sequence[SegmentName | None]) -> int:
@@ -34,7 +38,7 @@ def held_beyond(reader: FolderReader, needed: Sequence[SegmentName | None]) -> i
 
 
 def skip(reader: FolderReader, sink: str) -> dict[str, Any] | None:
-    """Move a sink over the rest of the segment it is in.
+    """Move a sink over the rest of the segment it is in. What it missed stands in its cursor until it is recorded.
 
     Returns:
         What it missed, the details of the event; None if there is nothing to be moved over.
@@ -49,16 +53,20 @@ def skip(reader: FolderReader, sink: str) -> dict[str, Any] | None:
     if len(ranges) > _RANGES_MAX:
         ranges[_RANGES_MAX - 1 :] = [(ranges[_RANGES_MAX - 1][0], ranges[-1][1])]
     began = stub(passed.first) if passed.first is not None else None
-    written_ns = (reader.path / passed.name.text()).stat().st_mtime_ns
-    return {
+    details = {
         "sink": sink,
         "producer": reader.producer,
         "epoch": passed.name.epoch,
         "missing": [list(pair) for pair in ranges],
         "count": passed.numbers.count,
         "from": began.occurred_at if began is not None else "",
-        "until": timestamp(written_ns + _SLACK_NS),
+        "until": timestamp(passed.written_ns + _SLACK_NS),
     }
+    try:
+        reader.pass_over(passed, details)
+    except OSError as exc:  # a full disk, which waits for what we give up: it is recorded in a moment all the same
+        _log.warning("audit_cursor_not_saved", folder=str(reader.path), error=str(exc))
+    return details
 
 
 def skipped_event(event_id: str, producer: Producer, details: dict[str, Any]) -> AuditEvent:

@@ -343,9 +343,6 @@ class Ways:
                 return
             self._metrics.sink_skipped.labels(self._sink).inc(details["count"])
             _log.error("audit_sink_skipped", **details)
-            way.reader.skipped.append(details)
-            with self._tolerant(way):
-                way.reader.save()
             self._folders.clear(way.name)
 
     def _count_loss(self, payload: bytes) -> None:

@@ -8,9 +8,7 @@ it can be read, and what cannot is named in an `audit.loss` record, which is the
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
-
-import msgspec
+from typing import Any, NamedTuple, TypeAlias
 
 from audit.codec import encode
 from audit.ranges import RangeSet
@@ -81,11 +79,15 @@ class Skipped(NamedTuple):
         name: The segment.
         numbers: Those that the sink misses.
         first: The first record of them that can be read.
+        written_ns: When the segment was last written to.
+        before: The numbers accounted for up to its end, if that is known.
     """
 
     name: SegmentName
     numbers: RangeSet
     first: bytes | None
+    written_ns: int
+    before: RangeSet | None
 
 
 class FolderReader:
@@ -104,7 +106,7 @@ class FolderReader:
         self._seen: RangeSet | None = None  # what was accounted for before the cursor's segment
         self._begin()
         self.skipped = list(self._cursor.skipped) if self._cursor is not None else []
-        self._saved = self._whole_cursor()
+        self._saved = self._cursor
         self._mean = _FIRST_MEAN  # bytes a record takes
 
     @property
@@ -128,8 +130,7 @@ class FolderReader:
         finished = end is not None or (closed and whole)
         if not frames and not finished and not damaged:
             return None
-        header = header or current.header
-        damaged = damaged or current.damaged
+        header, damaged = header or current.header, damaged or current.damaged
         got = RangeSet(current.got)
         account(records, got)
         size = offset - current.offset
@@ -170,10 +171,10 @@ class FolderReader:
         self._begin()
 
     def skip(self) -> Skipped | None:
-        """Move delivery to the end of the segment it is in, which nobody writes to any more, and read on from there.
+        """Read on behind the segment that delivery is in, which nobody writes to any more.
 
         Returns:
-            What was passed over; None if there is no segment.
+            What delivery is to be moved over, see `pass_over`; None if there is no segment.
         """
         self.rewind()
         try:
@@ -199,8 +200,21 @@ class FolderReader:
         after, lost = self._compared(current.name, names, current.header, end, current.got)
         current.got.update(lost)  # what is damaged in it is named with the rest
         self._go_on(SegmentName(current.name.epoch, current.name.n + 1), after)
-        self._cursor, self._seen = Cursor(*self._next, 0), after
-        return Skipped(current.name, current.got.without(delivered), first)
+        written_ns = (self.path / current.name.text()).stat().st_mtime_ns
+        return Skipped(current.name, current.got.without(delivered), first, written_ns, after)
+
+    def pass_over(self, passed: Skipped, details: dict[str, Any]) -> None:
+        """Move delivery over what `skip` has found, with the details to be recorded.
+
+        Raises:
+            OSError: delivery has moved on, but not on disk.
+        """
+        self.skipped.append(details)
+        following = Cursor(passed.name.epoch, passed.name.n + 1, 0)
+        try:  # INVARIANT: on disk first. Once we stand behind a segment it may be unlinked, and then it names nothing.
+            self._store(self._whole(following, passed.before))
+        finally:
+            self._cursor, self._seen = following, passed.before
 
     def save(self) -> None:
         """Bring the cursor to disk.
@@ -208,10 +222,13 @@ class FolderReader:
         Raises:
             OSError: it is not; after a crash some records are delivered twice.
         """
-        whole = self._whole_cursor()
+        whole = self._whole(self._cursor, self._seen) if self._cursor is not None else None
         if whole is not None and whole != self._saved:
-            store(self._cursor_file, whole)
-            self._saved = whole
+            self._store(whole)
+
+    def _store(self, whole: Cursor) -> None:
+        store(self._cursor_file, whole)
+        self._saved = whole
 
     @property
     def position(self) -> Position:
@@ -242,11 +259,8 @@ class FolderReader:
                     total -= at.offset
         return max(0, total)
 
-    def _whole_cursor(self) -> Cursor | None:
-        if self._cursor is None:
-            return None
-        seen = list(self._seen) if self._seen is not None else None
-        return msgspec.structs.replace(self._cursor, seen=seen, skipped=list(self.skipped))
+    def _whole(self, at: Cursor, before: RangeSet | None) -> Cursor:
+        return Cursor(*at.place, at.offset, None if before is None else list(before), list(self.skipped))
 
     def _begin(self) -> None:
         """Read from the cursor on."""

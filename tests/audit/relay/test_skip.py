@@ -1,11 +1,15 @@
 """Tests of `audit.relay.skip`: exactly what is passed over, wherever delivery stands."""
 
+import errno
 from pathlib import Path
+
+import pytest
 
 from audit.codec import decode, encode
 from audit.event import Producer
 from audit.ids import EventIds
 from audit.relay.skip import SKIPPED, held_beyond, skip, skipped_event
+from audit.spool.cursor import Cursor, store
 from audit.spool.reader import FolderReader
 from audit.spool.segment import SegmentName, segments
 from tests.builders.spools import spooled
@@ -51,6 +55,41 @@ def test_what_was_delivered_of_a_segment_is_not_named(tmp_path: Path) -> None:
     while (more := skip(reader, "s")) is not None:
         everything.append(more["missing"])
     assert everything[-1][0][1] == 60, "the last segment too, which has ended"
+
+
+def test_what_was_passed_over_is_named_on_disk_before_anybody_may_unlink_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another lane unlinks it as soon as it can: it is named all the same, also if the process dies right then."""
+    folder = spooled(tmp_path, "p", 60, segment_bytes=8_000)
+    names = segments(folder)
+    reader = FolderReader(folder, "s")
+    places = []
+
+    def storing(file: Path, cursor: Cursor) -> None:
+        places.append(reader.place)
+        store(file, cursor)
+        for name in names[:1]:
+            (folder / name.text()).unlink()
+
+    monkeypatch.setattr("audit.spool.reader.store", storing)
+    details = skip(reader, "s")
+    assert places == [None], "nobody was told yet that it has passed it"
+    assert reader.place == names[1]
+    assert FolderReader(folder, "s").skipped == [details]
+
+
+def test_a_full_disk_gets_what_a_sink_is_moved_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cursor cannot be written: what was passed over is named by who has it in memory."""
+
+    def full(file: Path, cursor: Cursor) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    folder = spooled(tmp_path, "p", 60, segment_bytes=8_000)
+    reader = FolderReader(folder, "s")
+    monkeypatch.setattr("audit.spool.reader.store", full)
+    details = skip(reader, "s")
+    assert (reader.place, reader.skipped) == (segments(folder)[1], [details])
 
 
 def test_what_is_damaged_is_named_with_the_rest(tmp_path: Path) -> None:
