@@ -26,7 +26,7 @@ class NdjsonSink:
     """Writes files. See `audit.sinks.Sink`.
 
     After a crash the relay offers again what came after its last saved cursor; lines that stand in the files already
-    are known by their digest and not written again.
+    are known by their digest and not written again. So are those of a write that was given up and ended all the same.
     """
 
     name = "ndjson"
@@ -39,6 +39,7 @@ class NdjsonSink:
         self._files = LineFiles(folder, "audit", rules or LinesRules(), on_gone=self._gone)
         self._known: set[bytes] = set()
         self._known_left = 0
+        self._unheard = False  # how a write ended that nobody waited for
         self._busy = threading.Lock()
 
     async def deliver(self, records: Sequence[bytes]) -> None:
@@ -47,7 +48,11 @@ class NdjsonSink:
         Raises:
             SinkUnavailable: none of them was written.
         """
-        await asyncio.to_thread(self._write, records)
+        try:
+            await asyncio.to_thread(self._write, records)
+        except asyncio.CancelledError:  # the write goes on, and its lines are offered again
+            self._unheard = True
+            raise
 
     async def report(self, marks: Sequence[Watermark]) -> None:
         """Files say nothing of completeness."""
@@ -72,7 +77,8 @@ class NdjsonSink:
         if not self._busy.acquire(blocking=False):  # the disk hangs: a write that was given up is still at it
             raise SinkUnavailable("ndjson: the last write has not ended")
         try:
-            if self._files.open():
+            if self._files.open() or self._unheard:
+                self._unheard = False
                 self._known, self._known_left = self._files.tail(_KNOWN_LINES), _KNOWN_FOR
             lines = [self._line(payload) for payload in records]
             fresh = [line for line in lines if line_digest(line) not in self._known] if self._known else lines

@@ -110,3 +110,35 @@ async def test_a_disk_that_hangs_holds_one_write_and_no_more(tmp_path: Path, mon
     monkeypatch.undo()
     assert len(lines(tmp_path / "out")) == 1
     await sink.close()
+
+
+async def test_a_write_that_was_given_up_and_ended_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop, or a deadline, leaves the thread at it; the relay offers the same lines again."""
+    begun, free = threading.Event(), threading.Event()
+    append = LineFiles.append
+
+    def hanging(self: LineFiles, lines: list[bytes]) -> None:
+        begun.set()
+        free.wait()
+        append(self, lines)
+
+    sink = NdjsonSink(tmp_path / "out", outward())
+    given = records(5)
+    await sink.deliver(given[:1])
+    monkeypatch.setattr(LineFiles, "append", hanging)
+    writing = asyncio.ensure_future(sink.deliver(given[1:3]))
+    await asyncio.to_thread(begun.wait, 5)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    monkeypatch.undo()
+    with pytest.raises(SinkUnavailable, match="has not ended"):
+        await sink.deliver(given[1:3])
+    free.set()
+    await asyncio.to_thread(sink._busy.acquire)  # it has ended
+    sink._busy.release()
+    await sink.deliver(given[1:])
+    await sink.close()
+    assert [line["event_id"] for line in lines(tmp_path / "out")] == [json.loads(each)["event_id"] for each in given]
