@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,11 +124,11 @@ def account(records: Iterable[bytes], into: RangeSet) -> None:
             known = _NUMBERED.decode(payload)
         except (ValueError, RecursionError):
             continue
-        if known.event_type != LOSS:
-            if known.producer.seq > 0:
-                into.add(known.producer.seq)
-        elif (loss := stub(payload)) is not None:
-            into.update(loss.numbers())
+        if known.producer.seq > 0:
+            into.add(known.producer.seq)
+        if known.event_type == LOSS and (loss := stub(payload)) is not None:
+            with suppress(TypeError, ValueError):  # one by its type alone, which names nothing
+                into.update(RangeSet(loss.numbers()))
 
 
 class Contents(NamedTuple):

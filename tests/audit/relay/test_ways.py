@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from audit.codec import encode
+from audit.event import Producer
 from audit.metrics import RelayMetrics
 from audit.relay.folders import Folders
 from audit.relay.ways import AHEAD, SAVE_RECORDS, Pace, Ways
+from audit.spool import frame
 from audit.spool.cursor import load
 from audit.spool.folder import Counter
+from audit.spool.segment import LOSS
+from audit.spool.writer import SegmentWriter
+from tests.builders.audit import make_event
 from tests.builders.spools import spooled
 
 ROOT = Path(__file__).parents[3]
@@ -143,3 +149,21 @@ def test_a_batch_that_was_advanced_over_twice_takes_no_other_with_it(tmp_path: P
     assert way.reader.backlog_bytes() > 0
     ways.collect()
     assert sum(len(batch.records) for _, batch in ways.pending[0]) == 20
+
+
+def test_a_loss_record_by_its_type_alone_is_delivered_as_any_other(tmp_path: Path) -> None:
+    """What stands in its details is anybody's; it counts as nothing lost."""
+    folder = spooled(tmp_path, "p", 2, ended=False)
+    details = {"event": "x", "count": "many", "reason": ["y"]}
+    writer = SegmentWriter(folder, "p", 1, segment_bytes=1 << 20)
+    event = make_event(event_type=LOSS, producer=Producer("p", 1, 3), details=details)
+    writer.append([frame.pack(encode(event)), frame.pack(b'{"event_id":"\xff"}')], [(3, 3)])
+    writer.close()
+    ways = ways_of(tmp_path)
+    delivered = 0
+    for _ in range(3):
+        ways.collect()
+        while ways.pending:
+            delivered += sum(len(batch.records) for _, batch in ways.pending[0])
+            ways.advance(ways.pending[0])
+    assert delivered == 4

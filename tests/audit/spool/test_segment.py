@@ -13,6 +13,7 @@ from audit.ranges import RangeSet
 from audit.spool import frame
 from audit.spool.adopt import loss_event
 from audit.spool.segment import (
+    LOSS,
     EndMark,
     Header,
     SegmentName,
@@ -100,3 +101,32 @@ def test_what_is_no_file_is_no_segment(tmp_path: Path) -> None:
     (tmp_path / "0000000\u0661-000005.seg").touch()
     (tmp_path / "00000001-000006.seg").touch()
     assert segments(tmp_path) == [SegmentName(1, 6)]
+
+
+WHOLE = encode(make_event(producer=Producer("p", 1, 7)))
+
+
+@pytest.mark.parametrize(
+    ("payload", "numbers"),
+    [
+        (WHOLE.replace(b'"acme"', b'"\xff"'), [(7, 7)]),
+        (WHOLE.replace(b'"id":"p"', b'"id":"\xff"'), []),
+        (b'{"event_type":"x","details":' + b"[" * 100_000, []),
+        (b'{"event_id":"\xff"}', []),
+    ],
+)
+def test_bytes_that_are_whole_and_no_event_stop_nobody(payload: bytes, numbers: list[tuple[int, int]]) -> None:
+    """They are delivered, and the store sets them apart; a decoder has more than one word for them."""
+    assert stub(payload) is None
+    found = RangeSet()
+    account([payload], found)
+    assert list(found) == numbers
+
+
+@pytest.mark.parametrize("missing", [7, "x", [[1]], [[1, "x"]], [[5, 2]]])
+def test_a_loss_record_that_names_nothing_counts_as_itself(missing: object) -> None:
+    """By its type alone it is one; its own number is there."""
+    event = make_event(event_type=LOSS, producer=Producer("p", 1, 3), details={"epoch": 1, "missing": missing})
+    found = RangeSet()
+    account([encode(event)], found)
+    assert list(found) == [(3, 3)]
