@@ -125,10 +125,10 @@ class Lane:
             Whether there was anything to deliver. After a failure it returns when the pause is over.
         """
         async with self._turn:
-            if not self._ways.pending:
-                await asyncio.to_thread(self._ways.collect)
-            taken = self._ways.pending[0] if self._ways.pending else []
             try:
+                if not self._ways.pending:
+                    await asyncio.to_thread(self._ways.collect)
+                taken = self._ways.pending[0] if self._ways.pending else []
                 if taken:
                     await self._deliver(taken)
                 if self._main and (self._ways.urgent or time.monotonic() - self._reported_at >= _REPORT_S):

@@ -7,14 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
 
-from audit.errors import AuditError
+from audit.errors import AuditError, SinkUnavailable
 from audit.ids import id_ms
 from audit.metrics import RelayMetrics
 from audit.relay.folders import Folders
@@ -38,6 +38,7 @@ _MS = 1e-3
 _NS = 1e-9
 _NS_PER_MS = 1_000_000
 
+_LOSS_SAYS = ("producer", "epoch", "missing", "count", "reason", "folded")
 _LOSS_MARK = f'"{LOSS}"'.encode()
 
 _log = structlog.get_logger("audit.relay")
@@ -157,15 +158,20 @@ class Ways:
             return self._lag()
 
     def collect(self) -> None:
-        """Take the next batch in hand, if there is one and a hand is free."""
+        """Take the next batch in hand, if there is one and a hand is free.
+
+        Raises:
+            SinkUnavailable: the folders cannot be looked for now.
+        """
         with self._turn:
             if len(self.pending) >= AHEAD:
                 return
             now = time.monotonic()
             # INVARIANT: looked for before any counter is read, and each time. What a producer wrote is younger than its
             # folder, and counters stay half a second behind: nobody's watermark passes an event of a folder not seen.
-            self._found_ms = self._now_ns() // _NS_PER_MS
-            self._know(self._folders.look(now))
+            looked_ms = self._now_ns() // _NS_PER_MS
+            self._look(now)
+            self._found_ms = looked_ms
             taken: Taken = []
             try:
                 self._read_all(now, taken)
@@ -174,6 +180,13 @@ class Ways:
                     self.pending.append(taken)
             self.look_s = time.monotonic() - now if not taken else 0.0
             self.age()
+
+    def _look(self, now: float) -> None:
+        try:
+            names = self._folders.look(now)
+        except OSError as exc:  # too many open files, a disk that is gone: it passes, or somebody is told of the outage
+            raise SinkUnavailable(f"{self._sink}: the spool cannot be read: {exc.strerror}") from exc
+        self._know(names)
 
     def _know(self, names: Sequence[str]) -> None:
         for name in names:
@@ -320,7 +333,8 @@ class Ways:
         """
         with self._turn:
             # A sink that takes nothing reads nothing: what it does not know of it would hold for ever.
-            self._know(self._folders.look(time.monotonic()))
+            with suppress(SinkUnavailable):  # said when something is to be read
+                self._look(time.monotonic())
             lag = sum(self._lag().values())
             self._metrics.sink_lag_bytes.labels(self._sink).set(lag)
             if self._main:
@@ -348,9 +362,12 @@ class Ways:
     def _count_loss(self, payload: bytes) -> None:
         known = stub(payload)
         if known is not None and known.event_type == LOSS and known.details is not None:
-            reason = str(known.details.get("reason"))
-            _log.error("audit_records_lost", **known.details)
-            self._metrics.lost.labels(reason if reason in LOSS_REASONS else "other").inc(known.details.get("count", 0))
+            said = known.details
+            reason, count = str(said.get("reason")), said.get("count")
+            _log.error("audit_records_lost", **{name: said[name] for name in _LOSS_SAYS if name in said})
+            self._metrics.lost.labels(reason if reason in LOSS_REASONS else "other").inc(
+                count if isinstance(count, int) and count > 0 else 0
+            )
 
     def age(self) -> None:
         """How old the oldest record in hand is."""

@@ -1,6 +1,7 @@
 """Tests of `audit.relay.lane`: each sink for itself, whatever the others do."""
 
 import asyncio
+import errno
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from audit.errors import SpoolUnavailable
 from audit.metrics import RelayMetrics
 from audit.relay import Relay
+from audit.relay.folders import Folders
 from audit.relay.relay import Beside
 from audit.spool import reader as reader_module
 from audit.spool.reader import Batch, FolderReader
@@ -412,3 +414,29 @@ async def test_gauges_say_how_far_behind_each_is(tmp_path: Path) -> None:
         await until(lambda: sample(metrics, "sink_oldest_seconds", "ndjson") == 0)
         assert sample(metrics, "sink_up", "ndjson") == 1
         assert sample(metrics, "relayed", "ndjson") == sample(metrics, "relayed", "store") == 50
+
+
+async def test_a_spool_that_cannot_be_looked_through_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files for a moment: no lane ends, the main one neither, and nothing is passed over."""
+    spooled(tmp_path, "p", 5)
+    main, other = Named("store"), Named("ndjson")
+    other.broken = True
+    relay = Relay(tmp_path, main, beside=[Beside(other, 1 << 20)], backoff_max_s=0.02)
+
+    def fails(_self: Folders) -> list[str]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with structlog.testing.capture_logs():
+        async with running(relay):
+            await until(lambda: len(main.records) == 5 and relay.lanes[1].failures >= 1)
+            with monkeypatch.context() as patched:
+                patched.setattr(Folders, "_find", fails)
+                await until(lambda: relay.main.failures >= 3)
+                assert relay.main.last_error == "store: the spool cannot be read: Too many open files"
+                assert not relay.main.caught_up
+                await asyncio.sleep(1.1)  # the house is kept meanwhile
+            spooled(tmp_path, "q", 5)
+            other.broken = False
+            await until(lambda: len(main.records) == len(other.records) == 10)
