@@ -147,6 +147,10 @@ class Journal:
         except OSError:
             self._metrics.spool_errors.labels("sync").inc()
             placed = False
+            # The next file's header must not say that they stand before it: where the kernel has dropped their pages,
+            # whoever reads would name them as lost, and they are written again.
+            again = RangeSet((taken.seq, taken.seq) for taken in group if taken.seq)
+            self._writer.seen = self._writer.seen.without(again)
             try:
                 with self._lock:
                     for taken in group:  # a second copy; the first leaves the books with its segment

@@ -311,6 +311,31 @@ async def test_after_a_failed_sync_the_records_are_written_to_a_new_file(
     assert losses(on_disk(folder)) == []
 
 
+async def test_what_was_written_again_is_not_named_as_lost(
+    emitter: Emitter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel drops the pages whose sync failed: they cannot be read where they were, and stand in the new file."""
+    await emitter.emit_durable(stamped(emitter))
+    real, failed = os.fdatasync, []
+
+    def drops(fd: int) -> None:
+        if not failed:
+            failed.append(fd)
+            os.pwrite(fd, b"\0" * 300, os.fstat(fd).st_size - 300)
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr("audit.spool.writer.os.fdatasync", drops)
+    for _ in range(3):
+        await emitter.emit_durable(stamped(emitter))
+    await emitter.aclose()
+    assert failed
+    sink = ListSink()
+    assert await Relay(tmp_path / "spool", sink).flush(5)
+    assert [event.producer.seq for event in sink.events] == [1, 2, 3, 4]
+    assert [event.event_id for event in sink.events if event.event_type == LOSS] == []
+
+
 async def test_a_waiter_that_was_cancelled_harms_nobody(emitter: Emitter, tmp_path: Path) -> None:
     """A request that goes away while its record is being synced leaves the record and the others as they are."""
     futures = [emitter.emit_durable(stamped(emitter)) for _ in range(10)]
