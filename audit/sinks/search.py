@@ -8,6 +8,7 @@ import asyncio
 import base64
 import gzip
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -83,6 +84,7 @@ class SearchSink:
         self._metrics = metrics or RelayMetrics(CollectorRegistry())
         self._client: httpx.AsyncClient | None = None
         self._ready = False
+        self._busy = threading.Lock()
 
     async def deliver(self, records: Sequence[bytes]) -> None:
         """Index events.
@@ -117,7 +119,9 @@ class SearchSink:
     async def close(self) -> None:
         """Give the connections up."""
         client, self._client = self._client, None
-        self._refused.close()
+        if self._busy.acquire(blocking=False):  # else the disk hangs: what is still at it keeps its file
+            self._refused.close()
+            self._busy.release()
         if client is not None:
             try:
                 async with asyncio.timeout(1):
@@ -243,10 +247,14 @@ class SearchSink:
     def _set_apart(self, refused: Sequence[Refusal]) -> None:
         now = timestamp(time.time_ns())
         lines = [msgspec.json.encode({"at": now, "id": r.key, "status": r.status, "type": r.kind}) for r in refused]
+        if not self._busy.acquire(blocking=False):  # a write that was given up is still at it
+            raise SinkUnavailable("search: the last refusals are still being written")
         try:
             self._refused.append([line + b"\n" for line in lines])
         except (OSError, SpoolBusy) as exc:
             raise SinkUnavailable(f"search: refusals cannot be written: {exc}") from exc
+        finally:
+            self._busy.release()
         for each in refused:
             reason = "too_large" if each.status == bulk.TOO_LARGE else "mapping"
             self._metrics.sink_refused.labels(self.name, reason).inc()

@@ -1,9 +1,11 @@
 """Tests of `audit.sinks.search`, against a server that checks the protocol and misbehaves when told."""
 
+import asyncio
 import contextlib
 import gzip
 import json
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,37 @@ async def test_a_document_it_can_never_hold_is_named_and_the_others_go(
     assert set(line) == {"at", "id", "status", "type"}
     assert metrics.sink_refused.labels("search", "mapping")._value.get() == 1
     assert [entry["event"] for entry in logs] == ["audit_documents_refused"]
+
+
+async def test_refusals_that_a_hanging_disk_holds_are_written_by_one_at_a_time(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery that was given up leaves its thread at it: the next waits, and the file stays open under it."""
+    begun, free = threading.Event(), threading.Event()
+    append = LineFiles.append
+
+    def hanging(self: LineFiles, lines: list[bytes]) -> None:
+        begun.set()
+        free.wait()
+        append(self, lines)
+
+    engine.verdict = lambda _, document: 400 if document["producer"]["seq"] == 2 else 201
+    given = records(3)
+    async with sink_of(engine, tmp_path) as (sink, _):
+        monkeypatch.setattr(LineFiles, "append", hanging)
+        delivering = asyncio.ensure_future(sink.deliver(given))
+        await asyncio.to_thread(begun.wait, 5)
+        delivering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await delivering
+        monkeypatch.undo()
+        with pytest.raises(SinkUnavailable, match="still being written"):
+            await sink.deliver(given)
+        await sink.close()
+        free.set()
+        await asyncio.to_thread(sink._busy.acquire)
+        sink._busy.release()
+    assert len(refusals(tmp_path)) == 1
 
 
 async def test_an_engine_that_refuses_everything_is_down(engine: Engine, tmp_path: Path) -> None:
