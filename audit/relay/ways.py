@@ -252,7 +252,8 @@ class Ways:
                 self._set_mark(way, view, ended=ended)
         elif self._main:  # under load there is always something more: go by what was there when we looked
             way.promised = way.promised or (view, end)
-            if way.mark is None and batch.records:  # known from the first batch on, and waited for
+            # Known from the first batch on, and waited for; also an opening whose predecessor was reported as ended.
+            if batch.records and (way.mark is None or (way.mark.ended and way.mark.epoch != view.epoch)):
                 self.urgent = True
                 way.mark = Watermark(way.reader.producer, view.epoch, _NOTHING_YET_MS, ended=False)
 

@@ -12,6 +12,7 @@ from audit.event import Producer
 from audit.metrics import RelayMetrics
 from audit.relay.folders import Folders
 from audit.relay.ways import AHEAD, SAVE_RECORDS, Pace, Ways
+from audit.sinks.port import Watermark
 from audit.spool import frame
 from audit.spool.cursor import load
 from audit.spool.folder import Counter
@@ -167,3 +168,32 @@ def test_a_loss_record_by_its_type_alone_is_delivered_as_any_other(tmp_path: Pat
             delivered += sum(len(batch.records) for _, batch in ways.pending[0])
             ways.advance(ways.pending[0])
     assert delivered == 4
+
+
+def test_the_next_opening_is_known_from_its_first_batch_too(tmp_path: Path) -> None:
+    """Its predecessor was reported as ended and holds nothing: else the others' watermarks would pass its backlog."""
+    folder = spooled(tmp_path, "p", 5)
+    ways = ways_of(tmp_path, batch_records=5)
+    for _ in range(4):
+        ways.collect()
+        while ways.pending:
+            ways.advance(ways.pending[0])
+    [way] = list(ways)
+    assert way.mark is not None
+    assert way.mark.ended
+    way.reported, ways.urgent = way.mark, False
+    assert way.settled
+    counter = Counter(folder)
+    counter.begin(2)
+    counter.floor_ms = 1_700_000_000_000
+    writer = SegmentWriter(folder, "p", 2, segment_bytes=1 << 20)
+    for number in range(1, 21):
+        event = make_event(producer=Producer("p", 2, number))
+        writer.append([frame.pack(encode(event))], [(number, number)])
+    ways.collect()
+    ways.advance(ways.pending[0])
+    writer.close()
+    counter.close()
+    assert ways.urgent
+    assert not way.settled
+    assert way.mark == Watermark("p", 2, 1, ended=False), "a part of it is delivered, and more is not"
