@@ -253,7 +253,8 @@ class Ways:
         elif self._main:  # under load there is always something more: go by what was there when we looked
             way.promised = way.promised or (view, end)
             # Known from the first batch on, and waited for; also an opening whose predecessor was reported as ended.
-            if batch.records and (way.mark is None or (way.mark.ended and way.mark.epoch != view.epoch)):
+            # Of a first batch there may have been room for the segment's header alone.
+            if way.mark is None or (way.mark.ended and way.mark.epoch != view.epoch):
                 self.urgent = True
                 way.mark = Watermark(way.reader.producer, view.epoch, _NOTHING_YET_MS, ended=False)
 

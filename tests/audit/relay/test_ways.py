@@ -197,3 +197,14 @@ def test_the_next_opening_is_known_from_its_first_batch_too(tmp_path: Path) -> N
     assert ways.urgent
     assert not way.settled
     assert way.mark == Watermark("p", 2, 1, ended=False), "a part of it is delivered, and more is not"
+
+
+def test_who_had_room_for_its_header_alone_is_known(tmp_path: Path) -> None:
+    """The batch was nearly full; what it has may be older than what others are told to have delivered."""
+    spooled(tmp_path, "a", 2, ended=False)
+    spooled(tmp_path, "b", 5, ended=False)
+    ways = ways_of(tmp_path, batch_records=3)
+    ways.collect()
+    assert [len(batch.records) for _, batch in ways.pending[0]] == [2, 0]
+    assert ways.urgent
+    assert [way.mark for way in ways if way.name == "b"] == [Watermark("b", 1, 1, ended=False)]
