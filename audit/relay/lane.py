@@ -88,7 +88,10 @@ class Lane:
                     raise
                 # A fault of ours beside the main sink: it must cost this sink its pauses and nobody anything else.
                 _log.exception("audit_sink_failed", sink=self.sink.name)
-                await self._pause(SinkUnavailable(type(exc).__name__))
+                try:
+                    await self._pause(SinkUnavailable(type(exc).__name__))
+                except Exception:  # noqa: BLE001  # the same fault again, in what a pause does besides
+                    await asyncio.sleep(self._pace.backoff_max_s)
                 went = True
             if not went:
                 await asyncio.sleep(max(self._pace.poll_interval_s, _LOOK_SHARE * self._ways.look_s))

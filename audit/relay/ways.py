@@ -243,7 +243,8 @@ class Ways:
 
     def _believe(self, way: Way, view: CounterView, end: Position, batch: Batch | None, now: float) -> None:
         """Take what a counter says, as it was before the folder was read."""
-        if batch is None:
+        in_hand = any(way is held for taken in self.pending for held, _ in taken)
+        if batch is None and not in_hand:
             ended = view.ended and way.reader.passed(view.epoch)
             if ended:
                 way.quiet = (view.epoch, now + _QUIET_S)
