@@ -48,8 +48,9 @@ WHERE rows IS NOT NULL AND audit_purge_is_due(to_id, purged_at, $1) ORDER BY fro
 """
 _PARTITIONS = "SELECT name, lowest, beyond FROM audit_partitions()"
 _YOUNG = "SELECT count(*) FROM audit_purged_leaves WHERE NOT audit_purge_is_due(event_id, purged_at, $1)"
+# The clock is read after the rows: a row may have come of age while the job was at something else.
 _PURGED = """
-SELECT min(purged_at) FROM audit_purged_leaves
+SELECT min(purged_at), greatest(max(purged_at), clock_timestamp()) FROM audit_purged_leaves
 WHERE event_id >= $1 AND event_id < $2 AND audit_purge_is_due(event_id, purged_at, $3)
 """
 _ANY = "SELECT FROM audit_leaves($1, '00000000-0000-0000-0000-000000000000', '', 1)"
@@ -197,8 +198,9 @@ class Sealing:
                 continue
             bounds = _bounds(held)
             async with connection.transaction(isolation="repeatable_read"):
-                first = await connection.fetchval(_PURGED, *bounds, days)
-                if first is None:
+                await connection.execute("SELECT audit_forget_returned($1, $2)", *bounds)
+                first, last = await connection.fetchrow(_PURGED, *bounds, days) or (None, None)
+                if first is None or last is None:
                     continue
                 pages = leaves.purged(connection, *bounds, days)
                 tree = await leaves.keep(connection, key, self._ledger.next_seq(), pages)
@@ -206,7 +208,7 @@ class Sealing:
                 if taken != tree.count:
                     raise SealRefused(f"{name}: {taken} purged leaves became {tree.count}")
                 said = self._ledger.says(
-                    key, SealKind.PURGE, name, bounds, tree.count, tree.root(), state.now_ns,
+                    key, SealKind.PURGE, name, bounds, tree.count, tree.root(), _ns(last),
                     retention_days=days, purged_at=timestamp(_ns(first)),
                 )  # fmt: skip
                 made = await self._ledger.add(connection, key, said)

@@ -248,7 +248,9 @@ BEGIN
     gone AS (DELETE FROM public.%1$I d USING old WHERE d.ctid = old.at
              RETURNING d.event_id, d.phase, d.payload_hash, d.tenant_id),
     leaves AS (INSERT INTO public.audit_purged_leaves (event_id, phase, payload_hash)
-               SELECT event_id, phase, payload_hash FROM gone),
+               SELECT event_id, phase, payload_hash FROM gone
+               ON CONFLICT (event_id, phase) DO UPDATE   -- it had gone before, and came again
+               SET payload_hash = excluded.payload_hash, purged_at = excluded.purged_at),
     counted AS (INSERT INTO public.audit_purge_tally AS t (partition, tenant_id, how, rows)
                 SELECT %1$L, tenant_id, 'delete', count(*) FROM gone GROUP BY tenant_id
                 ON CONFLICT (partition, tenant_id, how) DO UPDATE SET rows = t.rows + excluded.rows)

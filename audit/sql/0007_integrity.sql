@@ -133,6 +133,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION audit_purge_is_due IS 'Whether a row was old enough when it was deleted. Nothing younger is signed as purged.';
 
+-- A row that was deleted and came again is not gone: no record may say so.
+CREATE FUNCTION audit_forget_returned(lowest uuid, beyond uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  DELETE FROM public.audit_purged_leaves p
+  WHERE p.event_id >= lowest AND p.event_id < beyond
+    AND EXISTS (SELECT FROM public.audit_events e WHERE e.event_id = p.event_id AND e.phase = p.phase)
+$$;
+REVOKE ALL ON FUNCTION audit_forget_returned FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION audit_forget_returned TO audit_keeper;
+
 CREATE FUNCTION audit_take_purged(lowest uuid, beyond uuid, days integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH taken AS (

@@ -1,0 +1,80 @@
+"""What a purge takes while seals are made of it, and what comes again: the store verifies all the while."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from audit.codec import encode
+from audit.keeper import seal
+from audit.keeper.jobs import opened
+from audit.keeper.retention import Outcome, purge
+from audit.metrics import PurgeMetrics
+from audit.settings import RetentionSettings
+from audit.store import Store
+from tests.builders.aged import aged_id, aged_store, ask
+from tests.builders.audit import make_event
+from tests.builders.seals import RETENTION_DAYS, SealedStore
+from tests.servers.postgres import Logins
+
+LONGER = RetentionSettings(days=RETENTION_DAYS, tenants={"globex": 400})
+"""Globex' rows keep the weeks, so that acme's are deleted by row."""
+
+
+async def run(logins: Logins, settings: RetentionSettings = LONGER) -> Outcome:
+    """A purge, as the keeper."""
+    async with opened(logins.keeper) as connection:
+        return await purge(connection, settings, PurgeMetrics(CollectorRegistry()))
+
+
+async def write(logins: Logins, *payloads: bytes) -> None:
+    """Write records as the writer does."""
+    store = Store(logins.writer)
+    await store.write(payloads)
+    await store.close()
+
+
+async def test_what_was_deleted_may_come_again_and_go_again(migrated_database: Logins) -> None:
+    """From a spool that was away, without seals: its hash is kept already, and the purge does not stop at that."""
+    await aged_store(migrated_database, [("globex", 60.0)])
+    again = encode(make_event(event_id=aged_id(60.0), tenant_id="acme"))
+    for _ in range(2):
+        await write(migrated_database, again)
+        await ask(migrated_database.owner, "DELETE FROM audit_purge_swept")  # a day later
+        assert sum(step.rows for step in (await run(migrated_database)).steps) == 1
+    assert len(await ask(migrated_database.owner, "SELECT 1 FROM audit_purged_leaves")) == 1
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+async def test_what_came_again_is_not_signed_as_purged(migrated_database: Logins, tmp_path: Path, sealed: bool) -> None:
+    """Deleted, and back before the seals knew of it; whether its week was sealed by then or not."""
+    store = SealedStore(migrated_database, tmp_path)
+    row = encode(make_event(event_id=aged_id(60.0), tenant_id="acme"))
+    await aged_store(migrated_database, [("globex", 60.0)])
+    await write(migrated_database, row)
+    if sealed:
+        await store.seal()
+    await run(migrated_database)
+    await write(migrated_database, row)
+    for _ in range(2):
+        await store.seal()
+        assert (await store.verify()).findings == []
+        await ask(migrated_database.owner, "DELETE FROM audit_purge_swept")  # a day later
+        await run(migrated_database)
+    await store.seal()
+    assert (await store.verify()).findings == []
+
+
+async def test_what_is_purged_while_seals_are_made_was_old_enough(
+    migrated_database: Logins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too young when the job began, old enough when it was deleted: what is signed says the time of the deletion."""
+    earlier = seal._STATE.replace("SELECT clock_timestamp()", "SELECT clock_timestamp() - interval '1 hour'")
+    monkeypatch.setattr(seal, "_STATE", earlier)
+    store = SealedStore(migrated_database, tmp_path)
+    await aged_store(migrated_database, [("globex", RETENTION_DAYS + 0.02), ("acme", RETENTION_DAYS + 0.02)])
+    await store.seal()
+    assert sum(step.rows for step in (await run(migrated_database)).steps) == 1
+    await store.seal()
+    assert store.count("audit_seal_records_total", kind="purge") == 1
+    assert (await store.verify()).findings == []
