@@ -286,9 +286,24 @@ CREATE FUNCTION audit_purge_drop() RETURNS TABLE (partition text, rows bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
   part record;
+  held boolean;
 BEGIN
+  -- What a hold names that was placed since the partition was taken out comes back: `rows` is NULL then.
+  LOCK TABLE public.audit_legal_holds IN SHARE MODE;
   FOR part IN SELECT p.name, p.from_id, p.to_id FROM public.audit_purged_partitions p WHERE p.rows IS NULL
               ORDER BY p.from_id LIMIT 1 FOR UPDATE LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM public.audit_legal_holds s JOIN public.%I e ON e.tenant_id = s.tenant_id'
+                   ' WHERE s.released_at IS NULL AND NOT (%s))', part.name, public.audit_purge_condition())
+    INTO held USING '{"*": "ffffffff-ffff-ffff-ffff-ffffffffffff"}'::jsonb;   -- no age keeps it: only a hold does
+    IF held THEN
+      EXECUTE format('ALTER TABLE public.audit_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+                     part.name, part.from_id, part.to_id);
+      DELETE FROM public.audit_purged_partitions p WHERE p.name = part.name;
+      partition := part.name;
+      rows := NULL;
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
     EXECUTE format($count$
       INSERT INTO public.audit_purge_tally AS t (partition, tenant_id, how, rows)
       SELECT %1$L, e.tenant_id, 'drop', count(*) FROM public.%1$I e GROUP BY e.tenant_id
@@ -309,7 +324,7 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
-COMMENT ON FUNCTION audit_purge_drop IS 'Counts and drops one partition that was taken out; also one that a killed purge left so.';
+COMMENT ON FUNCTION audit_purge_drop IS 'Counts and drops one partition that was taken out, also one that a killed purge left so; puts it back if it is held by now.';
 REVOKE ALL ON FUNCTION audit_purge_drop FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_purge_drop TO audit_keeper;
 

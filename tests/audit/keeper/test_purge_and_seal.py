@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.codec import encode
 from audit.keeper import seal
+from audit.keeper.holds import Scope, place
 from audit.keeper.jobs import opened
 from audit.keeper.retention import Outcome, purge
 from audit.metrics import PurgeMetrics
@@ -78,3 +79,23 @@ async def test_what_is_purged_while_seals_are_made_was_old_enough(
     await store.seal()
     assert store.count("audit_seal_records_total", kind="purge") == 1
     assert (await store.verify()).findings == []
+
+
+async def test_a_hold_brings_back_what_is_taken_out_and_not_dropped(migrated_database: Logins) -> None:
+    """From the return of `hold add` nothing that it names goes, also of a week that a purge has taken out by then."""
+    await aged_store(migrated_database, [("acme", 60.0), ("globex", 60.0), ("acme", 75.0)])
+    month = RetentionSettings(days=30)
+    async with opened(migrated_database.keeper) as connection:
+        floors = await connection.fetchval("SELECT audit_purge_floors(30, '{}')")
+        for name, *_ in await connection.fetch("SELECT partition FROM audit_purge_partitions($1)", floors):
+            await connection.fetchval("SELECT audit_purge_detach($1, $2)", name, floors)
+        await place(connection, Scope("globex"), reason="just in time", by="ada")
+        outcome = await purge(connection, month, PurgeMetrics(CollectorRegistry()))
+    assert sum(step.rows for step in outcome.steps if step.tenant == "globex") == 0
+    there = await ask(
+        migrated_database.owner, "SELECT tenant_id FROM audit_events WHERE event_type NOT LIKE 'audit.%' ORDER BY 1"
+    )
+    assert "globex" in [row["tenant_id"] for row in there]
+    assert await ask(migrated_database.owner, "SELECT 1 FROM audit_purged_partitions WHERE rows IS NULL") == []
+    await write(migrated_database, encode(make_event(event_id=aged_id(60.0), tenant_id="initech")))
+    assert await ask(migrated_database.owner, "SELECT 1 FROM audit_dead_letters") == []  # it is a week again
