@@ -5,7 +5,6 @@
 Each record is made in a transaction of its own, on one snapshot, with its leaves and the event that tells of it.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeAlias
@@ -16,7 +15,6 @@ from prometheus_client import CollectorRegistry
 
 from audit.codec import timestamp
 from audit.errors import SealRefused
-from audit.ids import EventIds
 from audit.integrity.chain import in_force, is_sealed
 from audit.integrity.keys import PublicKeys, SealKey, load_public_key, load_seal_key
 from audit.integrity.record import Sealed, SealKind
@@ -83,7 +81,6 @@ class Sealing:
         retention_days: The least that any tenant's rows stay: nothing younger is signed as purged.
         publish: Where records go besides, if there is such a place.
         metrics: Where seals are counted.
-        ids: For its events.
     """
 
     def __init__(
@@ -93,13 +90,12 @@ class Sealing:
         retention_days: int,
         publish: Publish | None = None,
         metrics: IntegrityMetrics | None = None,
-        ids: EventIds | None = None,
     ) -> None:
         self._settings = settings
         self._retention_days = retention_days
         self._publish = publish
         self._metrics = metrics or IntegrityMetrics(CollectorRegistry())
-        self._ledger = Ledger(settings.checkpoint_file, ids or EventIds(time.time_ns))
+        self._ledger = Ledger(settings.checkpoint_file)
         self._young = 0
         self._told: set[str] = set()
 

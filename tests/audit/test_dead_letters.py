@@ -160,6 +160,20 @@ async def test_beyond_the_partitions_and_in_when_they_are_made(
     await owner.close()
 
 
+async def test_what_comes_back_below_what_is_complete_is_told_of(
+    migrated_database: Logins, keeper: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Whoever follows the log was told that nothing earlier comes: `audit.late` says what to read again."""
+    await written(migrated_database, early(), early())
+    told = "UPDATE audit_completeness SET through = now() + interval '15 minutes' RETURNING 1"
+    assert await rows(migrated_database, told)
+    assert (await replay(keeper, now_ns=later)).counts["replayed"] == 2
+    [late] = await rows(
+        migrated_database, "SELECT body->'details'->>'count' AS rows FROM audit_events WHERE event_type = 'audit.late'"
+    )
+    assert late["rows"] == "2"
+
+
 async def test_nobody_else_may(migrated_database: Logins) -> None:
     """The reader has no way to the letters, the writer only puts them in, the keeper reads no table."""
     for dsn, statement in (
