@@ -6,16 +6,19 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from audit.codec import encode
+from audit.errors import SinkUnavailable
+from audit.ids import id_at
 from audit.keeper import seal
+from audit.keeper.event import keeper_event, record
 from audit.keeper.holds import Scope, place
 from audit.keeper.jobs import opened
 from audit.keeper.retention import Outcome, purge
 from audit.metrics import PurgeMetrics
 from audit.settings import RetentionSettings
 from audit.store import Store
-from tests.builders.aged import aged_id, aged_store, ask
+from tests.builders.aged import aged_id, aged_store, ask, now_ms
 from tests.builders.audit import make_event
-from tests.builders.seals import RETENTION_DAYS, SealedStore
+from tests.builders.seals import RETENTION_DAYS, SealedStore, week
 from tests.servers.postgres import Logins
 
 LONGER = RetentionSettings(days=RETENTION_DAYS, tenants={"globex": 400})
@@ -99,3 +102,11 @@ async def test_a_hold_brings_back_what_is_taken_out_and_not_dropped(migrated_dat
     assert await ask(migrated_database.owner, "SELECT 1 FROM audit_purged_partitions WHERE rows IS NULL") == []
     await write(migrated_database, encode(make_event(event_id=aged_id(60.0), tenant_id="initech")))
     assert await ask(migrated_database.owner, "SELECT 1 FROM audit_dead_letters") == []  # it is a week again
+
+
+async def test_a_keeper_without_a_partition_for_now_tries_again(migrated_database: Logins) -> None:
+    """A store that nobody kept for weeks: the job fails as jobs do, and takes no process with it."""
+    await ask(migrated_database.owner, "DROP TABLE audit_events_" + f"{week(0):%Y%m%d}, audit_events_{week(-1):%Y%m%d}")
+    async with opened(migrated_database.keeper) as connection:
+        with pytest.raises(SinkUnavailable):
+            await record(connection, keeper_event("audit.purge.completed", id_at(now_ms(), bytes(10)), {}))
