@@ -79,7 +79,8 @@ BEGIN
   RETURN made;
 END $$;
 
--- Tenant to the least id that stays; '*' is everybody else. One place where days become ids.
+-- Tenant to the least id that stays; '*' is everybody else. One place where days become ids: 24 hours each, for an
+-- interval's days have 23 or 25 where the session's time zone changes its clocks.
 CREATE FUNCTION audit_purge_floors(days integer, tenants jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -93,7 +94,7 @@ BEGIN
   END IF;
   RETURN (
     SELECT jsonb_object_agg(t.key, public.audit_id_floor(greatest(to_timestamp(0),
-             least(clock_timestamp() - make_interval(days => t.value::integer), through))))
+             least(clock_timestamp() - make_interval(hours => 24 * t.value::integer), through))))
     FROM (SELECT key, value FROM jsonb_each_text(tenants) UNION ALL SELECT '*', days::text) t);
 END $$;
 REVOKE ALL ON FUNCTION audit_purge_floors FROM PUBLIC;
@@ -105,7 +106,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   IF (floors->>'*') IS NULL OR EXISTS (
     SELECT FROM jsonb_each_text(floors) f
-    WHERE f.value::uuid > coalesce(public.audit_id_floor(least(clock_timestamp() - interval '1 day',
+    WHERE f.value::uuid > coalesce(public.audit_id_floor(least(clock_timestamp() - interval '24 hours',
                                                                public.audit_complete_through())),
                                    '00000000-0000-0000-0000-000000000000')) THEN
     RAISE EXCEPTION 'these floors would take what is to be kept' USING ERRCODE = 'invalid_parameter_value';
@@ -332,7 +333,7 @@ GRANT EXECUTE ON FUNCTION audit_purge_drop TO audit_keeper;
 CREATE FUNCTION audit_purge_aside(days integer) RETURNS TABLE (what text, rows bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
-  before timestamptz := clock_timestamp() - make_interval(days => days);
+  before timestamptz := clock_timestamp() - make_interval(hours => 24 * days);
 BEGIN
   IF days < 1 THEN
     RAISE EXCEPTION 'a retention is at least one day' USING ERRCODE = 'invalid_parameter_value';
