@@ -365,8 +365,9 @@ CREATE FUNCTION audit_hold_place(
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   INSERT INTO public.audit_legal_holds
     (tenant_id, from_id, to_id, actor_id, resource_type, resource_id, reason, placed_by)
-  VALUES (of_tenant, public.audit_id_floor(since), public.audit_id_floor(until), of_actor, of_resource_type,
-          of_resource_id, why, who)
+  VALUES (of_tenant, CASE WHEN since > to_timestamp(0) THEN public.audit_id_floor(since) END,   -- ids begin there
+          CASE WHEN until IS NOT NULL THEN public.audit_id_floor(greatest(until, to_timestamp(0))) END,
+          of_actor, of_resource_type, of_resource_id, why, who)
   RETURNING id
 $$;
 REVOKE ALL ON FUNCTION audit_hold_place FROM PUBLIC;

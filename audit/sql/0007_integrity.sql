@@ -129,7 +129,7 @@ GRANT EXECUTE ON FUNCTION audit_take_late TO audit_keeper;
 
 CREATE FUNCTION audit_purge_is_due(id uuid, purged_at timestamptz, days integer) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT id < public.audit_id_floor(purged_at - make_interval(hours => 24 * days))
+  SELECT id < public.audit_id_floor(greatest(to_timestamp(0), purged_at - make_interval(hours => 24 * days)))
     AND purged_at <= now() + interval '5 minutes'
 $$;
 COMMENT ON FUNCTION audit_purge_is_due IS 'Whether a row was old enough when it was deleted. Nothing younger is signed as purged.';

@@ -19,3 +19,10 @@ async def test_a_day_has_24_hours(migrated_database: Logins) -> None:
         await connection.execute("SET timezone = 'Australia/Sydney'")
         assert not await connection.fetchval(_DUE)
         assert await connection.fetchval(_FLOORS) == 0
+
+
+async def test_a_retention_from_before_all_time_makes_nothing_due(migrated_database: Logins) -> None:
+    """Ids begin with 1970; a hundred years are longer than that."""
+    async with opened(migrated_database.keeper) as connection:
+        due = "SELECT audit_purge_is_due(audit_id_floor('2026-01-01Z'), '2026-10-20T12:00:00Z', 36500)"
+        assert not await connection.fetchval(due)
