@@ -2,7 +2,7 @@
 
 A replay sends a letter through the same `ingest` and the same `insert` as any record, so it can add nothing that the
 consumer would not. What is still dead stays pending, with the reason it has now; what is older than the oldest
-partition has expired and is closed, because no waiting will make room for it.
+partition, or of a week that retention has dropped, has expired and is closed: no waiting will make room for it.
 """
 
 from collections import Counter
@@ -33,6 +33,7 @@ _AT_ONCE = 200  # in one transaction; a letter may have 16 MB
 _LIST = "SELECT * FROM audit_dead_letters_list($1, $2, $3)"
 _SHOW = "SELECT * FROM audit_dead_letter($1)"
 _TAKE = "SELECT id, payload FROM audit_dead_letters_take($1, $2, $3::bigint[], $4)"
+_DROPPED = "SELECT from_id::text, to_id::text FROM audit_purged_partitions WHERE rows IS NOT NULL"
 _SETTLE = "SELECT audit_dead_letters_settle($1::bigint[], $2::text[], $3::text[], $4::text[])"
 
 
@@ -170,6 +171,7 @@ async def _again(
     ahead_ms = int((now + AHEAD_LIMIT).timestamp() * 1000)
     made = {row["id"]: row_of(row["payload"], bounds, ahead_ms) for row in taken}
     batch = ingest([row["payload"] for row in taken], bounds, now)
+    dropped = [(row[0], row[1]) for row in await connection.fetch(_DROPPED)]
     before = await _there(connection, batch.rows)
     late = await late_among(connection, batch.rows)
     _, refused, conflicts = await insert(connection, batch.rows, batch.conflicts)
@@ -179,9 +181,9 @@ async def _again(
     settled, seen = [], set(before)
     for of_id, row in made.items():
         if isinstance(row, DeadLetter):
-            settled.append(_still_dead(of_id, row, bounds))
+            settled.append(_still_dead(of_id, row, bounds, dropped))
         elif (refusal := refusals.get(row.body.encode())) is not None:
-            settled.append(_still_dead(of_id, refusal, bounds))
+            settled.append(_still_dead(of_id, refusal, bounds, dropped))
         elif (row.event_id, row.phase, row.payload_hash) in apart:
             settled.append(Settled(of_id, "conflict"))
         else:
@@ -201,14 +203,17 @@ async def _there(connection: Connection, rows: Sequence[Row]) -> set[tuple[Any, 
     return {(row["event_id"], row["phase"]) for row in found}
 
 
-def _still_dead(of_id: int, dead: DeadLetter, bounds: Bounds) -> Settled:
+def _still_dead(of_id: int, dead: DeadLetter, bounds: Bounds, dropped: Sequence[tuple[str, str]]) -> Settled:
     """Pending, or expired: its partition is gone and will not come back."""
-    expired = dead.reason is DeadReason.OUT_OF_RANGE and _id_of(dead.payload) < id_floor(id_ms(str(bounds.lowest)))
+    expired = False
+    if dead.reason is DeadReason.OUT_OF_RANGE:
+        named = _id_of(dead.payload)
+        expired = named < id_floor(id_ms(str(bounds.lowest))) or any(since <= named < to for since, to in dropped)
     return Settled(of_id, "expired" if expired else PENDING, dead.reason.value, dead.error)
 
 
 def _id_of(payload: bytes) -> str:
-    return str(decode_plain(payload)["event_id"])
+    return str(decode_plain(payload)["event_id"]).lower()
 
 
 async def _settle(connection: Connection, settled: Sequence[Settled]) -> None:

@@ -38,6 +38,7 @@ CREATE TABLE audit_purged_partitions (
   purged_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE audit_purged_partitions IS 'Partitions that were dropped whole. They are not made again: what comes for them is out of range.';
+GRANT SELECT ON audit_purged_partitions TO audit_keeper;
 
 CREATE TABLE audit_purge_tally (
   partition text   NOT NULL,

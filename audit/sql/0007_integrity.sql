@@ -33,7 +33,7 @@ CREATE TABLE audit_late_rows (
 CREATE INDEX audit_late_rows_partition ON audit_late_rows (partition, event_id, phase);
 COMMENT ON TABLE audit_late_rows IS 'Rows that came into a sealed partition, until an addendum takes them in.';
 
-GRANT SELECT ON audit_seals, audit_seal_blocks, audit_late_rows, audit_purged_leaves, audit_purged_partitions
+GRANT SELECT ON audit_seals, audit_seal_blocks, audit_late_rows, audit_purged_leaves
   TO audit_keeper;
 
 -- A page of keys and hashes in key order, straight from one partition: a function's whole result would be written to
