@@ -21,8 +21,10 @@ from tests.builders.audit import make_event
 from tests.builders.seals import RETENTION_DAYS, SealedStore, week
 from tests.servers.postgres import Logins
 
+BOTH_SERVERS = True
 LONGER = RetentionSettings(days=RETENTION_DAYS, tenants={"globex": 400})
 """Globex' rows keep the weeks, so that acme's are deleted by row."""
+_ROWS = "SELECT tenant_id FROM audit_events WHERE event_type NOT LIKE 'audit.%'"
 
 
 async def run(logins: Logins, settings: RetentionSettings = LONGER) -> Outcome:
@@ -102,6 +104,25 @@ async def test_a_hold_brings_back_what_is_taken_out_and_not_dropped(migrated_dat
     assert await ask(migrated_database.owner, "SELECT 1 FROM audit_purged_partitions WHERE rows IS NULL") == []
     await write(migrated_database, encode(make_event(event_id=aged_id(60.0), tenant_id="initech")))
     assert await ask(migrated_database.owner, "SELECT 1 FROM audit_dead_letters") == []  # it is a week again
+
+
+async def test_a_hold_that_takes_long_to_place_postpones_a_drop(migrated_database: Logins) -> None:
+    """What has gone by then is told of all the same, and the next run finishes."""
+    await aged_store(migrated_database, [("acme", 60.0)], weeks=9)
+    month = RetentionSettings(days=30)
+    async with opened(migrated_database.keeper) as connection, opened(migrated_database.keeper) as other:
+        floors = await connection.fetchval("SELECT audit_purge_floors(30, '{}')")
+        parts = [row["partition"] for row in await connection.fetch(
+            "SELECT partition FROM audit_purge_partitions($1) WHERE how = 'drop'", floors)]  # fmt: skip
+        for name in parts:
+            assert await connection.fetchval("SELECT audit_purge_detach($1, $2)", name, floors)
+        async with other.transaction():
+            await place(other, Scope("acme"), reason="a long story", by="ada")
+            outcome = await purge(connection, month, PurgeMetrics(CollectorRegistry()))
+        assert {name: outcome.postponed[name] for name in parts} == dict.fromkeys(parts, "lock")
+        outcome = await purge(connection, month, PurgeMetrics(CollectorRegistry()))
+        assert not set(parts) & set(outcome.postponed)
+    assert [row["tenant_id"] for row in await ask(migrated_database.owner, _ROWS)] == ["acme"]
 
 
 async def test_a_keeper_without_a_partition_for_now_tries_again(migrated_database: Logins) -> None:
