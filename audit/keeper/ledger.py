@@ -9,18 +9,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from audit.codec import timestamp
-from audit.errors import SealRefused, SinkUnavailable
-from audit.ids import EventIds
+from audit.errors import SealRefused
 from audit.integrity.chain import Broken, Kept, read_chain
 from audit.integrity.checkpoints import append_checkpoints, divergences, read_checkpoints
 from audit.integrity.keys import PublicKeys, SealKey
 from audit.integrity.record import GENESIS, Sealed, SealKind, SealRecord, sealed
 from audit.keeper.event import keeper_event, record
 from audit.keeper.jobs import Connection
+from audit.store_clock import event_id
 
 SEALED = "audit.partition.sealed"
 _NEW = "SELECT seq, kind, partition, record, signature FROM audit_seals WHERE seq >= $1 ORDER BY seq LIMIT 1000"
@@ -34,15 +33,13 @@ class Ledger:
 
     Args:
         file: Where every record is kept once more.
-        ids: For the events that tell of a record.
 
     Attributes:
         chain: The records that hold, from the first on.
     """
 
-    def __init__(self, file: Path, ids: EventIds) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._ids = ids
         self._in_file: int | None = None
         self.chain: list[Sealed] = []
 
@@ -97,14 +94,11 @@ class Ledger:
         await connection.execute("SELECT audit_seal($1, $2)", made.text, made.signature)
         event = keeper_event(
             SEALED,
-            self._ids.next(),
+            await event_id(connection),
             {"seal": said.kind.value, "partition": said.partition, "number": said.seq, "rows": said.rows,
              "root": said.root, "signed_by": said.key_id},
         )  # fmt: skip
-        try:
-            await record(connection, event)
-        except (ValueError, SinkUnavailable, asyncpg.DataError) as exc:  # a clock of ours that is years away
-            raise SealRefused(f"the seal's own event cannot be kept: {exc}") from exc
+        await record(connection, event)
         return made
 
     def added(self, made: Sealed) -> None:

@@ -23,6 +23,9 @@ from audit.store_clock import event_id
 PURGED: Final = "audit.purge.completed"
 LEAST_ID: Final = "00000000-0000-0000-0000-000000000000"
 
+_LOCKED: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+_TAKEN_OUT: Final = "SELECT name FROM audit_purged_partitions WHERE rows IS NULL"
+
 _log = structlog.get_logger("audit.purge")
 
 
@@ -105,10 +108,13 @@ async def purge(
             else:
                 await _delete(connection, partition, floors, settings.batch_rows)
                 await connection.execute("SELECT audit_purge_mark($1, $2)", partition, signature)
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+        except _LOCKED:
             postponed[partition] = "lock"  # somebody reads for long: this one at the next run
-    while await connection.fetchrow("SELECT partition, rows FROM audit_purge_drop()") is not None:
-        pass
+    try:
+        while await connection.fetchrow("SELECT partition, rows FROM audit_purge_drop()") is not None:
+            pass
+    except _LOCKED:
+        postponed |= {row["name"]: "lock" for row in await connection.fetch(_TAKEN_OUT)}
     await connection.execute("SELECT audit_purge_aside($1)", settings.longest)
     steps = await _tell(connection, settings)
     for reason in postponed.values():

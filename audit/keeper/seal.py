@@ -5,7 +5,6 @@
 Each record is made in a transaction of its own, on one snapshot, with its leaves and the event that tells of it.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeAlias
@@ -16,7 +15,6 @@ from prometheus_client import CollectorRegistry
 
 from audit.codec import timestamp
 from audit.errors import SealRefused
-from audit.ids import EventIds
 from audit.integrity.chain import in_force, is_sealed
 from audit.integrity.keys import PublicKeys, SealKey, load_public_key, load_seal_key
 from audit.integrity.record import Sealed, SealKind
@@ -48,8 +46,9 @@ WHERE rows IS NOT NULL AND audit_purge_is_due(to_id, purged_at, $1) ORDER BY fro
 """
 _PARTITIONS = "SELECT name, lowest, beyond FROM audit_partitions()"
 _YOUNG = "SELECT count(*) FROM audit_purged_leaves WHERE NOT audit_purge_is_due(event_id, purged_at, $1)"
+# The clock is read after the rows: a row may have come of age while the job was at something else.
 _PURGED = """
-SELECT min(purged_at) FROM audit_purged_leaves
+SELECT min(purged_at), greatest(max(purged_at), clock_timestamp()) FROM audit_purged_leaves
 WHERE event_id >= $1 AND event_id < $2 AND audit_purge_is_due(event_id, purged_at, $3)
 """
 _ANY = "SELECT FROM audit_leaves($1, '00000000-0000-0000-0000-000000000000', '', 1)"
@@ -82,7 +81,6 @@ class Sealing:
         retention_days: The least that any tenant's rows stay: nothing younger is signed as purged.
         publish: Where records go besides, if there is such a place.
         metrics: Where seals are counted.
-        ids: For its events.
     """
 
     def __init__(
@@ -92,13 +90,12 @@ class Sealing:
         retention_days: int,
         publish: Publish | None = None,
         metrics: IntegrityMetrics | None = None,
-        ids: EventIds | None = None,
     ) -> None:
         self._settings = settings
         self._retention_days = retention_days
         self._publish = publish
         self._metrics = metrics or IntegrityMetrics(CollectorRegistry())
-        self._ledger = Ledger(settings.checkpoint_file, ids or EventIds(time.time_ns))
+        self._ledger = Ledger(settings.checkpoint_file)
         self._young = 0
         self._told: set[str] = set()
 
@@ -197,8 +194,9 @@ class Sealing:
                 continue
             bounds = _bounds(held)
             async with connection.transaction(isolation="repeatable_read"):
-                first = await connection.fetchval(_PURGED, *bounds, days)
-                if first is None:
+                await connection.execute("SELECT audit_forget_returned($1, $2)", *bounds)
+                first, last = await connection.fetchrow(_PURGED, *bounds, days) or (None, None)
+                if first is None or last is None:
                     continue
                 pages = leaves.purged(connection, *bounds, days)
                 tree = await leaves.keep(connection, key, self._ledger.next_seq(), pages)
@@ -206,7 +204,7 @@ class Sealing:
                 if taken != tree.count:
                     raise SealRefused(f"{name}: {taken} purged leaves became {tree.count}")
                 said = self._ledger.says(
-                    key, SealKind.PURGE, name, bounds, tree.count, tree.root(), state.now_ns,
+                    key, SealKind.PURGE, name, bounds, tree.count, tree.root(), _ns(last),
                     retention_days=days, purged_at=timestamp(_ns(first)),
                 )  # fmt: skip
                 made = await self._ledger.add(connection, key, said)

@@ -76,7 +76,8 @@ CREATE FUNCTION audit_report(
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-  said     constant timestamptz := to_timestamp(at_ms / 1000);
+  -- Within the years 1970 to 9999, whatever was said: those who show it cannot say more.
+  said     constant timestamptz := to_timestamp(least(greatest(at_ms, 0), 253402300799000) / 1000);
   seen     constant timestamptz := clock_timestamp();
   -- As far ahead as ids are taken (audit/ingest.py). Beyond it the reporter's clock is wrong, and its records become
   -- dead letters: it is neither believed nor waited for.
@@ -121,7 +122,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
 $$;
 COMMENT ON FUNCTION audit_late IS 'Those of the keys that would be new below `audit_complete_through()`.';
 REVOKE ALL ON FUNCTION audit_late FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION audit_late TO audit_writer;
+GRANT EXECUTE ON FUNCTION audit_late TO audit_writer, audit_keeper;   -- the keeper replays dead letters
 
 -- What operators are shown.
 CREATE FUNCTION audit_producer_states()

@@ -38,6 +38,7 @@ CREATE TABLE audit_purged_partitions (
   purged_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE audit_purged_partitions IS 'Partitions that were dropped whole. They are not made again: what comes for them is out of range.';
+GRANT SELECT ON audit_purged_partitions TO audit_keeper;
 
 CREATE TABLE audit_purge_tally (
   partition text   NOT NULL,
@@ -79,7 +80,8 @@ BEGIN
   RETURN made;
 END $$;
 
--- Tenant to the least id that stays; '*' is everybody else. One place where days become ids.
+-- Tenant to the least id that stays; '*' is everybody else. One place where days become ids: 24 hours each, for an
+-- interval's days have 23 or 25 where the session's time zone changes its clocks.
 CREATE FUNCTION audit_purge_floors(days integer, tenants jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -93,7 +95,7 @@ BEGIN
   END IF;
   RETURN (
     SELECT jsonb_object_agg(t.key, public.audit_id_floor(greatest(to_timestamp(0),
-             least(clock_timestamp() - make_interval(days => t.value::integer), through))))
+             least(clock_timestamp() - make_interval(hours => 24 * t.value::integer), through))))
     FROM (SELECT key, value FROM jsonb_each_text(tenants) UNION ALL SELECT '*', days::text) t);
 END $$;
 REVOKE ALL ON FUNCTION audit_purge_floors FROM PUBLIC;
@@ -105,7 +107,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   IF (floors->>'*') IS NULL OR EXISTS (
     SELECT FROM jsonb_each_text(floors) f
-    WHERE f.value::uuid > coalesce(public.audit_id_floor(least(clock_timestamp() - interval '1 day',
+    WHERE f.value::uuid > coalesce(public.audit_id_floor(least(clock_timestamp() - interval '24 hours',
                                                                public.audit_complete_through())),
                                    '00000000-0000-0000-0000-000000000000')) THEN
     RAISE EXCEPTION 'these floors would take what is to be kept' USING ERRCODE = 'invalid_parameter_value';
@@ -248,7 +250,9 @@ BEGIN
     gone AS (DELETE FROM public.%1$I d USING old WHERE d.ctid = old.at
              RETURNING d.event_id, d.phase, d.payload_hash, d.tenant_id),
     leaves AS (INSERT INTO public.audit_purged_leaves (event_id, phase, payload_hash)
-               SELECT event_id, phase, payload_hash FROM gone),
+               SELECT event_id, phase, payload_hash FROM gone
+               ON CONFLICT (event_id, phase) DO UPDATE   -- it had gone before, and came again
+               SET payload_hash = excluded.payload_hash, purged_at = excluded.purged_at),
     counted AS (INSERT INTO public.audit_purge_tally AS t (partition, tenant_id, how, rows)
                 SELECT %1$L, tenant_id, 'delete', count(*) FROM gone GROUP BY tenant_id
                 ON CONFLICT (partition, tenant_id, how) DO UPDATE SET rows = t.rows + excluded.rows)
@@ -284,9 +288,24 @@ CREATE FUNCTION audit_purge_drop() RETURNS TABLE (partition text, rows bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
   part record;
+  held boolean;
 BEGIN
+  -- What a hold names that was placed since the partition was taken out comes back: `rows` is NULL then.
+  LOCK TABLE public.audit_legal_holds IN SHARE MODE;
   FOR part IN SELECT p.name, p.from_id, p.to_id FROM public.audit_purged_partitions p WHERE p.rows IS NULL
               ORDER BY p.from_id LIMIT 1 FOR UPDATE LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM public.audit_legal_holds s JOIN public.%I e ON e.tenant_id = s.tenant_id'
+                   ' WHERE s.released_at IS NULL AND NOT (%s))', part.name, public.audit_purge_condition())
+    INTO held USING '{"*": "ffffffff-ffff-ffff-ffff-ffffffffffff"}'::jsonb;   -- no age keeps it: only a hold does
+    IF held THEN
+      EXECUTE format('ALTER TABLE public.audit_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+                     part.name, part.from_id, part.to_id);
+      DELETE FROM public.audit_purged_partitions p WHERE p.name = part.name;
+      partition := part.name;
+      rows := NULL;
+      RETURN NEXT;
+      CONTINUE;
+    END IF;
     EXECUTE format($count$
       INSERT INTO public.audit_purge_tally AS t (partition, tenant_id, how, rows)
       SELECT %1$L, e.tenant_id, 'drop', count(*) FROM public.%1$I e GROUP BY e.tenant_id
@@ -307,7 +326,7 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
-COMMENT ON FUNCTION audit_purge_drop IS 'Counts and drops one partition that was taken out; also one that a killed purge left so.';
+COMMENT ON FUNCTION audit_purge_drop IS 'Counts and drops one partition that was taken out, also one that a killed purge left so; puts it back if it is held by now.';
 REVOKE ALL ON FUNCTION audit_purge_drop FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_purge_drop TO audit_keeper;
 
@@ -315,7 +334,7 @@ GRANT EXECUTE ON FUNCTION audit_purge_drop TO audit_keeper;
 CREATE FUNCTION audit_purge_aside(days integer) RETURNS TABLE (what text, rows bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
-  before timestamptz := clock_timestamp() - make_interval(days => days);
+  before timestamptz := clock_timestamp() - make_interval(hours => 24 * days);
 BEGIN
   IF days < 1 THEN
     RAISE EXCEPTION 'a retention is at least one day' USING ERRCODE = 'invalid_parameter_value';
@@ -347,8 +366,9 @@ CREATE FUNCTION audit_hold_place(
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   INSERT INTO public.audit_legal_holds
     (tenant_id, from_id, to_id, actor_id, resource_type, resource_id, reason, placed_by)
-  VALUES (of_tenant, public.audit_id_floor(since), public.audit_id_floor(until), of_actor, of_resource_type,
-          of_resource_id, why, who)
+  VALUES (of_tenant, CASE WHEN since > to_timestamp(0) THEN public.audit_id_floor(since) END,   -- ids begin there
+          CASE WHEN until IS NOT NULL THEN public.audit_id_floor(greatest(until, to_timestamp(0))) END,
+          of_actor, of_resource_type, of_resource_id, why, who)
   RETURNING id
 $$;
 REVOKE ALL ON FUNCTION audit_hold_place FROM PUBLIC;

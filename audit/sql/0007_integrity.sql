@@ -33,7 +33,7 @@ CREATE TABLE audit_late_rows (
 CREATE INDEX audit_late_rows_partition ON audit_late_rows (partition, event_id, phase);
 COMMENT ON TABLE audit_late_rows IS 'Rows that came into a sealed partition, until an addendum takes them in.';
 
-GRANT SELECT ON audit_seals, audit_seal_blocks, audit_late_rows, audit_purged_leaves, audit_purged_partitions
+GRANT SELECT ON audit_seals, audit_seal_blocks, audit_late_rows, audit_purged_leaves
   TO audit_keeper;
 
 -- A page of keys and hashes in key order, straight from one partition: a function's whole result would be written to
@@ -129,9 +129,20 @@ GRANT EXECUTE ON FUNCTION audit_take_late TO audit_keeper;
 
 CREATE FUNCTION audit_purge_is_due(id uuid, purged_at timestamptz, days integer) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT id < public.audit_id_floor(purged_at - make_interval(days => days)) AND purged_at <= now() + interval '5 minutes'
+  SELECT id < public.audit_id_floor(greatest(to_timestamp(0), purged_at - make_interval(hours => 24 * days)))
+    AND purged_at <= now() + interval '5 minutes'
 $$;
 COMMENT ON FUNCTION audit_purge_is_due IS 'Whether a row was old enough when it was deleted. Nothing younger is signed as purged.';
+
+-- A row that was deleted and came again is not gone: no record may say so.
+CREATE FUNCTION audit_forget_returned(lowest uuid, beyond uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  DELETE FROM public.audit_purged_leaves p
+  WHERE p.event_id >= lowest AND p.event_id < beyond
+    AND EXISTS (SELECT FROM public.audit_events e WHERE e.event_id = p.event_id AND e.phase = p.phase)
+$$;
+REVOKE ALL ON FUNCTION audit_forget_returned FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION audit_forget_returned TO audit_keeper;
 
 CREATE FUNCTION audit_take_purged(lowest uuid, beyond uuid, days integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$

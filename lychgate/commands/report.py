@@ -40,6 +40,11 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  $ {line}" for line in lines)
 
 
+def plain(text: str) -> str:
+    """Text of others for a terminal: what could give orders to it is spelled out."""
+    return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
+
+
 def print_json(value: object) -> None:
     """One line of JSON on standard output."""
     typer.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str))
@@ -63,16 +68,17 @@ def print_rows(
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # what is in a cell is no markup: `case [17]` keeps its brackets
 
     console = Console()
     if not rows:
-        console.print(f"{title}: nothing")
+        console.print(Text(f"{plain(title)}: nothing"))
         return
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=Text(plain(title)), title_justify="left", box=SIMPLE_HEAD)
     for column in rows[0]:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(render(value) for value in row.values()))
+        table.add_row(*(Text(plain(render(value))) for value in row.values()))
     needed = console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
     if needed <= console.width:
         console.print(table)
@@ -93,9 +99,9 @@ def _print_each(
     console: "Console", title: str, rows: Sequence[Mapping[str, Any]], render: Callable[[Any], str]
 ) -> None:
     """Each row as lines of its own: what to do with many columns on a narrow screen."""
-    console.print(title)
+    console.print(plain(title), markup=False, highlight=False)
     name_chars = max(map(len, rows[0]))
     for row in rows:
         console.print()
         for name, value in row.items():
-            console.print(f"  {name:{name_chars}}  {render(value)}", markup=False, highlight=False)
+            console.print(f"  {name:{name_chars}}  {plain(render(value))}", markup=False, highlight=False, emoji=False)

@@ -8,13 +8,18 @@ from datetime import timedelta
 import asyncpg
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from audit.codec import encode
 from audit.dead_letters import Settled, dismiss, letter, letters, replay
 from audit.ids import EventIds, id_floor
 from audit.ingest import DeadReason
 from audit.keeper.jobs import opened
+from audit.keeper.retention import purge
+from audit.metrics import PurgeMetrics
+from audit.settings import RetentionSettings
 from audit.store import Store
+from tests.builders.aged import aged_id, aged_store
 from tests.builders.audit import make_event
 from tests.servers.postgres import Logins
 
@@ -158,6 +163,31 @@ async def test_beyond_the_partitions_and_in_when_they_are_made(
     assert (await replay(keeper, now_ns=lambda: sunday_ns)).counts["replayed"] == 1
     await store.close()
     await owner.close()
+
+
+async def test_what_comes_back_below_what_is_complete_is_told_of(
+    migrated_database: Logins, keeper: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Whoever follows the log was told that nothing earlier comes: `audit.late` says what to read again."""
+    await written(migrated_database, early(), early())
+    told = "UPDATE audit_completeness SET through = now() + interval '15 minutes' RETURNING 1"
+    assert await rows(migrated_database, told)
+    assert (await replay(keeper, now_ns=later)).counts["replayed"] == 2
+    [late] = await rows(
+        migrated_database, "SELECT body->'details'->>'count' AS rows FROM audit_events WHERE event_type = 'audit.late'"
+    )
+    assert late["rows"] == "2"
+
+
+async def test_what_comes_for_a_dropped_week_has_expired(
+    migrated_database: Logins, keeper: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Also where an older week is still there, because somebody's rows are kept longer."""
+    await aged_store(migrated_database, [("globex", 75.0), ("acme", 60.0)])
+    settings = RetentionSettings(days=30, tenants={"globex": 400})
+    await purge(keeper, settings, PurgeMetrics(CollectorRegistry()))
+    await written(migrated_database, encode(make_event(event_id=aged_id(60.0))))
+    assert (await replay(keeper)).counts["expired"] == 1
 
 
 async def test_nobody_else_may(migrated_database: Logins) -> None:

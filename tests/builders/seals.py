@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.codec import encode
 from audit.event import AuditEvent
-from audit.ids import EventIds, id_at
+from audit.ids import id_at
 from audit.integrity.checkpoints import read_checkpoints
 from audit.integrity.keys import PublicKeys, load_seal_key, make_seal_key
 from audit.keeper.jobs import Job, Keeper
@@ -81,7 +81,6 @@ class SealedStore:
                 retention_days=RETENTION_DAYS,
                 publish=self.publish,
                 metrics=IntegrityMetrics(self.registry),
-                ids=EventIds(),
             )
         return self._sealing
 

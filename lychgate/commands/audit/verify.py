@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json, print_rows
+from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, plain, print_json, print_rows
 from lychgate.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -165,8 +165,10 @@ async def _verify(
                 report=Report(limit),
                 progress=_Progress().told,
             ).run()
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise ConfigurationError(f"the store cannot be read: {exc}") from exc
+    except ValueError:  # its text may have a part of the address in it, which may be of a password
+        raise ConfigurationError("the store cannot be read: no address of a database, or no store of ours") from None
     if partition is not None and not report.looked:
         raise ConfigurationError(f"there is no partition `{partition}`, and no seal knows it")
     return report
@@ -192,10 +194,10 @@ class _Progress:
 def _print(report: "Report") -> None:
     print_rows("partitions", [looked._asdict() for looked in report.looked], as_json=False)
     for note in report.notes:
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {plain(note)}")
     for kind, partition, event_id, phase, what in report.findings:
         place = " ".join(part for part in (partition, event_id, phase) if part is not None)
-        typer.echo(f"{kind.value}: {place + ': ' if place else ''}{what}")
+        typer.echo(plain(f"{kind.value}: {place + ': ' if place else ''}{what}"))
     if report.count > len(report.findings):
         typer.echo(f"... and {report.count - len(report.findings)} more findings")
     found = f"{report.count} findings" if report.count else "everything is as it was sealed"

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.keeper.completeness import completeness_job
 from audit.keeper.jobs import Keeper, opened
+from audit.keeper.retire import openings, retire
 from audit.metrics import CompletenessMetrics
 from audit.spool.epoch import OPENINGS
 from audit.store import Store
@@ -103,6 +104,17 @@ async def test_the_writer_cannot_move_it_by_hand(migrated_database: Logins) -> N
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(attempt)
     await connection.close()
+
+
+@pytest.mark.parametrize("at_ms", [float("-inf"), float("nan"), float("inf"), 1e17])
+async def test_what_is_no_time_is_shown_and_can_be_given_up(migrated_database: Logins, at_ms: float) -> None:
+    """Whoever reports it, `lychgate audit producers` shows it and `spool retire` ends it."""
+    await ask(migrated_database.writer, "SELECT audit_report('a', 1, -1, 1, $1, false)", at_ms)
+    async with opened(migrated_database.keeper) as connection:
+        [row] = await connection.fetch("SELECT watermark, claimed FROM audit_producer_states()")
+        assert all(1970 <= value.year <= 9999 for value in row.values())
+        [opening] = await openings(connection, "a")
+        assert await retire(connection, "a", opening, by="ada", force=True)
 
 
 async def test_who_is_silent_is_seen(migrated_database: Logins, store: Store) -> None:

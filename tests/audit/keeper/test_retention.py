@@ -163,6 +163,14 @@ async def test_a_hold_of_a_stretch_of_time_keeps_that_stretch(migrated_database:
     assert await left(migrated_database) == {"acme": 1}
 
 
+async def test_a_hold_from_before_all_time_holds_everything(migrated_database: Logins, keeper: Connection) -> None:
+    """Ids begin with 1970; whoever says 1900 means from the first."""
+    await aged_store(migrated_database, [("acme", 60.0)])
+    await place(keeper, Scope("acme", since=datetime(1900, 1, 1, tzinfo=UTC)), reason="x", by="y")
+    await run(keeper)
+    assert await left(migrated_database) == {"acme": 1}
+
+
 async def test_nothing_undelivered_is_purged(migrated_database: Logins, keeper: Connection) -> None:
     """A producer that holds `complete_through` holds the purge too: its week must be there when its records come."""
     await aged_store(migrated_database, [])

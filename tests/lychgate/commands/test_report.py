@@ -41,3 +41,19 @@ def test_nothing_is_said_to_be_nothing(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "findings: nothing\n"
     print_rows("holds", [{"tenant": "acme", "until": None}], as_json=False)
     assert "None" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("case [a] 17", "case [a] 17"),
+        ("case [/17]", "case [/17]"),
+        (":warning:", ":warning:"),
+        ("\x1b]0;mine\x07", r"\x1b]0;mine\x07"),
+        ("Zoë 東", "Zoë 東"),
+    ],
+)
+def test_a_cell_is_what_was_written(capsys: pytest.CaptureFixture[str], written: str, shown: str) -> None:
+    """Brackets are no markup; what does not print is spelled out."""
+    print_rows("rows", [{"cell": written}], as_json=False)
+    assert shown in capsys.readouterr().out

@@ -86,6 +86,9 @@ async def test_what_is_wrong_with_the_call_is_said(store: SealedStore, tmp_path:
         await verify(store, "--partition", "audit_events_19990101")
     with pytest.raises(ConfigurationError, match="the store cannot be read"):
         await verify(store, "--dsn", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(ConfigurationError, match="the store cannot be read") as told:
+        await verify(store, "--dsn", "postgresql://nobody:hid/den@127.0.0.1:1/none")
+    assert "hid" not in str(told.value)
     with pytest.raises(ConfigurationError, match="permission denied"):
         await verify(store, "--dsn", store.logins.reader)
 
