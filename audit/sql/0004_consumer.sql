@@ -1,28 +1,5 @@
 -- What the consumer, the dead letters and the making of partitions need.
 
--- CREATE TABLE ... PARTITION OF takes the parent for itself alone: one long reader holds it up, and everybody queues
--- behind it. A table made apart and attached asks only for SHARE UPDATE EXCLUSIVE, which lets readers and writers go on.
-CREATE OR REPLACE FUNCTION audit_make_partitions(since timestamptz, until timestamptz) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
-DECLARE
-  week timestamptz := date_trunc('week', since);
-  made integer := 0;
-  part text;
-BEGIN
-  WHILE week <= until LOOP
-    part := 'audit_events_' || to_char(week, 'YYYYMMDD');
-    IF to_regclass('public.' || part) IS NULL THEN
-      EXECUTE format('CREATE TABLE public.%I (LIKE public.audit_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS'
-                     ' INCLUDING STORAGE)', part);
-      EXECUTE format('ALTER TABLE public.audit_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
-                     part, public.audit_id_floor(week), public.audit_id_floor(week + interval '7 days'));
-      made := made + 1;
-    END IF;
-    week := week + interval '7 days';
-  END LOOP;
-  RETURN made;
-END $$;
-
 CREATE FUNCTION audit_premake(ahead_days integer) RETURNS integer   -- gives up on a busy table: the keeper comes again
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '2s' AS $$
   SELECT public.audit_make_partitions(now(), now() + make_interval(days => least(greatest(ahead_days, 1), 400)))

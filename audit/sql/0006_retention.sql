@@ -57,7 +57,9 @@ CREATE TABLE audit_purge_swept (
 );
 COMMENT ON TABLE audit_purge_swept IS 'Partitions that were gone through under the same floors and holds: not again within a day.';
 
--- As in 0004, but a week that was dropped is not made again.
+-- As in 0001, but for two things. A week that was dropped is not made again. And CREATE TABLE ... PARTITION OF takes the
+-- parent for itself alone: one long reader holds it up, and everybody queues behind it. A table made apart and attached
+-- asks only for SHARE UPDATE EXCLUSIVE, which lets readers and writers go on.
 CREATE OR REPLACE FUNCTION audit_make_partitions(since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE

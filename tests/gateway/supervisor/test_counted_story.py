@@ -7,6 +7,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import asyncpg
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -53,6 +54,12 @@ def workers(gateway: Gateway) -> list[int]:
     return [int(child) for child in children if b"gateway.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE usename = 'audit_writer' AND datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
 async def test_every_record_is_counted_once_at_every_stage(
     tmp_path: Path, migrated_database: Logins, postgres: Postgres
 ) -> None:
@@ -80,11 +87,22 @@ async def test_every_record_is_counted_once_at_every_stage(
         configuration = sections(tmp_path, migrated_database.writer, service.port)
         async with started(configuration, tmp_path) as gateway:
             await gateway.until_ready()
+            blocker = await asyncpg.connect(migrated_database.owner)
+
+            async def waits() -> bool:
+                return bool(await blocker.fetchval(WAITING))
+
+            async with blocker.transaction():  # so that a batch is under way when the first connection is cut
+                await blocker.execute("LOCK TABLE audit_events IN SHARE MODE")
+                sending = asyncio.ensure_future(traffic(gateway))
+                await gateway.until("a batch is under way", waits)
+                assert await blocker.fetch(cut)
+            await blocker.close()
             stop = asyncio.Event()
             cuts = asyncio.ensure_future(cutting(stop))
-            await traffic(gateway)
+            await sending
             stop.set()
-            assert await cuts > 0
+            await cuts
 
             async def settled(times: int) -> bool:
                 now = await totals(gateway)
