@@ -1,6 +1,6 @@
 """The process that emits: `python -m load.audit.emitting FOLDER COUNT RATE`.
 
-Events are of four tenants in turn, about 700 bytes each, of which nearly every value differs. When it is done it prints
+Events are of four tenants in turn, 970 bytes each, of which nearly every value differs. When it is done it prints
 one line of JSON and waits for its input to end, so that its memory can be looked at; the time of each event is left in
 `emitted.bin` beside the folder, eight bytes of nanoseconds each, in order of the numbers.
 """
