@@ -33,7 +33,7 @@ KEYS: Final = (
     *("name", "roles", "principal", "action", "resource", "context", "entities"),
     *("expect", "policies", "missing_role", "errors"),
 )
-"""What a case may say; docs/decision-tables.md has what each means."""
+"""What a case may say; docs/guides/decision-tables.md has what each means."""
 _ENTITY: Final = ("type", "id", "attrs", "parents")
 _WHO: Final = ("tenant", "sub", "issuer")
 _WHAT: Final = ("type", "id", "tenant", "attrs", "parents")

@@ -109,8 +109,8 @@ def test_every_alert_has_its_section(name: str) -> None:
     """A severity, a summary, and a section in the page that its link leads to."""
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in {"warn", "page"}
-    assert rule["annotations"]["runbook"] == f"docs/metrics-and-alerts.md#{name.lower()}"
-    page = (ROOT / "docs" / "metrics-and-alerts.md").read_text(encoding="utf-8")
+    assert rule["annotations"]["runbook"] == f"docs/runbook/metrics-and-alerts.md#{name.lower()}"
+    page = (ROOT / "docs" / "runbook" / "metrics-and-alerts.md").read_text(encoding="utf-8")
     section = re.search(rf"^### {name}$(.*?)(?=^##)", page + "\n##", re.MULTILINE | re.DOTALL)
     assert section is not None
     assert rule["annotations"]["summary"] not in section[1]  # it says more than the alert does

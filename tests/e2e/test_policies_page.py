@@ -1,4 +1,4 @@
-"""docs/policies.md, block by block, on a copy of the shipped files: what a newcomer reads is what happens."""
+"""docs/guides/policies.md, block by block, on a copy of the shipped files: what a newcomer reads is what happens."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from tests.builders.pages import blocks, run
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/policies.md"
+PAGE = ROOT / "docs/guides/policies.md"
 
 
 @pytest.fixture

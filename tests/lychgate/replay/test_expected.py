@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_what_the_documentation_shows_is_taken(tmp_path: Path) -> None:
     """Its list of expectations, and its shadow section."""
-    text = (ROOT / "docs/replay-and-shadow.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/guides/replay-and-shadow.md").read_text(encoding="utf-8")
     expected, shadow = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "e.yaml").write_text(expected)
     assert [each.role for each in read_expected(tmp_path / "e.yaml")] == ["Cashier", "Support"]

@@ -1,4 +1,4 @@
-"""`docs/decision-tables.md` is run: its tables pass, its list can be read, its commands exist."""
+"""`docs/guides/decision-tables.md` is run: its tables pass, its list can be read, its commands exist."""
 
 import re
 
@@ -12,7 +12,7 @@ from roles.tables.run import run
 from tests.builders.questions import ROOT, real_bundle, real_catalogue
 from tests.builders.tables import cases_of, documents
 
-PAGE = (ROOT / "docs/decision-tables.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/guides/decision-tables.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml ?(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""`docs/decision-api.md`: its questions are asked, and its configuration is read."""
+"""`docs/guides/decision-api.md`: its questions are asked, and its configuration is read."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from gateway.decision_settings import DecisionApiSettings
 from tests.builders import plane
 from tests.builders.decisions import decisions
 
-PAGE = (plane.ROOT / "docs" / "decision-api.md").read_text(encoding="utf-8")
+PAGE = (plane.ROOT / "docs" / "guides" / "decision-api.md").read_text(encoding="utf-8")
 
 
 async def test_its_questions_have_its_answers(tmp_path: Path) -> None:
