@@ -14,7 +14,7 @@ setup: ## make .venv from the locked, hashed requirements
 up: ready ## everything on one machine: PostgreSQL, services, gateway, query API, development issuer
 	@$(BIN)/lychgate up $(ARGS)
 
-test: ready programs $(if $(CI),tools) ## the tests, on real servers, two at a time; ARGS narrows them: ARGS=tests/audit
+test: ready programs studies $(if $(CI),tools) ## the tests, on real servers, two at a time; ARGS narrows them: ARGS=tests/audit
 	@$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal)
 
 fuzz: ready ## a million hostile inputs through the data plane; ARGS="--inputs N --seed S", "--replay S:N" or --guided
@@ -35,10 +35,12 @@ check: ready ## lint, types, import contracts, policies, the repository's own ru
 
 lock: ready ## pin the dependencies again, with hashes; names no index
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --quiet --custom-compile-command 'make lock' -o requirements.lock $(ARGS)
 	@$(BIN)/uv pip compile load/requirements.in --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --quiet --custom-compile-command 'make lock' -o load/requirements.lock $(ARGS)
+	@$(BIN)/uv pip compile spikes/requirements.in --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --quiet --custom-compile-command 'make lock' -o spikes/requirements.lock $(ARGS)
 
 docs: ready ## generate docs/reference from the code
 	@$(BIN)/python -m lychgate.reference $(ARGS)
@@ -52,12 +54,15 @@ bench-audit: ready programs ## events a second from emit to visible row, backlog
 load: ready tools ## a minute of shop traffic on `lychgate up`, every answer checked; ARGS="--seconds 600"
 	@$(BIN)/python load/shop.py $(ARGS)
 
-.PHONY: ready programs tools
+.PHONY: ready programs studies tools
 ready:
 	@.ci/setup
 
 programs:
 	@.ci/programs
+
+studies: ready
+	@spikes/setup
 
 tools: ready
 	@load/setup
