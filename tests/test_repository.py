@@ -217,9 +217,8 @@ def test_every_backlog_item_has_its_state() -> None:
 
 def test_every_promise_of_the_audit_has_its_evidence() -> None:
     """The tests that `docs/explanation/the-way-of-an-event.md` names exist, and each row of its promises names one."""
-    promises = (
-        text_of("docs/explanation/the-way-of-an-event.md").partition("## What is promised")[2].partition("## What it costs")[0]
-    )
+    page = text_of("docs/explanation/the-way-of-an-event.md")
+    promises = page.partition("## What is promised")[2].partition("## What it costs")[0]
     rows = [line for line in promises.splitlines() if line.startswith("| ") and line != "| promise | shown by |"]
     assert rows
     for row in rows:

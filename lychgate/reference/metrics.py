@@ -96,8 +96,8 @@ def page() -> str:
         """
 Prometheus text on `/internal/metrics`: of the gateway and its workers, summed, on the operations port; of the query
 API, the consumer and each sample service on its own; of `lychgate policy replay` in a textfile. Labels come from closed
-sets, never a tenant, a user or a path; a value outside its set becomes `other`. `docs/runbook/metrics-and-alerts.md` says what
-to watch.
+sets, never a tenant, a user or a path; a value outside its set becomes `other`. `docs/runbook/metrics-and-alerts.md`
+says what to watch.
 """,
         *parts,
     )
