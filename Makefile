@@ -42,8 +42,10 @@ lock: ready ## pin the dependencies again, with hashes; names no index
 	@$(BIN)/uv pip compile spikes/requirements.in --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --quiet --custom-compile-command 'make lock' -o spikes/requirements.lock $(ARGS)
 
-docs: ready ## generate docs/reference from the code
-	@$(BIN)/python -m lychgate.reference $(ARGS)
+docs: ready ## generate docs/reference from the code, and build the site into site/, strictly; ARGS="--site-dir FOLDER"
+	@.ci/site
+	@$(BIN)/python -m lychgate.reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS) # not --quiet: that makes strict blind
 
 bench: ready tools ## measure beside nginx and Envoy (ARGS=--quick, --json), or one part alone: ARGS=load/decision.py
 	@$(BIN)/python $(if $(filter %.py,$(firstword $(ARGS))),,-m load.bench) $(ARGS)
