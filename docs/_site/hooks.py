@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
@@ -21,6 +22,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+RULES = ROOT / "deploy" / "prometheus" / "audit.rules.yml"
 MERMAID = ROOT / ".lychgate" / "site" / "mermaid.min.js"
 SECTIONS = {
     "tutorial": "Tutorial",
@@ -35,7 +37,6 @@ FIRST = {
     "explanation": ["the-way-of-a-request", "the-way-of-an-event", "audit-pipeline"],
     "runbook": ["metrics-and-alerts", "spool", "store"],
 }
-TOP = ["index.md", "threat-model.md", "backlog.md"]
 
 _LINK = re.compile(r"(?<!\\)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 _FENCE = re.compile(r"^```(?P<language>[\w+-]+)(?P<rest> [^\n`]+)$", re.MULTILINE)
@@ -59,7 +60,9 @@ def menu() -> list[Any]:
         listed: list[Any] = [f"{folder}/{page.name}" for page in pages]
         for inner in sorted(path for path in (DOCS / folder).iterdir() if path.is_dir() and any(path.glob("*.md"))):
             below = _in_order(f"{folder}/{inner.name}", sorted(inner.glob("*.md")))
-            listed.append({inner.name.capitalize(): [f"{folder}/{inner.name}/{page.name}" for page in below]})
+            index = [f"{folder}/{inner.name}/index.md"] if f"{folder}/{inner.name}/index.md" in MADE else []
+            named = [f"{folder}/{inner.name}/{page.name}" for page in below]
+            listed.append({inner.name.capitalize(): [*index, *named]})
         if listed:
             found.append({called: listed})
     return [*found, {"Threat model": "threat-model.md"}, {"Backlog": "backlog.md"}]
@@ -81,12 +84,39 @@ def decisions() -> str:
     return "\n".join(rows) + "\n"
 
 
+def alert_rules() -> dict[str, dict[str, Any]]:
+    """Each alert's rule, from the file that Prometheus reads."""
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+
+
+def alerts() -> str:
+    """The index of alerts: how urgent each is, and what it says."""
+    rows = ["# Alerts", "", "`page` wakes somebody up; `warn` can wait for the morning.", ""]
+    rows += ["| alert | | says |", "|---|---|---|"]
+    for name, rule in sorted(alert_rules().items()):
+        rows.append(f"| [{name}]({name}.md) | {rule['labels']['severity']} | {rule['annotations']['summary']} |")
+    return "\n".join(rows) + "\n"
+
+
+def condition(name: str) -> str:
+    """What an alert's page shows of its rule, so that no page repeats a threshold."""
+    rule = alert_rules()[name]
+    lasting = f" for {rule['for']}" if "for" in rule else ""
+    return f"`{rule['labels']['severity']}`{lasting}:\n\n```promql\n{rule['expr'].strip()}\n```\n"
+
+
+MADE = {"adr/index.md": decisions, "runbook/alerts/index.md": alerts}
+"""Pages of the site that no file is: what makes each."""
+
+
 def place(target: Path) -> str:
     """Where on the site a file or folder of the repository stands."""
     inside = target.relative_to(ROOT)
     if target.is_dir():
-        if (target / "index.md").exists() or target == DOCS / "adr":
-            return (inside / "index.md").relative_to("docs").as_posix()
+        index = Path(os.path.relpath(target / "index.md", DOCS)).as_posix()
+        if (target / "index.md").exists() or index in MADE:
+            return index
         if not (target / "README.md").exists():
             raise PluginError(f"{inside}/ is linked to, and has no page of its own")
         return place(target / "README.md")
@@ -133,11 +163,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the index of decisions, what is linked outside `docs/`, and the program that draws diagrams."""
-    files.append(File.generated(config, "adr/index.md", content=decisions()))
+    for name, made in MADE.items():
+        files.append(File.generated(config, name, content=made()))
     if not MERMAID.exists():
         raise PluginError(f"{MERMAID.relative_to(ROOT)} is missing: run .ci/site")
     files.append(File.generated(config, "assets/mermaid.min.js", abs_src_path=str(MERMAID)))
-    waiting = [DOCS / file.src_uri for file in files.documentation_pages() if file.src_uri != "adr/index.md"]
+    waiting = [DOCS / file.src_uri for file in files.documentation_pages() if file.src_uri not in MADE]
     seen = set(waiting)
     while waiting:
         here = waiting.pop()
@@ -158,7 +189,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links out of `docs/`, and fences that say which file they are."""
     source = DOCS / page.file.src_uri
-    return rewritten(markdown, source) if source.exists() else markdown
+    if not source.exists():
+        return markdown
+    if source.parent == DOCS / "runbook" / "alerts":
+        title, _, rest = markdown.partition("\n")
+        markdown = f"{title}\n\n{condition(source.stem)}\n{rest}"
+    return rewritten(markdown, source)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
