@@ -104,7 +104,7 @@ class Up:
         return left
 
 
-def launch(state: Path, *arguments: str, **variables: str) -> Up:
+def launch(state: Path, *arguments: str, cwd: Path = ROOT, **variables: str) -> Up:
     """Start `lychgate up --json` on a state folder, on free ports if nothing else is said; does not wait."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LYCHGATE_")}
     environment |= {"LYCHGATE_UP__STATE_FOLDER": str(state), "LYCHGATE_GATEWAY__WORKERS": "1", **variables}
@@ -112,7 +112,7 @@ def launch(state: Path, *arguments: str, **variables: str) -> Up:
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "lychgate", "up", "--json", *(arguments or ("--free-ports",))],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=descriptor,
