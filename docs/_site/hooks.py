@@ -197,6 +197,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return rewritten(markdown, source)
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """A diagram may be wider than its column."""
+    return re.sub(r'<pre class="mermaid">.*?</pre>', r'<div class="diagram">\g<0></div>', html, flags=re.DOTALL)
+
+
 def on_post_build(config: MkDocsConfig) -> None:
     """The theme would fetch two programs of others' from elsewhere, should they be missing: they are not, so it need not."""
     site = Path(config.site_dir)

@@ -95,7 +95,8 @@ class Browser:
         """Until a question put to the page is answered with yes."""
         deadline = time.monotonic() + _WITHIN_S
         while not seen():
-            assert time.monotonic() < deadline, f"{what} is not true after {_WITHIN_S} s; {self.complaints}"
+            assert not self.complaints, f"{what} is not true: {self.complaints}"
+            assert time.monotonic() < deadline, f"{what} is not true after {_WITHIN_S} s"
             time.sleep(0.05)
 
     def outlines(self) -> list[str]:
