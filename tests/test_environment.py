@@ -3,10 +3,12 @@
 import importlib.metadata
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 
 import pytest
+from pytest_socket import SocketConnectBlockedError
 
 from tests.servers.postgres import Postgres
 
@@ -56,3 +58,13 @@ def test_the_shared_vectors_are_there() -> None:
     if not folder.is_dir() and not os.environ.get("CI"):
         pytest.skip(f"{folder} is not on this machine")
     assert any(folder.iterdir())
+
+
+def test_no_test_speaks_to_another_host() -> None:
+    """Loopback is reached, an address elsewhere is not even tried."""
+    with socket.socket() as door, socket.socket() as caller:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        caller.connect(door.getsockname())
+    with socket.socket() as caller, pytest.raises((SocketConnectBlockedError, UserWarning), match=r"192\.0\.2\.1"):
+        caller.connect(("192.0.2.1", 80))

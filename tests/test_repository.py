@@ -95,7 +95,9 @@ def test_every_module_is_known_to_a_test() -> None:
 
 def test_every_test_stands_where_its_module_does() -> None:
     """`tests/a/b/test_c.py` tests `a/b/c.py` or the package `a/b/c`; suites over several modules are named as such."""
-    suites = re.compile(r"^tests/(?:e2e|servers|contract|builders|docs)/|_(?:vectors|story|chaos|kill)\.py$|/test_init\.py$")
+    suites = re.compile(
+        r"^tests/(?:e2e|servers|contract|builders|docs)/|_(?:vectors|story|chaos|kill)\.py$|/test_init\.py$"
+    )
     whole = {"tests/test_repository.py", "tests/test_environment.py", "tests/policies/test_decisions.py"}
     lost = []
     for name in tracked():

@@ -41,6 +41,8 @@ def test_log_lines_that_are_explained_exist() -> None:
     """Each word in the table of docs/guides/read-the-logs.md is one that some module logs."""
     code = "\n".join(path.read_text("utf-8") for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
     page = (GUIDES / "read-the-logs.md").read_text("utf-8").partition("| `event` |")[2]
-    words = {word for row in page.splitlines() if row.startswith("| `") for word in re.findall(r"`(\w+)`", row.split("|")[1])}
+    words = {
+        word for row in page.splitlines() if row.startswith("| `") for word in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
     assert len(words) > 20
     assert [word for word in sorted(words) if f'"{word}"' not in code] == []

@@ -16,7 +16,12 @@ import pytest
 from tests.servers.browser import Browser, browser
 
 ROOT = Path(__file__).parents[2]
-DRAWN = ["explanation/audit-pipeline", "explanation/the-way-of-a-request", "explanation/the-way-of-an-event", "threat-model"]
+DRAWN = [
+    "explanation/audit-pipeline",
+    "explanation/the-way-of-a-request",
+    "explanation/the-way-of-an-event",
+    "threat-model",
+]
 
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|source|video|audio|embed)\b[^>]*\bsrc\s*=\s*["']?(?P<src>[^"'\s>]+)"""
@@ -99,7 +104,9 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
     assert found == []
     scripts = [path for path in site.rglob("*.js") if path.name != "mermaid.min.js"]
     assert scripts
-    assert [path.name for path in scripts if re.search(r"unpkg|jsdelivr|cdnjs|googleapis|gstatic", path.read_text())] == []
+    assert [
+        path.name for path in scripts if re.search(r"unpkg|jsdelivr|cdnjs|googleapis|gstatic", path.read_text())
+    ] == []
 
 
 def test_each_page_forbids_the_browser_to_go_elsewhere(site: Path) -> None:

@@ -1,5 +1,6 @@
 """The whole configuration: sources, their order, and what is said about a mistake."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,23 @@ def test_without_a_file_the_defaults_stand(tmp_path: Path, monkeypatch: pytest.M
     """No lychgate.yaml in the folder is no error."""
     monkeypatch.chdir(tmp_path)
     assert load(None, {}).gateway.port == 8080
+
+
+def test_only_the_public_port_listens_beyond_this_machine(tmp_path: Path) -> None:
+    """Every `host` of ours that is not configured is loopback, but for one."""
+
+    def hosts(section: object, path: str) -> Iterator[tuple[str, str]]:
+        for name in getattr(type(section), "model_fields", {}):
+            value = getattr(section, name)
+            if name == "host":
+                yield f"{path}{name}", value
+            yield from hosts(value, f"{path}{name}.")
+
+    file = (ROOT / "lychgate.yaml").read_text().replace("host: 0.0.0.0", "host: 127.0.0.1")
+    found = dict(hosts(read(tmp_path, file), ""))
+    assert {"ops.host", "query.host", "doors.ext_authz.host", "samples.host"} <= set(found)
+    assert {path for path, host in found.items() if host != "127.0.0.1"} == set()
+    assert load(ROOT / "lychgate.yaml", {}).gateway.host == "0.0.0.0"  # noqa: S104 - the public port
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
