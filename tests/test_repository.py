@@ -1,7 +1,6 @@
 """What holds for the tree as a whole: sizes, mirrors, forbidden words, generated pages, decisions, the change log."""
 
 import ast
-import os
 import re
 import subprocess
 import tomllib
@@ -204,17 +203,6 @@ def test_changelog_fragments_are_sentences() -> None:
         assert match[1] in FRAGMENT_TYPES, name
         for line in text_of(name).splitlines():
             assert re.search(r"^\S.*(?:\.|\. \(\*\)|\.\))$", line), f"{name}: {line}"
-
-
-def test_every_backlog_item_has_its_state() -> None:
-    """`docs/backlog.md` names every item of the programme's backlog."""
-    backlog = ROOT.parent / "shared" / "BACKLOG.md"
-    if not backlog.exists():
-        assert not os.environ.get("CI"), f"{backlog} is missing"
-        pytest.skip(f"{backlog} is not on this machine")
-    wanted = re.findall(r"^\| (TA-[A-Z]+-\d+) ", backlog.read_text(), re.MULTILINE)
-    assert wanted
-    assert [item for item in wanted if item not in text_of("docs/backlog.md")] == []
 
 
 def test_every_promise_of_the_audit_has_its_evidence() -> None:

@@ -142,9 +142,10 @@ def rewritten(text: str, here: Path) -> str:
 
     def led(link: re.Match[str]) -> str:
         target = Path(os.path.normpath(here.parent / link["target"]))
-        if not (target.is_relative_to(ROOT) and target.exists()) or (DOCS in target.parents and target.is_file()):
-            if DOCS in here.parents or not target.exists():
-                return link[0]
+        if not (target.is_relative_to(ROOT) and target.exists()):
+            return link[0]  # an address, or mkdocs' business to complain
+        if DOCS in here.parents and DOCS in target.parents and target.is_file():
+            return link[0]
         return f"]({posixpath.relpath(place(target), base or '.')}{link['anchor'] or ''})"
 
     def fence(opening: re.Match[str]) -> str:
@@ -203,7 +204,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """The theme would fetch two programs of others' from elsewhere, should they be missing: they are not, so it need not."""
+    """The theme would fetch two programs from elsewhere, should they be missing; they are not, and it shall not."""
     site = Path(config.site_dir)
     for script in (site / "assets" / "javascripts").glob("*.js"):
         text = script.read_text(encoding="utf-8")

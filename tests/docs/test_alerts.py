@@ -1,4 +1,4 @@
-"""Every alert has its page, and what the page tells somebody to type at night is there: commands, options, metrics, SQL."""
+"""Every alert has its page, and what the page tells somebody to type at night exists: commands, options, metrics."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The documentation's site: it builds strictly, asks no other host for anything, and is what a reader's browser shows."""
+"""The documentation's site: it builds strictly, asks no other host for anything, and a browser shows it."""
 
 import os
 import re

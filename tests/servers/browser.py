@@ -16,10 +16,18 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 _FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-port=0",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-port=0",
+]
+_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 _WITHIN_S = 20.0
 
 
@@ -115,7 +123,7 @@ def browser() -> Iterator[Browser]:
     """A tab of a browser of its own, gone afterwards."""
     profile = Path(tempfile.mkdtemp(prefix="lychgate-browser-"))
     process = subprocess.Popen(
-        [chromium(), *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [chromium(), *_FLAGS, _ALONE, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
