@@ -57,7 +57,7 @@ def menu() -> list[Any]:
             found.append({called: ["adr/index.md"]})
             continue
         pages = _in_order(folder, sorted((DOCS / folder).glob("*.md")))
-        listed: list[Any] = [f"{folder}/{page.name}" for page in pages]
+        listed: list[Any] = [{title_of(page): f"{folder}/{page.name}"} for page in pages]
         for inner in sorted(path for path in (DOCS / folder).iterdir() if path.is_dir() and any(path.glob("*.md"))):
             below = _in_order(f"{folder}/{inner.name}", sorted(inner.glob("*.md")))
             index = [f"{folder}/{inner.name}/index.md"] if f"{folder}/{inner.name}/index.md" in MADE else []
@@ -199,7 +199,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """A diagram may be wider than its column."""
+    """A diagram may be wider than its column; a test's name may be broken where its parts meet."""
+    html = re.sub(r"<code>[^<\n]{37,}</code>", lambda code: re.sub("((?<!<)/|::|_)", r"\1<wbr>", code[0]), html)
     return re.sub(r'<pre class="mermaid">.*?</pre>', r'<div class="diagram">\g<0></div>', html, flags=re.DOTALL)
 
 
