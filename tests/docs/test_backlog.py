@@ -56,7 +56,12 @@ def test_every_item_of_the_programme_is_there() -> None:
 
 def test_there_are_items_of_every_kind() -> None:
     """Also where the programme's own list is not at hand."""
+    numbers: dict[str, list[int]] = {}
+    for item in ITEMS:
+        kind, _, number = item.rpartition("-")
+        numbers.setdefault(kind, []).append(int(number))
     assert len(ITEMS) == 27
+    assert [kind for kind, found in numbers.items() if found != list(range(1, len(found) + 1))] == []
     assert set(ITEMS) >= OBSERVED
 
 
