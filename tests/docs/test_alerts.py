@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import click
 import pytest
 import typer.main
@@ -15,6 +16,7 @@ from gateway.ops import actions
 from lychgate.cli import app
 from lychgate.reference.metrics import described
 from tests.builders.pages import blocks
+from tests.servers.postgres import Logins
 from tests.servers.programs import promtool
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +127,19 @@ def test_queries_are_promql(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": "tried", "rules": rules}]}))
     done = subprocess.run([promtool(), "check", "rules", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_sql_runs(migrated_database: Logins) -> None:
+    """Every statement, as whoever the pages say: the database's owner."""
+    found = [(name, b.text) for name in sorted(ALERTS) for b in blocks(FOLDER / f"{name}.md") if b.language == "sql"]
+    assert found
+    connection = await asyncpg.connect(migrated_database.owner)
+    try:
+        for name, text in found:
+            for statement in text.split(";")[:-1]:
+                assert await connection.fetch(statement) is not None, name
+    finally:
+        await connection.close()
 
 
 def test_metrics_that_are_named_exist() -> None:

@@ -131,6 +131,15 @@ def test_links_lead_somewhere(site: Path) -> None:
     assert broken == []
 
 
+def test_make_and_ci_build_it_strictly() -> None:
+    """The words of `make docs` are those that are tried here; `--quiet` would count no warning."""
+    said = subprocess.run(["make", "-n", "docs"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (command,) = [line for line in said.splitlines() if "mkdocs build" in line]
+    assert "--strict" in command.partition("#")[0]
+    assert "--quiet" not in command.partition("#")[0]
+    assert "\nmake docs\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+
+
 def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
     """Strict means strict: to a page, and to an anchor."""
     for link in ("nowhere.md", "errors.md#nowhere"):
