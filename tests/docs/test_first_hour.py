@@ -13,6 +13,7 @@ from tests.servers.up import Up, launch, state_folder
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/tutorial/first-hour.md"
+AFTERWARDS = ROOT / "docs/guides/who-did-this.md"
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def stack() -> Iterator[tuple[Up, Path]]:
                 shutil.copy(file, folder / name)
         for name in ("routes.toml", "lychgate.yaml", "tests/cases/mutants_allowed.yaml"):
             shutil.copy(ROOT / name, folder / name)
-        up = launch(state, cwd=folder)
+        up = launch(state, cwd=folder, LYCHGATE_GATEWAY__WORKERS="2")
         try:
             up.await_ready()
             yield up, folder
@@ -48,7 +49,7 @@ def test_every_block_does_what_the_page_says(stack: tuple[Up, Path]) -> None:
     environment = {**kept, "BASH_ENV": str(folder / "first-hour.sh")}
     found = blocks(PAGE)
     assert len(found) > 15
-    for block in found:
+    for block in [*found, *blocks(AFTERWARDS)]:
         run(placed(block, up), folder, environment)
     sold = (folder / "sold.txt").read_text().split()
     assert sold.count("201") >= 5
