@@ -11,6 +11,7 @@ Markdown from there is a page under `project/`, with its own links followed the 
 import os
 import posixpath
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def menu() -> list[Any]:
             found.append({called: ["adr/index.md"]})
             continue
         pages = _in_order(folder, sorted((DOCS / folder).glob("*.md")))
-        listed: list[Any] = [{title_of(page): f"{folder}/{page.name}"} for page in pages]
+        listed: list[Any] = [f"{folder}/index.md"] if f"{folder}/index.md" in MADE else []
+        listed += [{title_of(page): f"{folder}/{page.name}"} for page in pages]
         for inner in sorted(path for path in (DOCS / folder).iterdir() if path.is_dir() and any(path.glob("*.md"))):
             below = _in_order(f"{folder}/{inner.name}", sorted(inner.glob("*.md")))
             index = [f"{folder}/{inner.name}/index.md"] if f"{folder}/{inner.name}/index.md" in MADE else []
@@ -106,7 +108,29 @@ def condition(name: str) -> str:
     return f"`{rule['labels']['severity']}`{lasting}:\n\n```promql\n{rule['expr'].strip()}\n```\n"
 
 
-MADE = {"adr/index.md": decisions, "runbook/alerts/index.md": alerts}
+def contents(folder: str) -> str:
+    """A section's own page: what is in it, each with its first sentence."""
+    pages = _in_order(folder, sorted((DOCS / folder).glob("*.md")))
+    rows = [f"# {SECTIONS[folder]}", "", "| page | begins |", "|---|---|"]
+    rows += [f"| [{title_of(page)}]({page.name}) | {opening(page)} |" for page in pages]
+    return "\n".join(rows) + "\n"
+
+
+def opening(page: Path) -> str:
+    """The first sentence under a page's heading, without its links; nothing where it begins with a table or a block."""
+    below = re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8")).partition("\n# ")[2] or page.read_text("utf-8")
+    paragraph = below.partition("\n\n")[2].partition("\n\n")[0]
+    if not re.match(r"[\w*`\[]", paragraph) or paragraph.startswith("```"):
+        return ""
+    text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", " ".join(paragraph.split()))
+    return re.split(r"(?<=[.?])\s", text)[0].rstrip(":").replace("|", "&#124;")
+
+
+MADE = {
+    "adr/index.md": decisions,
+    "runbook/alerts/index.md": alerts,
+    **{f"{folder}/index.md": partial(contents, folder) for folder in ("guides", "reference", "explanation", "runbook")},
+}
 """Pages of the site that no file is: what makes each."""
 
 
@@ -165,6 +189,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the index of decisions, what is linked outside `docs/`, and the program that draws diagrams."""
     for name, made in MADE.items():
+        if (DOCS / name).exists():
+            raise PluginError(f"docs/{name} is a page that the site makes")
         files.append(File.generated(config, name, content=made()))
     if not MERMAID.exists():
         raise PluginError(f"{MERMAID.relative_to(ROOT)} is missing: run .ci/site")
