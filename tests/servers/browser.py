@@ -28,7 +28,7 @@ _FLAGS = [
     "--remote-debugging-port=0",
 ]
 _ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-_WITHIN_S = 20.0
+_WITHIN_S = 40.0
 
 
 def chromium() -> str:
