@@ -1,22 +1,24 @@
 """What the studies of stores share: the machine, a sampler of processes, percentiles, and tables in a README."""
 
 import json
+import os
 import platform
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
-
-import psutil
 
 ROOT = Path(__file__).parents[1]
 
 
 def machine() -> dict[str, Any]:
     """Where this runs: cores, memory in MiB, versions, and the commit it was made of."""
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    head = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     model = "unknown"
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
@@ -24,13 +26,21 @@ def machine() -> dict[str, Any]:
             break
     return {
         "cpu": model,
-        "cores": psutil.cpu_count(),
-        "memory_mib": psutil.virtual_memory().total >> 20,
+        "cores": os.cpu_count(),
+        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "kernel": platform.release(),
         "python": platform.python_version(),
         "commit": head.stdout.strip() or "unknown",
         "day": time.strftime("%Y-%m-%d", time.gmtime()),
     }
+
+
+def told(box: Mapping[str, Any]) -> str:
+    """What `machine` found, for people."""
+    return (
+        f"{box['cores']} cores ({box['cpu']}), {box['memory_mib']:,} MiB, Linux {box['kernel']},"
+        f" Python {box['python']}; commit {box['commit']}, {box['day']}"
+    )
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -51,8 +61,7 @@ def repeated(work: Callable[[int], Any], *, most: int, within_s: float, least: i
     taken: list[float] = []
     began = time.perf_counter()
     while len(taken) < most and (len(taken) < least or time.perf_counter() - began < within_s):
-        number = len(taken)
-        taken.append(timed(lambda: work(number)))
+        taken.append(timed(partial(work, len(taken))))
     return taken
 
 
@@ -79,6 +88,9 @@ class Sampler:
     """
 
     def __init__(self, pid: int, every_s: float = 0.5) -> None:
+        import psutil  # in .venv-spikes only; the rest of this module is tested without
+
+        self._gone = psutil.Error
         self._root = psutil.Process(pid)
         self._every_s = every_s
         self._over = threading.Event()
@@ -113,19 +125,21 @@ class Sampler:
                 used = process.cpu_times()
                 self._ended[process.pid] = used.user + used.system
                 memory += process.memory_full_info().pss
-            except psutil.Error:  # it is gone; what it had used when it was last seen stays counted
+            except self._gone:  # it is gone; what it had used when it was last seen stays counted
                 continue
         self.peak_mib = max(self.peak_mib, memory / (1 << 20))
 
-    def _children(self) -> list[psutil.Process]:
+    def _children(self) -> list[Any]:
         try:
             return self._root.children(recursive=True)
-        except psutil.Error:
+        except self._gone:
             return []
 
 
 def shown(value: Any) -> str:
-    """A value for a cell: three figures are enough."""
+    """A value for a cell: three figures are enough; None is what was refused."""
+    if value is None:
+        return "refused"
     if isinstance(value, float):
         if value == 0:
             return "0"
@@ -167,11 +181,11 @@ def settle(answers: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Where backends do not agree: what was asked, to what each answered; empty if all agree.
 
     Args:
-        answers: Backend to what was asked to its answer.
+        answers: Backend to what was asked to its answer; None where it refused to, which the tables tell.
     """
     asked = sorted({name for each in answers.values() for name in each})
     return [
         f"{name}: " + ", ".join(f"{who} {each.get(name, 'nothing')}" for who, each in answers.items())
         for name in asked
-        if len({json.dumps(each.get(name)) for each in answers.values()}) > 1
+        if len({json.dumps(each.get(name, "nothing")) for each in answers.values()} - {"null"}) > 1
     ]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 from questions import Question
-from stream import Plan
 
 
 class Engine(Protocol):
@@ -21,7 +20,7 @@ class Engine(Protocol):
         """Make records durable the product's way, all or none."""
         ...
 
-    def load(self, folder: Path, plan: Plan, first: int, beyond: int) -> None:
+    def load(self, folder: Path, first: int, beyond: int) -> None:
         """Take chunks the fastest way there is."""
         ...
 

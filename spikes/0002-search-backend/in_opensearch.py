@@ -1,4 +1,4 @@
-"""The study's questions to OpenSearch: one real node, our own index template and, for its first records, our own sink."""
+"""The study's questions to OpenSearch: a real node, our own index template, and our own sink for the first records."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 from questions import GRAVE, PAGE, SECURITY, Name, Question, answer
-from stream import START, Plan, kept
+from stream import START, kept
 
 from audit.event import Phase
 from audit.ids import id_ms
@@ -65,7 +65,7 @@ class OpenSearch:
         for first in range(0, len(records), 500):
             self._loop.run_until_complete(self._sink.deliver(records[first : first + 500]))
 
-    def load(self, folder: Path, plan: Plan, first: int, beyond: int) -> None:
+    def load(self, folder: Path, first: int, beyond: int) -> None:
         """The same documents by two senders, not masked and not packed."""
         with ThreadPoolExecutor(2) as pool:
             for _ in pool.map(lambda number: self._sent(kept(folder, number)), range(first, beyond)):
@@ -144,7 +144,11 @@ class OpenSearch:
     def seen(self, tenant: str, event_id: str) -> bool:
         """The newest of a tenant."""
         found = self._search(
-            {"size": 1, "query": {"bool": {"filter": [{"term": {"tenant_id": tenant}}]}}, "sort": [{"event_id": "desc"}]}
+            {
+                "size": 1,
+                "query": {"bool": {"filter": [{"term": {"tenant_id": tenant}}]}},
+                "sort": [{"event_id": "desc"}],
+            }
         )
         hits = found["hits"]["hits"]
         return bool(hits) and hits[0]["_source"]["event_id"] == event_id
@@ -225,4 +229,3 @@ def _conditions(question: Question) -> list[dict[str, Any]]:
         Name.ACTORS: [window],
     }
     return [{"term": {"tenant_id": question.tenant}}, *more.get(question.name, [])]
-

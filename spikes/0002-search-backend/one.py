@@ -1,4 +1,7 @@
-"""One engine taken through the study, in a process of its own: `one.py ENGINE FOLDER RESULT RECORDS CHUNK HOW CHECKPOINT...`."""
+"""One engine taken through the study, in a process of its own.
+
+`one.py ENGINE FOLDER RESULT RECORDS CHUNK HOW CHECKPOINT...`, as `run.py` calls it.
+"""
 
 import json
 import os
@@ -7,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +83,14 @@ def taken_through(name: str, folder: Path, plan: Plan, checkpoints: list[int], c
         for records_then in checkpoints:
             beyond = min(plan.chunks, -(-records_then // plan.chunk))
             with Sampler(tried.pid) as sampler:
-                seconds = timed(lambda first=written, until=beyond: tried.load(chunks, plan, first, until))  # type: ignore[misc]
+                seconds = timed(lambda first=written, until=beyond: tried.load(chunks, first, until))  # type: ignore[misc]
             loaded = min(plan.records, beyond * plan.chunk) - min(plan.records, written * plan.chunk)
             written = max(written, beyond)
             settle_s = timed(tried.settled)
             with Sampler(tried.pid) as reading:
-                asked, answers = _asked(tried, questions(chunks, plan, min(plan.records, beyond * plan.chunk), care.each), care)
+                asked, answers = _asked(
+                    tried, questions(chunks, plan, min(plan.records, beyond * plan.chunk), care.each), care
+                )
             results["answers"] |= {f"{records_then} {key}": value for key, value in answers.items()}
             results["at"][records_then] = {
                 "loaded": loaded,
@@ -100,7 +106,7 @@ def taken_through(name: str, folder: Path, plan: Plan, checkpoints: list[int], c
             _say(name, f"{records_then:,} records: {loaded / seconds if loaded else 0:,.0f}/s")
         results["idle_mib"] = idle_mib
         results["fresh_s"], used = _fresh(tried, plan, care.fresh)
-        results["together"] = _together(tried, plan, used, questions(chunks, plan, plan.records, care.each), care)
+        results["together"] = _together(tried, plan, questions(chunks, plan, plan.records, care.each), care)
         _say(name, "deleting")
         results["deleted"] = _deleted(tried)
         results["answers"]["left after the week"] = results["deleted"]["left"] - results["together"]["records"] - used
@@ -156,7 +162,7 @@ def _fresh(tried: Engine, plan: Plan, count: int) -> tuple[list[float], int]:
     return taken, used
 
 
-def _together(tried: Engine, plan: Plan, used: int, asked: list[Question], care: Care) -> dict[str, Any]:
+def _together(tried: Engine, plan: Plan, asked: list[Question], care: Care) -> dict[str, Any]:
     """Four readers while records come the product's way."""
     over = threading.Event()
     taken: list[list[float]] = [[] for _ in range(_READERS)]
@@ -168,7 +174,7 @@ def _together(tried: Engine, plan: Plan, used: int, asked: list[Question], care:
             with tried.reader() as ask:
                 while not over.is_set():
                     one = wanted[(number + len(taken[number]) * _READERS) % len(wanted)]
-                    taken[number].append(timed(lambda: ask(one)))
+                    taken[number].append(timed(partial(ask, one)))
         except Exception as exc:  # noqa: BLE001 - said by who waits
             broken.append(exc)
 

@@ -89,7 +89,10 @@ def questions(folder: Path, plan: Plan, records: int, each: int) -> list[Questio
         each: How often each question is asked, with other values.
     """
     until = datetime.fromtimestamp(plan.at_ms(records) / 1000, UTC)
-    week, day = {"since": until - timedelta(days=7), "until": until}, {"since": until - timedelta(days=1), "until": until}
+    week, day = (
+        {"since": until - timedelta(days=7), "until": until},
+        {"since": until - timedelta(days=1), "until": until},
+    )
     chunks = max(1, records // plan.chunk)
     early = _sample(folder, chunks // 5)[0].event_id
     ranks = (0, 2, 5, 12, 30, 60, 110, 180)

@@ -20,7 +20,7 @@ from typing import Any
 from questions import WORDED, Name
 from stream import Plan, keep
 
-from spikes.measured import ROOT, machine, percentile, settle, shown, table, write
+from spikes.measured import ROOT, machine, percentile, settle, shown, table, told, write
 
 HERE = Path(__file__).parent
 ENGINES = {"postgres": "PostgreSQL", "clickhouse": "ClickHouse", "opensearch": "OpenSearch"}
@@ -29,8 +29,8 @@ QUICK = Plan(3_000, 1_000)
 LEAST = 50_000
 SLOW_MS = 100.0
 """What a person at a screen notices."""
-_BEYOND = 1_000_000_000
-"""So far a curve is drawn on from its last two points, and no further."""
+_BEYOND = 10
+"""So many times beyond its last point a curve is drawn on, and no further."""
 
 
 def measured(plan: Plan, engines: list[str], *, quick: bool, scratch: Path | None) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def _one(name: str, folder: Path, plan: Plan, checkpoints: list[int], *, quick: 
 def crossing(curve: Mapping[int, float], other: Mapping[int, float] | float) -> tuple[float, bool] | None:
     """From how many records on a curve lies above another, or above a value.
 
-    Both are taken as straight lines between their points, on logarithmic scales. None: not by a thousand million.
+    Both are taken as straight lines between their points, on logarithmic scales, and drawn on from the last two. None:
+    not where anything could be said of it.
 
     Returns:
         The number of records, 0 if it is so from the first point on; and whether it lies beyond the last point.
@@ -105,7 +106,7 @@ def crossing(curve: Mapping[int, float], other: Mapping[int, float] | float) -> 
     if rise <= 0:
         return None
     found = last * math.exp(min(-gaps[last] / rise, 50))
-    return (found, True) if found <= _BEYOND else None
+    return (found, True) if found <= last * _BEYOND else None
 
 
 def _value(other: Mapping[int, float] | float, count: int) -> float:
@@ -120,9 +121,7 @@ def _between(below: int, above: int, gaps: Mapping[int, float]) -> float:
 def curves(results: Mapping[str, Any], figure: str) -> dict[str, dict[Name, dict[int, float]]]:
     """Engine, question, records: milliseconds."""
     return {
-        engine: {
-            name: {int(count): at["asked"][name][figure] for count, at in found["at"].items()} for name in Name
-        }
+        engine: {name: {int(count): at["asked"][name][figure] for count, at in found["at"].items()} for name in Name}
         for engine, found in results["engines"].items()
     }
 
@@ -130,7 +129,7 @@ def curves(results: Mapping[str, Any], figure: str) -> dict[str, dict[Name, dict
 def when(found: tuple[float, bool] | None) -> str:
     """A crossing in a cell: `~` where the curve was drawn on beyond what was measured."""
     if found is None:
-        return "never"
+        return "-"
     count, drawn = found
     if count == 0:
         return "always"
@@ -146,20 +145,25 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
     at = {name: found["at"][last] if last in found["at"] else found["at"][int(last)] for name, found in engines.items()}
     versions = ", ".join(f"{ENGINES[name]} {found['version']}" for name, found in engines.items())
     said = (
-        f"{box['cores']} cores ({box['cpu']}), {box['memory_mib']:,} MiB, Linux {box['kernel']}, Python {box['python']};"
-        f" {versions}; commit {box['commit']}, {box['day']}. {results['records']:,} records of"
+        f"{told(box)};"
+        f" {versions}; {results['records']:,} records of"
         f" {results['bytes_each']:,.0f} bytes; the whole run took {results['seconds'] / 60:.1f} minutes."
     )
     loaded = {
-        name: (sum(each["loaded"] for each in found["at"].values()), sum(each["seconds"] for each in found["at"].values()))
+        name: (
+            sum(each["loaded"] for each in found["at"].values()),
+            sum(each["seconds"] for each in found["at"].values()),
+        )
         for name, found in engines.items()
     }
     cpu = {name: sum(each["cpu_s"] for each in found["at"].values()) for name, found in engines.items()}
-    peak = {name: max(max(e["peak_mib"], e["reading_mib"]) for e in found["at"].values()) for name, found in engines.items()}
+    peak = {
+        name: max(max(e["peak_mib"], e["reading_mib"]) for e in found["at"].values()) for name, found in engines.items()
+    }
     cost = [
         ["records/s, the product's way", *(f["own"]["records"] / f["own"]["seconds"] for f in engines.values())],
         ["records/s, loaded in bulk", *(n / s if n else 0.0 for n, s in loaded.values())],
-        ["engine's processor time, µs a record, in bulk", *(cpu[n] / loaded[n][0] * 1e6 if loaded[n][0] else 0.0 for n in engines)],
+        ["engine's processor time, µs a record, in bulk", *(cpu[n] / (loaded[n][0] or 1) * 1e6 for n in engines)],
         ["memory after the first records, MiB", *(f["idle_mib"] for f in engines.values())],
         ["memory at its peak, MiB", *peak.values()],
         ["disk, bytes a record", *(each["disk"] / each["records"] for each in at.values())],
@@ -197,7 +201,11 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
         "questions": table([f"p50 / p95 in ms at {counts[-1]:,} records", *heads], questions),
         "growth": table([f"p50 in ms at {sizes} records", *heads], growth),
         "crossover": table(
-            ["", f"PostgreSQL's p95 above {SLOW_MS:.0f} ms from", *(f"{ENGINES[name]} quicker from" for name in others)],
+            [
+                "",
+                f"PostgreSQL's p95 above {SLOW_MS:.0f} ms from",
+                *(f"{ENGINES[name]} quicker from" for name in others),
+            ],
             points,
         ),
     }

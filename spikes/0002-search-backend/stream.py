@@ -38,8 +38,22 @@ _PAIRED = 0.12
 """So many events are two records: the decision, and how the request ended."""
 _SERVICES = ("orders", "payments", "customers", "inventory", "reports")
 _NOUNS = ("order", "payment", "customer", "article", "report")
-_VERBS = (("read", "r", 60), ("list", "r", 20), ("update", "u", 9), ("create", "c", 8), ("delete", "d", 2), ("export", "x", 1))
-_SEVERITIES = ((Severity.INFO, 900), (Severity.NOTICE, 60), (Severity.WARN, 25), (Severity.ERROR, 10), (Severity.SECURITY, 4), (Severity.CRITICAL, 1))  # fmt: skip
+_VERBS = (
+    ("read", "r", 60),
+    ("list", "r", 20),
+    ("update", "u", 9),
+    ("create", "c", 8),
+    ("delete", "d", 2),
+    ("export", "x", 1),
+)
+_SEVERITIES = (
+    (Severity.INFO, 900),
+    (Severity.NOTICE, 60),
+    (Severity.WARN, 25),
+    (Severity.ERROR, 10),
+    (Severity.SECURITY, 4),
+    (Severity.CRITICAL, 1),
+)
 _AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0", "python-httpx/0.28", "okhttp/4.12.0")
 _SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "wu", "ze")
 WORDS = tuple(a + b + c for a in _SYLLABLES for b in _SYLLABLES for c in _SYLLABLES[:8])
@@ -71,7 +85,9 @@ class Plan:
     def at_ms(self, number: int) -> int:
         """When the record with this number was written, milliseconds since the epoch; after the last, one each."""
         start, weeks = int(START.timestamp() * 1000), WEEKS * 7 * 86_400_000
-        return start + number * weeks // self.records if number < self.records else start + weeks + number - self.records
+        return (
+            start + number * weeks // self.records if number < self.records else start + weeks + number - self.records
+        )
 
 
 @cache
@@ -86,7 +102,7 @@ def tenant(rank: int) -> str:
 
 
 def chunk(plan: Plan, number: int) -> list[bytes]:
-    """The records of a chunk, encoded, in the order they were written; those after the last are for what comes later."""
+    """The records of a chunk, encoded, in the order they were written; beyond the last number they come later."""
     dice = random.Random(number)  # noqa: S311 - to be had again
     names = [tenant(rank) for rank in range(TENANTS)]
     records: list[bytes] = []
@@ -128,7 +144,12 @@ def _event(dice: random.Random, of: str, seq: int, ms: int, *, pair: bool) -> It
         "action": f"{_SERVICES[kind]}:{_NOUNS[kind]}:{verb}",
         "crud": crud,
         "resource": Resource(_NOUNS[kind], f"{_NOUNS[kind]}-{what:05d}"),
-        "request": Request(method="GET" if crud == "r" else "POST", route=f"/{_NOUNS[kind]}s/{{id}}", service=_SERVICES[kind], size_bytes=what % 4096),
+        "request": Request(
+            method="GET" if crud == "r" else "POST",
+            route=f"/{_NOUNS[kind]}s/{{id}}",
+            service=_SERVICES[kind],
+            size_bytes=what % 4096,
+        ),
         "trace_id": f"{dice.getrandbits(128):032x}",
         "severity": severity,
     }  # fmt: skip
@@ -147,10 +168,14 @@ def _event(dice: random.Random, of: str, seq: int, ms: int, *, pair: bool) -> It
     }
     producer = Producer(f"gw-{kind}", 1_736_121_600, seq)
     if not pair:
-        yield encode(AuditEvent(phase=Phase.SINGLE, producer=producer, decision=decision, details=details, **common, **ended))
+        yield encode(
+            AuditEvent(phase=Phase.SINGLE, producer=producer, decision=decision, details=details, **common, **ended)
+        )
         return
     yield encode(AuditEvent(phase=Phase.DECIDED, producer=producer, decision=decision, details=details, **common))
-    yield encode(AuditEvent(phase=Phase.COMPLETED, producer=Producer(producer.id, producer.epoch, seq + 1), **common, **ended))
+    yield encode(
+        AuditEvent(phase=Phase.COMPLETED, producer=Producer(producer.id, producer.epoch, seq + 1), **common, **ended)
+    )
 
 
 def chunk_file(folder: Path, number: int) -> Path:

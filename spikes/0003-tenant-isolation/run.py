@@ -18,10 +18,10 @@ import asyncpg
 import figures
 from attempts import WORDED, Doors, battery
 from figures import QUERIES, Base, Care
-from models import HOUSE, MODELS, READER, WRITER, Model, roles
+from models import MODELS, WRITER, roles
 
 from lychgate.postgres import PostgresServer
-from spikes.measured import machine, settle, shown, table, write
+from spikes.measured import machine, settle, shown, table, told, write
 
 HERE = Path(__file__).parent
 SIZES = (50, 500, 5000)
@@ -78,7 +78,10 @@ async def _one(base: Base, rows: int, folder: Path, *, leaks: bool) -> dict[str,
         found["leaving"] = await figures.leaving(owner, base)
     finally:
         await owner.close()
-    print(f"{time.strftime('%H:%M:%S')} {model.name} at {base.tenants:,}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    print(
+        f"{time.strftime('%H:%M:%S')} {model.name} at {base.tenants:,}: {time.perf_counter() - began:.0f} s",
+        file=sys.stderr,
+    )
     return found
 
 
@@ -97,9 +100,10 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
     heads = [model.worded for model in MODELS]
     sizes = list(found[MODELS[0].name]["at"])
     said = (
-        f"{box['cores']} cores ({box['cpu']}), {box['memory_mib']:,} MiB, Linux {box['kernel']}, Python {box['python']};"
-        f" PostgreSQL {found['version']}, `max_locks_per_transaction` {found['max_locks']}; commit {box['commit']},"
-        f" {box['day']}. {results['rows']:,} rows in each database; the whole run took {results['seconds'] / 60:.1f} minutes."
+        f"{told(box)};"
+        f" PostgreSQL {found['version']}, `max_locks_per_transaction` {found['max_locks']}; "
+        f"{results['rows']:,} rows in each database;"
+        f" the whole run took {results['seconds'] / 60:.1f} minutes."
     )
 
     def row(worded: str, pick: Any) -> list[Any]:
@@ -109,7 +113,9 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
         change = at["migration"]
         if change["whole"]:
             return f"{shown(change['one_s'])} s, {change['locks']:,} locks"
-        return f"refused; {shown(change['steps_s'])} s in {change['transactions']:,}" if change["steps_s"] else "refused"
+        return (
+            f"refused; {shown(change['steps_s'])} s in {change['transactions']:,}" if change["steps_s"] else "refused"
+        )
 
     costs = [
         row("made, s", lambda at: at["build_s"]),
@@ -128,7 +134,13 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
         row("search over all tenants, ms", lambda at: at["across_ms"]),
     ]
     latency = [
-        [f"{name}, {size:,} tenants", *(f"{shown(q['p50_ms'])} / {shown(q['p95_ms'])}" for q in (found[m.name]["at"][size]["latency"][name] for m in MODELS))]
+        [
+            f"{name}, {size:,} tenants",
+            *(
+                f"{shown(q['p50_ms'])} / {shown(q['p95_ms'])}"
+                for q in (found[m.name]["at"][size]["latency"][name] for m in MODELS)
+            ),
+        ]
         for name in QUERIES
         for size in sizes
     ]
@@ -148,7 +160,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenants", type=int, nargs="+", default=list(SIZES), help="how many, at each step")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of all tenants together")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_SIZE} tenants, {QUICK_ROWS:,} rows: for the answers only")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_SIZE} tenants, {QUICK_ROWS:,} rows: for the answers only"
+    )
     parser.add_argument("--scratch", type=Path, help="a folder with 5 GB of room")
     parser.add_argument("--write", action="store_true", help="rewrite the tables of README.md, and results.json")
     parser.add_argument("--json", action="store_true", help="print the results as JSON instead of tables")
