@@ -131,7 +131,7 @@ class Model:
             )
 
     async def _fill(self, owner: Connection, tenants: int) -> None:
-        """One statement; where it would lock more tables and indices than the server has room for, some tenants each."""
+        """One statement; where it would lock more tables and indices than there is room for, some tenants each."""
         copy = "INSERT INTO events SELECT * FROM source"
         if not self.by_partition:
             await owner.execute(f"{copy} ORDER BY event_id")

@@ -126,3 +126,17 @@ async def test_no_shape_of_details_makes_a_field(sink: SearchSink, searched: Sea
     await sink.deliver([record(details=each) for each in strange])
     assert (searched.count(), refusals(tmp_path)) == (1 + len(strange), 0)
     assert searched.mappings() == before
+
+
+async def test_a_value_no_index_holds_costs_no_document(sink: SearchSink, searched: Searched, tmp_path: Path) -> None:
+    """The engine's longest term is 32,766 bytes, path and all: what is longer is cut, also where it is a name."""
+    long: list[dict[str, Any]] = [
+        {"note": "x" * 32_740},
+        {"note": "x" * 200_000},
+        {"note": "\u20ac" * 20_000},
+        {"k" * 40_000: 1},
+        {"a" * 20_000: {"b" * 20_000: 1}},
+        {"a": [{"b" * 16_000: "x" * 16_750}] * 2},
+    ]
+    await sink.deliver([record(tenant_id="hotel-9", details=each) for each in long])
+    assert (searched.count({"term": {"tenant_id": "hotel-9"}}), refusals(tmp_path)) == (len(long), 0)
