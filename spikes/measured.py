@@ -65,18 +65,6 @@ def repeated(work: Callable[[int], Any], *, most: int, within_s: float, least: i
     return taken
 
 
-def folder_bytes(folder: Path) -> int:
-    """What a folder takes on the disk."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file() and not path.is_symlink():
-                total += path.stat().st_blocks * 512
-        except FileNotFoundError:  # merged or dropped meanwhile
-            continue
-    return total
-
-
 class Sampler:
     """Processor time and peak memory of a process and those under it, while it is entered.
 

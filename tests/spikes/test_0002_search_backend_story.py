@@ -108,3 +108,18 @@ def test_events_are_the_same_for_everybody(stream: ModuleType) -> None:
 def test_a_crossing(script: ModuleType, curve: dict[int, float], other: Any, told: str) -> None:
     """Where a curve passes another one, or a value."""
     assert script.when(script.crossing(curve, other)) == told
+
+
+def test_engines_that_do_not_agree_are_a_finding(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 1, each question named, and the page stays as it is."""
+    told = {**results(STUDY)}
+    told["engines"] = {name: {**each, "answers": {"newest": name[0]}} for name, each in told["engines"].items()}
+    monkeypatch.setattr(script, "measured", lambda *_, **__: told)
+    monkeypatch.setattr(script, "write", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr("sys.argv", ["run.py", "--events", "50000", "--write"])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 1
+    assert "do not agree: newest: postgres p, clickhouse c, opensearch o" in capsys.readouterr().err
