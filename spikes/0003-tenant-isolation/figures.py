@@ -29,6 +29,7 @@ QUERIES: Final = {
     "counts by action": "SELECT action, count(*) FROM events WHERE tenant_id = $1 GROUP BY action ORDER BY action",
 }
 _GRAVE_OF_ALL = "SELECT event_id FROM {table} WHERE severity >= 5 ORDER BY event_id DESC LIMIT 50"
+_LOCKS = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'"
 _POOL = 4
 
 
@@ -70,9 +71,13 @@ class Base:
         parts = urlsplit(self.owner_dsn)
         return parts._replace(netloc=f"{user}:{PASSWORD}@{parts.netloc.rpartition('@')[2]}").geturl()
 
-    async def reader(self) -> Connection:
-        """A fresh backend for whoever asks."""
-        return await asyncpg.connect(self.dsn(READER))
+    async def reader(self, *, as_it_comes: bool = False) -> Connection:
+        """A fresh backend for whoever asks.
+
+        Args:
+            as_it_comes: Without what the model needs to be asked at all.
+        """
+        return await asyncpg.connect(self.dsn(READER), server_settings={} if as_it_comes else self.model.settings)
 
     def some(self, count: int) -> list[str]:
         """Tenants as they come, the same in each model."""
@@ -161,9 +166,27 @@ async def planning(base: Base) -> dict[str, float]:
     return {"first_ms": percentile(first, 0.5), "again_ms": percentile(again, 0.5)}
 
 
+async def prepared(base: Base) -> int | None:
+    """Locks a read holds once its plan is kept, the server choosing plans by itself; None if it is refused for them."""
+    connection = await base.reader(as_it_comes=True)
+    held = 0
+    try:
+        for whom in base.some(8):  # five plans for a value, then perhaps one for all
+            async with base.model.of(connection, whom):
+                await connection.fetch(QUERIES["newest page"], whom)
+                held = await connection.fetchval(_LOCKS)
+    except asyncpg.OutOfMemoryError:
+        return None
+    finally:
+        await connection.close()
+    return held
+
+
 async def pooled(base: Base) -> dict[str, Any]:
     """Four readers on a pool of as many connections, each request another tenant's."""
-    pool = await asyncpg.create_pool(base.dsn(READER), min_size=_POOL, max_size=_POOL)
+    pool = await asyncpg.create_pool(
+        base.dsn(READER), min_size=_POOL, max_size=_POOL, server_settings=base.model.settings
+    )
     text = QUERIES["newest page"]
     whom = iter(base.some(base.care.queries * 4))
 
@@ -249,9 +272,7 @@ async def migrating(owner: Connection, base: Base) -> dict[str, Any]:
             for table in tables:
                 for statement in change:
                     await owner.execute(statement.format(table))
-            locks = await owner.fetchval(
-                "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'"
-            )
+            locks = await owner.fetchval(_LOCKS)
     except asyncpg.OutOfMemoryError as exc:
         whole, error = False, f"{exc}: {exc.hint}"
     except asyncpg.PostgresError as exc:

@@ -60,6 +60,7 @@ class Model:
         worded: What it is.
         by_schema: Whether a tenant's table is found by the search path.
         by_setting: Whether the server compares the tenant with a setting.
+        by_partition: Whether each tenant has a partition.
     """
 
     name: str
@@ -67,6 +68,11 @@ class Model:
     by_schema: bool = False
     by_setting: bool = False
     by_partition: bool = False
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What its reader's connections need: a plan for any tenant would lock each partition there is."""
+        return {"plan_cache_mode": "force_custom_plan"} if self.by_partition else {}
 
     async def build(self, owner: Connection, tenants: int, rows: int) -> None:
         """Make it, and fill it.

@@ -70,6 +70,7 @@ async def _one(base: Base, rows: int, folder: Path, *, leaks: bool) -> dict[str,
         found["answers"]["across"] = across.pop("found")
         found |= {"across_ms": across["ms"], "catalogue": await figures.catalogue(owner, base)}
         found |= {"planning": await figures.planning(base), "latency": await figures.latency(base)}
+        found["prepared_locks"] = await figures.prepared(base)
         found |= {"pooled": await figures.pooled(base), "inserted_s": await figures.inserting(base)}
         if leaks:
             found["leaks"] = await _tried(base, owner)
@@ -86,7 +87,7 @@ async def _one(base: Base, rows: int, folder: Path, *, leaks: bool) -> dict[str,
 
 
 async def _tried(base: Base, owner: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:
-    reader, writer = await base.reader(), await asyncpg.connect(base.dsn(WRITER))
+    reader, writer = await base.reader(as_it_comes=True), await asyncpg.connect(base.dsn(WRITER))
     try:
         return await battery(base.model, Doors(reader, writer, owner))
     finally:
@@ -126,6 +127,7 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
         row("planning, first in a backend, ms", lambda at: at["planning"]["first_ms"]),
         row("planning, later, ms", lambda at: at["planning"]["again_ms"]),
         row("pool of four: reads/s", lambda at: at["pooled"]["reads_s"]),
+        row("locks of a read whose plan is kept", lambda at: at["prepared_locks"]),
         row("inserted rows/s, all tenants mixed", lambda at: at["inserted_s"]),
         row("a column and an index for all", migrated),
         row("largest tenant leaves, ms", lambda at: at["leaving"]["seconds"] * 1000),
