@@ -15,7 +15,7 @@ from models import HOUSE, READER, SETTING, Connection, Model, tenant
 
 ME, OTHER = tenant(2), tenant(0)
 _WORD = f"note-of-{OTHER}"
-HOLDS, LEAKS, NO_SUCH = "holds", "LEAKS", "-"
+HOLDS, LEAKS, NO_SUCH, REFUSED = "holds", "LEAKS", "-", "refused"
 
 
 @dataclass(frozen=True)
@@ -248,4 +248,11 @@ WORDED: Final = tuple(worded for worded, _ in _ATTEMPTS)
 
 async def battery(model: Model, doors: Doors) -> dict[str, str]:
     """Attempt to what became of it."""
-    return {worded: await work(model, doors) for worded, work in _ATTEMPTS}
+    return {worded: await _made(work, model, doors) for worded, work in _ATTEMPTS}
+
+
+async def _made(work: Attempt, model: Model, doors: Doors) -> str:
+    try:
+        return await work(model, doors)
+    except asyncpg.OutOfMemoryError:  # more partitions than one statement can lock: it showed nothing
+        return REFUSED

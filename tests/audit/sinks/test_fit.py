@@ -37,9 +37,9 @@ def test_what_fits_is_left_alone(details: Any) -> None:
 
 def test_a_long_value_is_cut_and_said() -> None:
     """Its beginning stays, its neighbours stay, and the document says that it is not whole."""
-    made = json.loads(fitted(body({"note": "ab" * 40_000, "other": {"in": ["ä" * 20_000, 7]}}, tenant_id="t")))
+    made = json.loads(fitted(body({"note": "ab" * 40_000, "other": {"in": ["€" * 20_000, 7]}}, tenant_id="t")))
     assert made["details"]["note"] == "ab" * 512
-    assert made["details"]["other"] == {"in": ["ä" * 512, 7]}
+    assert made["details"]["other"] == {"in": ["€" * 341, 7]}  # no half character
     assert made["redaction"] == {"mode": "enforce", "fields": ["details"], "truncated": True}
     assert (made["event_id"], made["tenant_id"]) == ("e", "t")
 
