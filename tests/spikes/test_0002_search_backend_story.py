@@ -88,6 +88,7 @@ def test_events_are_the_same_for_everybody(stream: ModuleType) -> None:
     assert ends == {event.event_id for event in events if event.phase == "decided"}
     assert ends
     of = [event.tenant_id for event in events]
+    assert of[:1000] != of[1000:2000]  # each chunk has dice of its own
     assert of.count(stream.tenant(0)) > 10 * max(1, of.count(stream.tenant(150)))
     assert {event.event_id for event in events[2500:]}.isdisjoint(event.event_id for event in events[:2500])
 
