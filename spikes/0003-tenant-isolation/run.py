@@ -137,7 +137,7 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
     ]
     latency = [
         [
-            f"{name}, {size:,} tenants",
+            f"{name}, {int(size):,} tenants",
             *(
                 f"{shown(q['p50_ms'])} / {shown(q['p95_ms'])}"
                 for q in (found[m.name]["at"][size]["latency"][name] for m in MODELS)
@@ -148,7 +148,7 @@ def tables(results: Mapping[str, Any]) -> dict[str, str]:
     ]
     leaks = [[worded, *(found[model.name]["leaks"][worded] for model in MODELS)] for worded in WORDED]
     leaks.append(["leaks", *(sum(each == "LEAKS" for each in found[model.name]["leaks"].values()) for model in MODELS)])
-    ladder = " · ".join(f"{size:,}" for size in sizes)
+    ladder = " · ".join(f"{int(size):,}" for size in sizes)
     return {
         "machine": said,
         "leaks": table(["attempt", *heads], leaks),

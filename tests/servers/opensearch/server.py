@@ -35,7 +35,7 @@ def classpath() -> str | None:
     """The server's class path; None where it was not resolved."""
     with suppress(FileNotFoundError):
         resolved, _, path = CLASSPATH.read_text(encoding="utf-8").partition("\n")
-        if resolved == fingerprint():
+        if resolved == fingerprint() and (CLASSES / "Engine.class").exists():
             return f"{CLASSES}{os.pathsep}{path.strip()}"
     return None
 
