@@ -37,6 +37,7 @@ _BOUNDS = Bounds(UUID(int=0), UUID(int=(1 << 128) - 1))
 _SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min", "jit": "off"}
 _Answer = TypeVar("_Answer")
 _EXPORT_ROWS = 10_000
+_PATIENCE = 20
 
 
 class Postgres:
@@ -132,8 +133,8 @@ class Postgres:
         floors = json.dumps({"*": str(sql.floor(START + timedelta(days=7)))})
         keeper = await asyncpg.connect(self._dsn(KEEPER))
         try:
-            await keeper.execute("SELECT audit_purge_detach($1, $2)", f"audit_events_{START:%Y%m%d}", floors)
-            await keeper.execute("SELECT audit_purge_drop()")
+            await _patiently(keeper, "SELECT audit_purge_detach($1, $2)", f"audit_events_{START:%Y%m%d}", floors)
+            await _patiently(keeper, "SELECT audit_purge_drop()")
         finally:
             await keeper.close()
         return int(await self._owner.fetchval("SELECT count(*) FROM audit_events"))
@@ -159,6 +160,19 @@ class Postgres:
         self._run(self._owner.close())
         self._loop.close()
         self._server.stop()
+
+
+async def _patiently(connection: Connection, statement: str, *values: str) -> None:
+    """A keeper's statement, again while somebody else is at the table; the keeper itself waits for its next run."""
+    for attempt in range(_PATIENCE):
+        try:
+            await connection.execute(statement, *values)
+        except asyncpg.LockNotAvailableError:
+            if attempt == _PATIENCE - 1:
+                raise
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 def _copied(task: tuple[str, Path, int]) -> int:
