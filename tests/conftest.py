@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.servers.stack",
     "tests.servers.kafka.server",
     "tests.servers.kafka.broker",
+    "tests.servers.opensearch.server",
     "tests.servers.disk",
 ]
 

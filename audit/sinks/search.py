@@ -24,6 +24,7 @@ from audit.metrics import RelayMetrics
 from audit.sinks import bulk
 from audit.sinks.bulk import Document, Refusal
 from audit.sinks.files import LineFiles
+from audit.sinks.fit import fitted
 from audit.sinks.outward import Outward
 from audit.sinks.port import Watermark
 from audit.sinks.template import index_template
@@ -135,7 +136,7 @@ class SearchSink:
             going = self._outward.of(payload)
             try:
                 if going is not None:
-                    documents.append(bulk.document(self._engine.indices, going.key, going.at_ms, going.body))
+                    documents.append(bulk.document(self._engine.indices, going.key, going.at_ms, fitted(going.body)))
             except ValueError:
                 going = None
             if going is None:  # the main sink has it among its dead letters
