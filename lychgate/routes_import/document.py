@@ -105,7 +105,7 @@ def read_document(name: str, raw: bytes) -> Document:
 def shown(text: str) -> str:
     """Text of the document for a message or a comment: one line of plain letters, and not much of it."""
     cut = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - what a line has room for
-    return "`" + "".join(char if char.isprintable() and char != "`" else repr(char)[1:-1] for char in cut) + "`"
+    return "`" + "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut.replace("`", "'")) + "`"
 
 
 def _from_yaml(name: str, raw: bytes) -> Any:
@@ -117,7 +117,7 @@ def _from_yaml(name: str, raw: bytes) -> Any:
         loader = yaml.CSafeLoader(text)
         try:
             root = loader.get_single_node()
-            _require_distinct(name, root)
+            _require_distinct(name, root, loader)
             return _plain(name, loader.construct_document(root)) if root is not None else None
         finally:
             loader.dispose()
@@ -146,29 +146,27 @@ def _require_bounds(name: str, text: str) -> None:
             raise DocumentRefused(f"{place}: deeper than {_MAX_DEPTH}")
 
 
-def _require_distinct(name: str, node: yaml.Node | None) -> None:
+def _require_distinct(name: str, node: yaml.Node | None, loader: yaml.CSafeLoader) -> None:
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _require_distinct(name, item)
+            _require_distinct(name, item, loader)
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             place = f"{name}:{key.start_mark.line + 1}"
             if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
                 raise DocumentRefused(f"{place}: a key must be a plain word")
-            if key.value in seen:
-                raise DocumentRefused(f"{place}: {shown(key.value)} stands twice")
-            seen.add(key.value)
-            _require_distinct(name, value)
+            word = _name(loader.construct_object(key))  # `0x10` and `16` are one name
+            if word in seen:
+                raise DocumentRefused(f"{place}: {shown(word)} stands twice")
+            seen.add(word)
+            _require_distinct(name, value, loader)
 
 
 def _plain(name: str, value: Any) -> Any:
     """With names as text: `200:` is a number to YAML. Dates and bytes become text, which is all they mean here."""
     if isinstance(value, dict):
-        named = {_name(key): _plain(name, inner) for key, inner in value.items()}
-        if len(named) != len(value):
-            raise DocumentRefused(f"{name}: two keys with one name")
-        return named
+        return {_name(key): _plain(name, inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_plain(name, inner) for inner in value]
     if isinstance(value, str):
