@@ -104,6 +104,8 @@ def _wish(service: str, prefix: str | None, base: str | None) -> "Wish":
         raise ConfigurationError("--action-prefix: small letters, digits and underscores, beginning with a letter")
     if base is not None:
         base = base.rstrip("/")
+        if base and not base.startswith("/"):
+            raise ConfigurationError("--base-path: begins with a slash")
         try:
             if base and template_of(base).params:
                 raise ConfigurationError("--base-path: a parameter in it")

@@ -52,7 +52,9 @@ def _ask_about_tenants_in_bodies(proposal: Proposal, document: Document, operati
             ):
                 proposal.tenant_pointers = (*proposal.tenant_pointers, pointer)
             else:
-                text = f"{media_type(media)}: does {shown(pointer)} name a tenant? the service must not believe it"
+                text = (
+                    f"{shown(media_type(media))}: does {shown(pointer)} name a tenant? the service must not believe it"
+                )
                 proposal.ask(About.TENANT, text, closed=True)
     if proposal.tenant_pointers and len(operation.bodies) > 1:
         text = "only application/json passes where the body names a tenant; the document has other forms of it"

@@ -39,9 +39,7 @@ def require_free(file: Path | None, old: Path | None) -> None:
     """
     if file is None or not file.exists() or (old is not None and old.exists() and file.samefile(old)):
         return
-    raise ConfigurationError(
-        f"{file}: is there already, and what was decided in it would be lost; --against adds to it"
-    )
+    raise ConfigurationError(f"{file}: is there already, and decisions in it would be lost; --against adds to it")
 
 
 def place(file: Path, text: str) -> None:

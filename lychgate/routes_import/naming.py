@@ -54,7 +54,9 @@ class Namer:
 
     def __init__(self, service: str, paths: Iterable[Segments]) -> None:
         self._service = snake(service)
-        self._collections = {found for path in paths for found in _collections(path)}
+        known = list(paths)
+        own = {path for path in known if len(path) == 1 and singular(snake(path[0] or "")) == singular(self._service)}
+        self._collections = own.union(*map(_collections, known))
         tops = [each for each in self._collections if None not in each]
         if len(tops) > 1:
             tops = [each for each in tops if singular(snake(each[-1] or "")) == singular(self._service)]

@@ -295,4 +295,4 @@ def _ask_about_sharing(proposals: Sequence[Proposal]) -> None:
             for proposal in group:
                 if proposal not in reading:
                     text = f"`{proposal.action}` is also the action of `{reading[0].where}`, which reads"
-                    proposal.ask(About.ACTION, text, closed=True)
+                    proposal.ask(About.READS, text, closed=True)

@@ -91,7 +91,7 @@ def _list(texts: Iterable[str]) -> str:
 
 
 def comment(question: Question, where: str = "") -> str:
-    """One line, whatever the document holds: texts of it come here through `document.shown`.
+    """One line, whatever the document holds: a line break in it would be the end of the comment.
 
     Args:
         question: What is open.
@@ -99,7 +99,8 @@ def comment(question: Question, where: str = "") -> str:
     """
     place = f"{where}: " if where else ""
     closed = " (closed)" if question.closed and question.about is not About.ACTION else ""
-    return f"{MARK} {place}{question.about}{closed}: {question.text}"
+    text = f"{MARK} {place}{question.about}{closed}: {question.text}"
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _escape(char: str) -> str:
