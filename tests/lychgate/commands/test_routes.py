@@ -105,7 +105,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, words: list[str], reason
 
 
 def test_a_service_that_is_not_configured_is_asked_about(tmp_path: Path) -> None:
-    """Its routes would be refused by the gateway until it is; its actions have its own name, or the one that is given."""
+    """Its routes would be refused by the gateway until it is; its actions have its name, or the given one."""
     done = run("routes", "import", document(tmp_path, KNOWN), "--service", "new-thing", "--json")
     assert done.returncode == 1
     told = json.loads(done.stdout)

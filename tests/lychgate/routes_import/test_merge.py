@@ -54,7 +54,7 @@ def test_nothing_is_open_once_everything_is_decided() -> None:
 
 
 def test_an_endpoint_that_is_to_have_no_route_is_not_written_again() -> None:
-    """By its path, whatever its parameters are called; a line without a reason, or for another service, says nothing."""
+    """By its path, whatever its parameters are called; a line without a reason, or of another service, is none."""
     said = "# no route: order DELETE /orders/{id} nobody deletes\n"
     assert [it.where for it in merged(PATHS, old(said)).added] == ["GET /orders", "GET /orders/{order_id}"]
     for other in (said.replace(" nobody deletes", ""), said.replace("order DELETE", "other DELETE")):
