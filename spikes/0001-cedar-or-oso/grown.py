@@ -1,5 +1,6 @@
-"""Role models of any size, of the same shape in both languages: kinds of resources, each with reading, writing, a limit
-and a rule that overrides, behind one wall between tenants.
+"""Role models of any size, of the same shape in both languages.
+
+Kinds of resources, each with reading, writing, a limit and a rule that overrides, behind one wall between tenants.
 """
 
 from dataclasses import dataclass
@@ -65,16 +66,21 @@ def model(policies: int) -> Model:
         '@id("support") @reason("r") permit (principal, action, resource) when { principal.sub == "root" };',
     ]
     polar = [
-        "allow(actor: User, asked: Asked, resource) if\n"
-        "  not forbidden(actor, asked.action, resource, asked.context) and\n"
-        "  permitted(actor, asked.action, resource, asked.context);",
+        (
+            "allow(actor: User, asked: Asked, resource) if\n"
+            "  not forbidden(actor, asked.action, resource, asked.context) and\n"
+            "  permitted(actor, asked.action, resource, asked.context);"
+        ),
         "permitted(actor: User, action: String, resource, _: Dictionary) if has_permission(actor, action, resource);",
-        'permitted(actor: User, _: String, resource, _: Dictionary) if actor.sub = "root" and\n'
-        "  actor.tenant = resource.tenant.name;",
+        (
+            'permitted(actor: User, _: String, resource, _: Dictionary) if actor.sub = "root" and\n'
+            "  actor.tenant = resource.tenant.name;"
+        ),
         "actor User {}",
         f'resource Tenant {{ roles = ["{low}", "{high}"]; "{low}" if "{high}"; }}',
         "has_role(user: User, name: String, tenant: Tenant) if user.tenant = tenant.name and name in user.roles;",
     ]
+    by_high = f'permit (principal in Role::"{high}"'
     for n in range(kinds):
         schema.append(
             f'entity Kind{n} = {{ tenant: String }};\naction "k{n}:list", "k{n}:read", "k{n}:write" appliesTo {{ '
@@ -83,23 +89,33 @@ def model(policies: int) -> Model:
             "context: { now: datetime, cross_tenant: Bool, amount: Long } };"
         )
         cedar += [
-            f'@id("k{n}-read") @reason("r") permit (principal in Role::"{low}", '
-            f'action in [Action::"k{n}:list", Action::"k{n}:read"], resource);',
-            f'@id("k{n}-write") @reason("r") permit (principal in Role::"{high}", action == Action::"k{n}:write", resource);',
-            f'@id("k{n}-change") @reason("r") permit (principal in Role::"{high}", action == Action::"k{n}:change", resource) '
-            "when { context.amount <= 50000 };",
-            f'@id("k{n}-bounds") @reason("r") forbid (principal, action == Action::"k{n}:change", resource) '
-            "when { context.amount <= 0 };",
+            (
+                f'@id("k{n}-read") @reason("r") permit (principal in Role::"{low}", '
+                f'action in [Action::"k{n}:list", Action::"k{n}:read"], resource);'
+            ),
+            f'@id("k{n}-write") @reason("r") {by_high}, action == Action::"k{n}:write", resource);',
+            (
+                f'@id("k{n}-change") @reason("r") {by_high}, action == Action::"k{n}:change", resource) '
+                "when { context.amount <= 50000 };"
+            ),
+            (
+                f'@id("k{n}-bounds") @reason("r") forbid (principal, action == Action::"k{n}:change", resource) '
+                "when { context.amount <= 0 };"
+            ),
         ]
         polar += [
-            f"resource Kind{n} {{\n"
-            f'  permissions = ["k{n}:list", "k{n}:read", "k{n}:write", "k{n}:change"];\n'
-            "  relations = { tenant: Tenant };\n"
-            f'  "k{n}:list" if "{low}" on "tenant";\n  "k{n}:read" if "{low}" on "tenant";\n'
-            f'  "k{n}:write" if "{high}" on "tenant";\n}}',
+            (
+                f"resource Kind{n} {{\n"
+                f'  permissions = ["k{n}:list", "k{n}:read", "k{n}:write", "k{n}:change"];\n'
+                "  relations = { tenant: Tenant };\n"
+                f'  "k{n}:list" if "{low}" on "tenant";\n  "k{n}:read" if "{low}" on "tenant";\n'
+                f'  "k{n}:write" if "{high}" on "tenant";\n}}'
+            ),
             f'has_relation(tenant: Tenant, "tenant", it: Kind{n}) if tenant = it.tenant;',
-            f'permitted(user: User, "k{n}:change", it: Kind{n}, context: Dictionary) if\n'
-            f'  has_role(user, "{high}", it.tenant) and context.amount <= 50000;',
+            (
+                f'permitted(user: User, "k{n}:change", it: Kind{n}, context: Dictionary) if\n'
+                f'  has_role(user, "{high}", it.tenant) and context.amount <= 50000;'
+            ),
             f'forbidden(_: User, "k{n}:change", _: Kind{n}, context: Dictionary) if context.amount <= 0;',
         ]
     classes = tuple(type(f"Kind{n}", (Thing,), {}) for n in range(kinds))

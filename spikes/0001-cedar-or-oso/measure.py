@@ -44,7 +44,7 @@ def agreement(size: int) -> int:
     )
 
 
-def speed(size: int, rounds: int) -> dict[str, Any]:
+def speed(size: int, rounds: int) -> dict[str, Any]:  # noqa: C901 - seven things to time, each a line or two
     """Microseconds a decision, warm; and milliseconds from text to the first answer."""
     model = grown.model(size)
     asked = grown.questions(model, ASKED)
@@ -117,7 +117,7 @@ def memory(size: int) -> dict[str, float]:
 
 
 def threads(size: int, count: int) -> dict[str, Any]:
-    """Whether two threads decide more than one does, whether their answers stay right, and how long a load holds others up."""
+    """Whether two threads decide more than one, whether they are right, and how long a load holds another thread up."""
     model = grown.model(size)
     asked = grown.questions(model, ASKED)
     engine, oso = grown.cedar_engine(model), grown.oso_engine(model)

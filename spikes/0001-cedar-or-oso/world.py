@@ -1,4 +1,4 @@
-"""Both engines over the same role model and the same questions: Cedar as the gateway asks it, Oso as its library does."""
+"""Both engines over the same role model and questions: Cedar as the gateway asks it, Oso as its library does."""
 
 import re
 import sys
