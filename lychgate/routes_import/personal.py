@@ -99,7 +99,7 @@ class Seen:
         if data_class is None:
             return
         pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-        if any(_UNSUITABLE.fullmatch(part) for part in path if part != ANY) or path[-1] == ANY:
+        if any(_UNSUITABLE.fullmatch(part) for part in path if part != ANY) or set(path) == {ANY}:
             self.unsayable.append(pointer)
         else:
             self._found.setdefault(data_class, set()).add(pointer)

@@ -102,6 +102,13 @@ def test_a_field_that_no_pointer_can_name_is_told() -> None:
     assert found.fields == {"secret": ("/password",)}
 
 
+def test_a_list_of_addresses_is_named_by_its_elements() -> None:
+    """By the format of what is in it; a bare list at the top has no name to say."""
+    emails = {"type": "array", "items": {"type": "string", "format": "email"}}
+    assert seen(thing(to=emails)).fields == {"pii": ("/to/*",)}
+    assert seen(emails).unsayable == ["/*"]
+
+
 def test_a_schema_that_doubles_at_each_step_ends() -> None:
     """Twenty references that each stand for two of the next are a million paths; some are looked at."""
     schemas = {f"S{n}": thing(a={"$ref": f"#/schemas/S{n + 1}"}, b={"$ref": f"#/schemas/S{n + 1}"}) for n in range(20)}

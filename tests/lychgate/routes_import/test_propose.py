@@ -295,3 +295,24 @@ def test_the_order_of_the_document_changes_nothing_that_is_written() -> None:
         "GET /orders/{order_id}",
         "DELETE /orders/{order_id}",
     ]
+
+
+def test_more_fields_than_a_route_may_name_are_not_written() -> None:
+    """The loader would refuse the route for them; it is closed by the question instead."""
+    names = {f"email{'x' * 90}{n}": TEXT for n in range(30)}
+    assert only({"/orders": {"get": endpoint({"properties": names})}}).redact == {}
+
+
+def test_an_action_for_several_types_is_asked_about() -> None:
+    """Whichever is written, the route is closed until somebody has said which."""
+    proposal = only({"/see_pii": {"get": endpoint(PLAIN)}}, Wish(service="data", prefix="data"))
+    assert asked(proposal) == {About.RESOURCE: True}
+    assert proposal.written_action == UNDECIDED
+
+
+def test_a_body_that_names_a_tenant_has_one_form() -> None:
+    """A route that reads the body takes JSON only; the document's other form would be refused."""
+    body = {"properties": {"tenant_id": TEXT}, "required": ["tenant_id"]}
+    operation = endpoint(PLAIN, body)
+    operation["requestBody"]["content"]["application/x-www-form-urlencoded"] = {"schema": {}}
+    assert asked(only({"/orders": {"post": operation}}))[About.BODY]
