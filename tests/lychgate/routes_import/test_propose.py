@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from lychgate.routes_import.bodies import cedar_type
 from lychgate.routes_import.errors import DocumentRefused
 from lychgate.routes_import.model import UNDECIDED, About, Taken
 from lychgate.routes_import.propose import Wish
-from tests.builders.openapi import asked, endpoint, imported, only
+from tests.builders.openapi import asked, endpoint, imported, make_document, only
 
 TEXT = {"type": "string"}
 PLAIN = {"type": "object", "properties": {"id": TEXT}}
@@ -316,3 +317,31 @@ def test_a_body_that_names_a_tenant_has_one_form() -> None:
     operation = endpoint(PLAIN, body)
     operation["requestBody"]["content"]["application/x-www-form-urlencoded"] = {"schema": {}}
     assert asked(only({"/orders": {"post": operation}}))[About.BODY]
+
+
+def test_the_root_below_a_base_is_the_root() -> None:
+    """The base says where the service is, not what an endpoint is about."""
+    proposal = only({"/": {"get": endpoint(PLAIN)}}, servers=[{"url": "/api"}])
+    assert (proposal.template, proposal.action) == ("/api", "order:read_root")
+
+
+def test_parameters_of_a_path_are_those_of_its_operations() -> None:
+    """One that names a tenant closes each of them."""
+    proposal = only({"/orders": {"parameters": [{"in": "query", "name": "tenant_id"}], "get": endpoint(PLAIN)}})
+    assert asked(proposal)[About.TENANT]
+
+
+def test_what_one_alternative_of_a_body_requires_is_not_required() -> None:
+    """A request of the other kind would be refused for want of a tenant, so it is asked about."""
+    body = {"anyOf": [{"properties": {"tenant_id": TEXT}, "required": ["tenant_id"]}, {"properties": {"id": TEXT}}]}
+    proposal = only({"/orders": {"post": endpoint(PLAIN, body)}})
+    assert proposal.tenant_pointers == ()
+    assert asked(proposal)[About.TENANT]
+
+
+def test_what_may_be_of_two_types_has_none() -> None:
+    """Whichever comes first."""
+    document = make_document({})
+    assert cedar_type(document, {"anyOf": [{"type": "integer"}, {"type": "boolean"}]}) is None
+    assert cedar_type(document, {"type": ["string", "integer"]}) is None
+    assert cedar_type(document, {"anyOf": [{"type": "integer"}, {"type": "null"}]}) == "Long"

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.route.load import load_routes
+from lychgate.routes_import.model import About, Question
 from lychgate.routes_import.propose import Wish
-from lychgate.routes_import.written import declarations, header, quoted, quoted_key, toml
+from lychgate.routes_import.written import comment, declarations, header, quoted, quoted_key, toml
 from policies.schema import Schema
 from tests.builders.openapi import endpoint, imported
 from tests.builders.questions import real_bundle
@@ -59,3 +60,9 @@ def test_what_the_schema_lacks_is_suggested_for_it() -> None:
     )
     Schema("schema", real_bundle().schema.text + "\n" + text)
     assert declarations(imported({"/orders": {"get": endpoint()}}).proposals, real_bundle()) == ""
+
+
+def test_a_comment_is_one_line_whatever_is_asked() -> None:
+    """Also where a text of the document came through unshown."""
+    line = comment(Question("GET /a", About.PATH, 'a\n[[route]]\nid = "x"\u2028\x1b', closed=True), "GET /a")
+    assert line == '# decide: GET /a: path (closed): a?[[route]]?id = "x"??'
