@@ -138,7 +138,7 @@ def _route(entry: _Entry, bundle: Bundle, services: Mapping[str, object]) -> Rou
     """One entry; raises ValueError where no path could be refused for it."""
     if entry.method not in _METHODS:
         raise ValueError(f"method `{entry.method}` is not one of {', '.join(sorted(_METHODS))}")
-    segments, params = _segments(entry.path)
+    segments, params = segments_of(entry.path)
     # Opening a tunnel counts as a change (DESIGN section 4): what follows in it is not decided again.
     changes = entry.changes if entry.changes is not None else entry.method != "GET" or entry.websocket
     attributes, problems = _attributes(entry, params, bundle)
@@ -172,7 +172,7 @@ def _route(entry: _Entry, bundle: Bundle, services: Mapping[str, object]) -> Rou
     )
 
 
-def _segments(path: str) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+def segments_of(path: str) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
     """A template's segments and parameter names."""
     if not path.startswith("/"):
         raise ValueError(f"path `{path}` does not begin with a slash")
