@@ -13,19 +13,23 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from lychgate.ports import free_port
+from lychgate.replay.metrics import ReplayMetrics
 from tests.builders.deployed import Brought, answers, await_true, bring, fetch, passwords, refund, trusted
 from tests.servers.composed import Container, project
 from tests.servers.kafka.server import create_topic, own_server
+from tests.servers.panels import draws
 from tests.servers.postgres import Logins, Postgres, logins_of
+from tests.servers.prometheus import running as prometheus
 
 ROOT = Path(__file__).parents[3]
 
@@ -213,6 +217,7 @@ def test_an_event_lands_and_is_read(tmp_path: Path, own_logins: Logins) -> None:
         await_true(lambda: fetch(own_logins.owner, denials)[0]["n"] == 1, consumer.read_text)
         assert _read(ports["gateway"], brought)
         assert answers(f"http://127.0.0.1:{ports['metrics']}/metrics")
+        watched(tmp_path, names, lambda: _traffic(f"http://127.0.0.1:{ports['gateway']}", brought))
         kept = {path.name for path in (tmp_path / "volumes" / "spool").iterdir()}
         assert kept == {"gateway-supervisor", "gateway-w0", "query"}
         assert (tmp_path / "volumes" / "gateway-state" / "keys" / "context.jwk").exists()
@@ -220,6 +225,71 @@ def test_an_event_lands_and_is_read(tmp_path: Path, own_logins: Logins) -> None:
     for name in ("gateway", "consumer", "query"):
         said = (tmp_path / f"{name}.log").read_text()
         assert not [text for text in secrets.values() if text in said]
+
+
+SELDOM = {
+    "Clock against the store's": "in the direct form only: here the consumer writes the store",
+    "Certificate ends in": "nothing without TLS",
+    "Unsealed": "nothing is sealed without a key",
+    "Signs of tampering": "nothing is sealed without a key",
+    "Asked by other proxies and services": "the doors are closed, and nobody asks",
+    "Sent twice": "each service has one address, and there is nobody to try",
+}
+"""Panels that may be empty here, and why."""
+
+
+def watched(folder: Path, names: dict[str, str], traffic: Callable[[], None]) -> None:
+    """A real Prometheus with the container's own scrape configuration gives every panel something to show."""
+    config = (ROOT / "deploy" / "compose" / "prometheus.yml").read_text()
+    for name in ("gateway:8081", "query:8082", "consumer:9464"):
+        host, port = name.split(":")
+        address = names.get(f"http://{name}", names[f"127.0.0.1:{port}"]).removeprefix("http://")
+        config = config.replace(f'"{host}:{port}"', f'"{address}"')
+    rules = ROOT / "deploy" / "prometheus" / "audit.rules.yml"
+    config = config.replace("15s", "1s").replace("- audit.rules.yml", f"- {rules}")
+    place = folder / "prometheus"
+    place.mkdir()
+    with textfiles() as port, prometheus(place, f"{config}\n{_NODE.format(port=port)}") as server:
+        missing = {draw: draw.expr.replace("$__rate_interval", "30s") for draw in draws()}
+
+        def shown() -> bool:
+            traffic()
+            for draw, expr in list(missing.items()):
+                if server.series(expr) or draw.title in SELDOM:
+                    del missing[draw]
+            return not missing
+
+        await_true(shown, lambda: "\n".join(f"{draw.title}: {draw.expr}" for draw in missing))
+        assert server.series('up{job=~"lychgate-.*"} == 1') == 3
+
+
+def _traffic(gateway: str, brought: Brought) -> None:
+    """A refusal, and a request for a service that is not there."""
+    assert refund(gateway, brought) == 403
+    answer = httpx.get(f"{gateway}/orders", headers=brought.bearer("Cashier"), trust_env=False)
+    assert answer.status_code in {502, 503}
+
+
+_NODE = """
+  - job_name: node
+    static_configs:
+      - targets: ["127.0.0.1:{port}"]
+"""
+
+
+@contextmanager
+def textfiles() -> Iterator[int]:
+    """What the node exporter shows of the textfiles that our commands write; gives its port."""
+    registry = CollectorRegistry()
+    Gauge("audit_coverage_ratio", "As the scanner writes it.", ["service"], registry=registry).labels("order").set(1)
+    ReplayMetrics(registry).show(0, [], [], 0.0)
+    server, thread = start_http_server(0, "127.0.0.1", registry)
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 _OTHERS = ("order", "inventory", "loyalty", "payment", "customer", "integration")
