@@ -15,6 +15,7 @@ import typer.main
 import yaml
 
 from lychgate import cli
+from lychgate.reference import PAGES
 from lychgate.settings import load
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import bring
@@ -422,3 +423,19 @@ def test_the_chart_names_no_role_and_trusts_nobody_by_itself() -> None:
     done = template({})
     assert done.returncode != 0
     assert template({key: value for key, value in LEAST.items() if key != "redis"}).returncode != 0
+
+
+def test_every_value_is_explained() -> None:
+    """The generated page has each leaf of `values.yaml`, with its default."""
+    page = PAGES["chart.md"]()
+    given = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def leaves(at: str, value: Any) -> Iterator[str]:
+        if isinstance(value, dict) and value:
+            for key, below in value.items():
+                yield from leaves(f"{at}.{key}".lstrip("."), below)
+        else:
+            yield f"| `{at}` | `{json.dumps(value)}` |"
+
+    inline = re.compile(r"\.(?:requests|limits)\.")
+    assert [row for row in leaves("", given) if not inline.search(row) and row not in page] == []
