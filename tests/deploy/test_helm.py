@@ -224,6 +224,14 @@ def objects(text: str) -> list[Object]:
     return [each for each in yaml.safe_load_all(text) if each]
 
 
+def test_each_pod_records_under_its_own_name() -> None:
+    """The pod's, which stays with its claim: two gateways under one name would be one producer with two counters."""
+    for part, variable in (("gateway", "LYCHGATE_GATEWAY__NODE"), ("query", "LYCHGATE_QUERY__PRODUCER")):
+        spec = one(rendered("least"), "StatefulSet", f"{NAME}-{part}")["spec"]["template"]["spec"]
+        (found,) = [each for each in spec["containers"][0]["env"] if each["name"] == variable]
+        assert found["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
 def test_spools_outlive_their_pods() -> None:
     """A claim of each pod's own, kept when it is scaled away and when the set is deleted."""
     for part in ("gateway", "query"):
