@@ -375,6 +375,14 @@ REFUSED: list[tuple[Object, str]] = [
     ({"config": {"gateway": {"port": 80}}}, "config.gateway.port is decided by the chart"),
     ({"config": {"store": {"owner": {"password": "x"}, "host": "y"}}}, "config.store.host is decided by the chart"),
     ({"config": {"audit": {"spool": {"folder": "spool"}}}}, "config.audit.spool.folder is decided by the chart"),
+    (
+        {"config": {"audit": {"kafka": {"bootstrap_servers": "k:9092"}}}},
+        "config.audit.kafka.bootstrap_servers is decided by the chart",
+    ),
+    (
+        {"config": {"redis": {"url": "redis://r"}}, "redis": {"url": ""}, "gateway": {"replicas": 1}},
+        "config.redis.url is decided by the chart",
+    ),
     ({"config": {"gatewy": {}}}, "additional properties 'gatewy' not allowed"),
     ({"config": {"issuers": []}}, "minItems"),
     ({"gatway": {}}, "additional properties 'gatway' not allowed"),

@@ -110,6 +110,8 @@ store:
 {{- if and .Values.gateway.autoscaling.enabled (lt $most (int .Values.gateway.autoscaling.minReplicas)) }}
 {{- fail "gateway.autoscaling.maxReplicas is less than minReplicas" }}
 {{- end }}
+{{- if dig "audit" "kafka" "bootstrap_servers" "" .Values.config }}{{ fail "config.audit.kafka.bootstrap_servers is decided by the chart: give kafka.bootstrapServers, and there is a consumer" }}{{ end }}
+{{- if dig "redis" "url" "" .Values.config }}{{ fail "config.redis.url is decided by the chart: give redis.url" }}{{ end }}
 {{- if and .Values.kafka.sasl (not .Values.secrets.kafka) }}
 {{- fail "kafka.sasl needs secrets.kafka: a Secret with the password" }}
 {{- end }}
