@@ -152,7 +152,9 @@ def test_every_command_and_every_variable_is_one_of_ours(tmp_path: Path) -> None
 def test_health_is_asked_where_it_is_answered() -> None:
     """The ports that the configuration opens, with what is in the image."""
     file = settings(ROOT / "deploy" / "compose" / "lychgate.yaml", {"LYCHGATE_ISSUERS": ISSUERS})
-    ports = {"gateway": file.ops.port, "query": file.query.port, "consumer": file.audit.kafka.consumer_metrics_port}
+    kafka = file.audit.kafka
+    assert {file.ops.host, file.query.host, kafka.consumer_metrics_host} == {"0.0.0.0"}  # noqa: S104 - others ask too
+    ports = {"gateway": file.ops.port, "query": file.query.port, "consumer": kafka.consumer_metrics_port}
     for name, port in ports.items():
         word, program, _, script = containers()[name]["healthcheck"]["test"]
         assert (word, program) == ("CMD", "python")

@@ -67,6 +67,19 @@ def test_a_key_that_root_lends_to_our_group_is_taken(
         load_seal_key(file)
 
 
+def test_a_key_that_somebody_else_lends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it can put another in its place: root may, another user may not."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    file = tmp_path / "seal.pem"
+    make_seal_key(file)
+    file.chmod(0o440)
+    os.chown(file, 12345, 10001)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    with pytest.raises(SealRefused, match="others may read this key"):
+        load_seal_key(file)
+
+
 def test_what_is_no_key_of_ours_is_refused(tmp_path: Path) -> None:
     """Missing, no PEM, another algorithm, the public half; the message never shows what was in the file."""
     file, other = tmp_path / "seal.pem", ec.generate_private_key(ec.SECP256R1())
