@@ -124,7 +124,8 @@ def test_role_names_stand_in_the_catalogue_and_the_policies_only() -> None:
             found += [f"{name}:{line}: {text}" for line, text in _literals(text_of(name)) if pattern.search(text)]
         elif not name.endswith(".lock"):
             found += lines_with(pattern.pattern, [name])
-    assert found == []
+    kubernetes = re.compile(r"^deploy/helm/\S+ .*(?:kind: Service$|\.Release\.Service\b)")  # its words, not our role
+    assert [line for line in found if not kubernetes.search(line)] == []
 
 
 def _literals(source: str) -> Iterator[tuple[int, str]]:

@@ -1,9 +1,10 @@
-"""Whether the consumer gets on, told on a port of its own: `/healthz`, `/readyz`, `/internal/metrics`.
+"""Whether the consumer (or the relay) gets on, told on a port of its own: `/healthz`, `/readyz`, `/internal/metrics`.
 
 Served from a thread, so that a consumer whose loop is stuck can still be asked, and says so.
 """
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -53,18 +54,21 @@ class Pulse:
 
 
 class Health:
-    """The port. Loopback only.
+    """The port.
 
     Args:
         port: Where; 0 for a free one.
         registry: What `/internal/metrics` shows.
         problem: Why it is not ready, or None.
+        host: Loopback, unless somebody on another machine is to ask.
 
     Raises:
         OSError: the port is taken.
     """
 
-    def __init__(self, port: int, registry: CollectorRegistry, problem: Callable[[], str | None]) -> None:
+    def __init__(
+        self, port: int, registry: CollectorRegistry, problem: Callable[[], str | None], *, host: str = "127.0.0.1"
+    ) -> None:
         class Handler(BaseHTTPRequestHandler):
             timeout = 5  # of a client that says nothing
 
@@ -92,8 +96,11 @@ class Health:
             def log_message(self, *_: Any) -> None:
                 """Nothing: a scrape is no news, and a path may hold anything."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            daemon_threads = True
+
+        self._server = Server((host, port), Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()

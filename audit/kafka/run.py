@@ -48,7 +48,8 @@ async def _consume(audit: AuditSettings, store_settings: StoreSettings) -> None:
     metrics = IngestMetrics(registry)
     pulse = Pulse()
     port = audit.kafka.consumer_metrics_port
-    health = Health(port, registry, pulse.problem) if port is not None else None
+    host = audit.kafka.consumer_metrics_host
+    health = Health(port, registry, pulse.problem, host=host) if port is not None else None
     store = Store(store_settings.dsn(store_settings.writer), metrics=metrics)
     consumer = Consumer(
         Connection.of(audit.kafka),

@@ -109,6 +109,7 @@ class KafkaSettings(Section):
     )
     deadline_s: float = Field(10.0, gt=0, description="Our own deadline on a batch; the client has none.")
     probe_s: float = Field(1.0, gt=0, description="Our own deadline on the question whether a broker is back.")
+    consumer_metrics_host: str = Field("127.0.0.1", description="Where that port listens; loopback unless configured.")
     consumer_metrics_port: int | None = Field(
         None, gt=0, lt=65536, description="The consumer's metrics, liveness, readiness."
     )

@@ -1,4 +1,4 @@
-"""`lychgate gateway | consumer | query | service | issuer | migrate`: each process alone, as production runs it."""
+"""`lychgate gateway | consumer | relay | query | service | issuer | migrate`: each process alone, as in production."""
 
 from typing import Annotated
 
@@ -39,6 +39,16 @@ def consumer(config: ConfigOption = None, log_format: LogFormatOption = LogForma
     """Run the consumer: Kafka to the store."""
     configure(log_format)
     from audit.kafka.run import run
+    from lychgate.settings import load
+
+    settings = load(config)
+    raise typer.Exit(run(settings.audit, settings.store))
+
+
+def relay(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:
+    """Run a relay: spool folders to the broker or the store, where no gateway shares the disk."""
+    configure(log_format)
+    from audit.relay.run import run
     from lychgate.settings import load
 
     settings = load(config)
@@ -110,6 +120,7 @@ def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     app.command(epilog=example("lychgate gateway --config /etc/lychgate.yaml"))(gateway)
     app.command(epilog=example("lychgate consumer"))(consumer)
+    app.command(epilog=example("lychgate relay"))(relay)
     app.command(epilog=example("lychgate query"))(query)
     app.command(epilog=example("lychgate service order", "lychgate service all"))(service)
     app.command(hidden=True, epilog=example("lychgate issuer"))(issuer)

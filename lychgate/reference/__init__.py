@@ -6,10 +6,11 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lychgate.reference import commands, errors, events, findings, http, matrix, metrics, routes, settings
+from lychgate.reference import chart, commands, errors, events, findings, http, matrix, metrics, routes, settings
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
+        "chart.md": chart.page,
         "cli.md": commands.page,
         "errors.md": errors.page,
         "events.md": events.page,

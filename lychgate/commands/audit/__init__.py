@@ -2,11 +2,12 @@
 
 import typer
 
-from lychgate.commands.audit import dead_letters, hold, producers, purge, retire, spool, verify
+from lychgate.commands.audit import dead_letters, drain, hold, producers, purge, retire, spool, verify
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit's own tools.")
 app.add_typer(spool.app, name="spool")
 retire.add_to(spool.app)
+drain.add_to(spool.app)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(hold.app, name="hold")
 producers.add_to(app)

@@ -1,5 +1,6 @@
 """Tests of `audit.integrity.keys`."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,6 +45,37 @@ def test_a_key_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None
     file = tmp_path / "seal.pem"
     make_seal_key(file)
     file.chmod(mode)
+    with pytest.raises(SealRefused, match="others may read this key"):
+        load_seal_key(file)
+
+
+@pytest.mark.parametrize(("mode", "taken"), [(0o440, True), (0o640, True), (0o444, False), (0o460, False)])
+def test_a_key_that_root_lends_to_our_group_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, taken: bool
+) -> None:
+    """How Kubernetes mounts a Secret for a pod that is not root: root's, 0440, of the pod's own group."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a file of root's")
+    file = tmp_path / "seal.pem"
+    make_seal_key(file)
+    file.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    if taken:
+        assert load_seal_key(file).key_id
+        return
+    with pytest.raises(SealRefused, match="others may read this key"):
+        load_seal_key(file)
+
+
+def test_a_key_that_somebody_else_lends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it can put another in its place: root may, another user may not."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    file = tmp_path / "seal.pem"
+    make_seal_key(file)
+    file.chmod(0o440)
+    os.chown(file, 12345, 10001)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
     with pytest.raises(SealRefused, match="others may read this key"):
         load_seal_key(file)
 

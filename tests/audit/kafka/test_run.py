@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.kafka import run as consumer_process
 from audit.kafka.run import run
 from audit.settings import AuditSettings, StoreSettings
 from tests.audit.mock_kafka import mock_kafka
@@ -94,3 +95,17 @@ def test_a_login_that_may_do_more_is_refused(migrated_database: Logins) -> None:
         )  # fmt: skip
     assert done.returncode == 2
     assert "is a superuser" in done.stderr
+
+
+def test_its_port_is_opened_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host of the configuration's; a port that cannot be had is exit code 2."""
+    asked: list[tuple[int, str]] = []
+
+    def health(port: int, _registry: object, _problem: object, *, host: str) -> None:
+        asked.append((port, host))
+        raise OSError("the port is taken")
+
+    monkeypatch.setattr(consumer_process, "Health", health)
+    kafka = {"bootstrap_servers": "127.0.0.1:1", "consumer_metrics_port": 9464, "consumer_metrics_host": "10.0.0.1"}
+    assert consumer_process.run(AuditSettings.model_validate({"kafka": kafka}), StoreSettings()) == 2
+    assert asked == [(9464, "10.0.0.1")]

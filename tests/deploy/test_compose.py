@@ -1,0 +1,215 @@
+"""`deploy/compose.yaml`: what an engine is told, our settings and commands in it, and what of it is open."""
+
+import json
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+import yaml
+
+from gateway.settings import GatewaySettings
+from lychgate import cli
+from lychgate.settings import load as settings
+from tests.servers.composed import ISSUERS, Container, load, project, samples
+from tests.servers.programs import promtool
+
+ROOT = Path(__file__).parents[2]
+OURS = {"gateway", "query", "consumer", "migrate", "issuer", "samples"}
+WRITABLE_ROOT = {"kafka", "topics"}
+"""The image writes its configuration at each start; said in the guide."""
+
+
+def containers() -> dict[str, Container]:
+    """All of them, the samples too."""
+    found: dict[str, Container] = project(**samples())["services"]
+    return found
+
+
+def test_who_is_believed_must_be_said() -> None:
+    """Without issuers nothing starts, and the message says where to read on."""
+    done = load()
+    assert done.returncode != 0
+    assert (
+        "LYCHGATE_ISSUERS is missing a value: say whose tokens are believed, see docs/guides/compose.md" in done.stderr
+    )
+
+
+def test_the_samples_are_off_unless_asked_for() -> None:
+    """The development issuer gives a token to whoever asks."""
+    assert not {"issuer", "samples"} & set(project()["services"])
+    assert {"issuer", "samples"} <= set(containers())
+
+
+def test_nobody_has_more_rights_than_it_needs() -> None:
+    """No capability, no new privileges, no root, a root file system that is not written, a bound on everything."""
+    for name, each in containers().items():
+        assert each["cap_drop"] == ["ALL"], name
+        assert each["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"cap_add", "privileged", "pid", "ipc", "devices"} & set(each), name
+        assert each.get("network_mode", "service:gateway") == "service:gateway"
+        assert re.fullmatch(r"[1-9]\d*:\d+", each["user"]), name
+        assert each.get("read_only", False) is (name not in WRITABLE_ROOT), name
+        limits = each["deploy"]["resources"]["limits"]
+        assert {"cpus", "memory", "pids"} <= set(limits), name
+        assert "/var/run/docker.sock" not in json.dumps(each)
+
+
+def test_images_are_pinned() -> None:
+    """Each to a version, to all its parts; ours is built here."""
+    for name, each in containers().items():
+        assert re.search(r":v?\d+\.\d+(\.\d+)?$", each["image"]), name
+    assert {name for name, each in containers().items() if "build" in each} == {"gateway"}
+
+
+def test_two_ports_are_published_and_one_of_them_to_everybody() -> None:
+    """8080; and Grafana, to this machine alone."""
+    found = {name: port for name, each in containers().items() for port in each.get("ports", [])}
+    assert set(found) == {"gateway", "grafana"}
+    assert found["gateway"]["target"] == GatewaySettings().port
+    assert "host_ip" not in found["gateway"]
+    assert found["grafana"]["host_ip"] == "127.0.0.1"
+
+
+def test_the_store_the_broker_and_redis_have_no_way_out() -> None:
+    """Nor a way in but from our own."""
+    found = project()
+    assert found["networks"]["inside"]["internal"] is True
+    assert found["networks"]["watch"]["internal"] is True
+    for name in ("postgres", "kafka", "topics", "redis", "migrate"):
+        assert set(found["services"][name]["networks"]) == {"inside"}
+    assert [name for name, each in found["services"].items() if "edge" in each["networks"]] == ["gateway"]
+
+
+def test_each_is_given_its_own_secrets_only() -> None:
+    """As in the chart: the owner's password is the migration's, and the server's that is made with it."""
+    found = {name: {secret["source"] for secret in each.get("secrets", [])} for name, each in containers().items()}
+    assert {name: held for name, held in found.items() if held} == {
+        "gateway": {"redis-password", "fleet-key"},
+        "query": {"reader"},
+        "consumer": {"writer", "keeper"},
+        "migrate": {"owner", "writer", "reader", "keeper"},
+        "postgres": {"owner"},
+        "redis": {"redis-password"},
+        "grafana": {"grafana-password"},
+    }
+    for name, each in containers().items():
+        given = {**(each.get("environment") or {})}
+        assert not [key for key in given if re.search(r"(PASSWORD|SECRET|TOKEN)$", key)], name
+
+
+def test_what_waits_for_what() -> None:
+    """The store is brought forward and the topics are there before anybody records; who serves says when."""
+    found = containers()
+    waits = {
+        name: {of: how["condition"] for of, how in (each.get("depends_on") or {}).items()}
+        for name, each in found.items()
+    }
+    done, healthy = "service_completed_successfully", "service_healthy"
+    assert waits["migrate"] == {"postgres": healthy}
+    assert waits["topics"] == {"kafka": healthy}
+    assert waits["gateway"] == {"migrate": done, "topics": done, "redis": healthy}
+    assert waits["consumer"] == {"migrate": done, "topics": done}
+    assert waits["query"]["migrate"] == done
+    once = {name for name, each in found.items() if each["restart"] == "no"}
+    assert once == {"migrate", "topics"}
+    unasked = {"issuer", "samples"}
+    assert {name for name, each in found.items() if "healthcheck" not in each} == once | unasked
+
+
+def test_a_stop_leaves_time_to_end_well() -> None:
+    """The gateway: unready, drain, the last delivery."""
+    file = yaml.safe_load((ROOT / "deploy" / "compose" / "lychgate.yaml").read_text())
+    grace = project()["services"]["gateway"]["stop_grace_period"]
+    minutes = re.fullmatch(r"(?:(\d+)m)?(\d+)s", grace)
+    assert minutes is not None
+    assert int(minutes[1] or 0) * 60 + int(minutes[2]) > file["gateway"]["unready_s"] + GatewaySettings().drain_s + 5
+
+
+def test_records_that_are_not_delivered_are_in_a_volume_of_their_own() -> None:
+    """Shared by all who record on this machine, so that the gateway's relay empties it; never a tmpfs, never a path."""
+    found = project(**samples())
+    for name in ("gateway", "query", "samples"):
+        (spool,) = [m for m in found["services"][name]["volumes"] if m["target"] == "/var/lib/lychgate/spool"]
+        assert (spool["type"], spool["source"]) == ("volume", "spool")
+    assert "spool" in found["volumes"]
+
+
+def test_every_command_and_every_variable_is_one_of_ours(tmp_path: Path) -> None:
+    """What our containers run is a command; what they are told is a setting, over the file that all of them mount."""
+    root = typer.main.get_command(cli.app)
+    for name, each in containers().items():
+        if name not in OURS:
+            continue
+        command = root.commands[each["command"][0]]  # type: ignore[attr-defined]
+        command.make_context(each["command"][0], each["command"][1:])
+        given = {key: value for key, value in (each.get("environment") or {}).items() if value is not None}
+        settings(ROOT / "deploy" / "compose" / "lychgate.yaml", given)
+
+
+def test_health_is_asked_where_it_is_answered() -> None:
+    """The ports that the configuration opens, with what is in the image."""
+    file = settings(ROOT / "deploy" / "compose" / "lychgate.yaml", {"LYCHGATE_ISSUERS": ISSUERS})
+    kafka = file.audit.kafka
+    assert {file.ops.host, file.query.host, kafka.consumer_metrics_host} == {"0.0.0.0"}  # noqa: S104 - others ask too
+    ports = {"gateway": file.ops.port, "query": file.query.port, "consumer": kafka.consumer_metrics_port}
+    for name, port in ports.items():
+        word, program, _, script = containers()[name]["healthcheck"]["test"]
+        assert (word, program) == ("CMD", "python")
+        assert f"http://127.0.0.1:{port}/readyz" in script
+        compile(script, name, "exec")
+
+
+def test_what_is_mounted_is_in_the_tree() -> None:
+    """An engine makes a folder of what is missing; and nothing of the tree can be written."""
+    for name, each in containers().items():
+        for mount in each.get("volumes", []):
+            if mount["type"] == "bind":
+                assert mount["read_only"] is True, name
+                assert Path(mount["source"]).exists(), mount["source"]
+
+
+def test_prometheus_finds_them_under_the_jobs_the_alerts_know() -> None:
+    """`promtool` has nothing to say; each target is a container and a port of its."""
+    folder = ROOT / "deploy" / "compose"
+    found = yaml.safe_load((folder / "prometheus.yml").read_text())
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in found["scrape_configs"]}
+    assert targets == {
+        "lychgate-gateway": ["gateway:8081"],
+        "lychgate-query": ["query:8082"],
+        "lychgate-consumer": ["consumer:9464"],
+    }
+    assert {"gateway", "query", "consumer"} <= {n for n, e in project()["services"].items() if "watch" in e["networks"]}
+    done = subprocess.run(
+        [promtool(), "check", "config", "--syntax-only", str(folder / "prometheus.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_secrets_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
+    """By the script beside the file: every secret that is mounted, none overwritten, none for other people's eyes."""
+    script = tmp_path / "secrets"
+    script.write_bytes((ROOT / "deploy" / "compose" / "secrets").read_bytes())
+    script.chmod(0o755)
+    for _ in range(2):
+        done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    made = tmp_path / "secrets.d"
+    first = {file.name: file.read_text() for file in made.iterdir()}
+    assert set(first) == {Path(each["file"]).name for each in project()["secrets"].values()}
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    assert len(set(first.values())) == len(first)
+    assert all(re.fullmatch(r"[0-9a-f]{64}\n", text) for text in first.values())
+    assert done.stderr == ""  # the second time nothing was made
+    assert not any(text.strip() in done.stdout + done.stderr for text in first.values())
+
+
+@pytest.mark.parametrize("words", ["samples.env"])
+def test_what_is_only_for_trying_says_so(words: str) -> None:
+    """The file that trusts the development issuer."""
+    assert "Never where anybody else can reach the port" in (ROOT / "deploy" / "compose" / words).read_text()
