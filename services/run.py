@@ -31,8 +31,8 @@ from roles.security_context import (
     KeySource,
     SecurityContextExtractor,
     StaticKeys,
-    TrustedKeys,
 )
+from roles.security_context.trust import shared_secret
 from services.app import create_app
 from services.clock import Clock, utc_now
 from services.desk import Backend
@@ -198,9 +198,9 @@ def _keys(name: ServiceName, trust: TrustSettings, public: KeySource) -> KeySour
     if path is None:
         return public
     try:
-        return StaticKeys(TrustedKeys.from_secret(path.read_text(encoding="utf-8")))
-    except (OSError, ContextUnusable) as exc:
-        raise CannotServe(f"service {name} cannot use the key in {path}: {exc}") from exc
+        return StaticKeys(shared_secret(path))
+    except ContextUnusable as exc:
+        raise CannotServe(f"service {name}: {exc}") from exc
 
 
 def _onward(settings: OnwardSettings, http: httpx.AsyncClient) -> Onward | None:

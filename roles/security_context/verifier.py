@@ -41,6 +41,7 @@ class Reason(StrEnum):
     METHOD = "method"
     TARGET = "target"
     BODY = "body"
+    BODY_LIMIT = "body_limit"
     KEYS_UNAVAILABLE = "keys_unavailable"
 
 
