@@ -4,7 +4,7 @@
     ...
     audit.close()
 
-Who delivers what is spooled: the gateway's relay, for the folders below its own `audit.spool.folder` on its own machine;
+Who delivers what is spooled: the gateway's relay, for the folders below its `audit.spool.folder` on its own machine;
 elsewhere `lychgate audit relay`, which a service runs beside itself.
 """
 
