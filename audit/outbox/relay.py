@@ -104,7 +104,7 @@ class OutboxRelay:
         self._refuse = f"UPDATE {table} SET refused = $2 WHERE event_id = $1"  # noqa: S608
         self._look = (
             f"SELECT (SELECT event_id FROM {table} WHERE refused IS NULL ORDER BY event_id LIMIT 1) AS oldest,"  # noqa: S608
-            f" (SELECT count(*) FROM (SELECT FROM {table} WHERE refused IS NULL LIMIT {_COUNTED}) AS some) AS waiting,"
+            f" (SELECT count(*) FROM (SELECT FROM {table} WHERE refused IS NULL LIMIT {_COUNTED}) AS few) AS waiting,"
             f" (SELECT count(*) FROM {table} WHERE refused IS NOT NULL) AS refused"
         )
         self._whose = f"SELECT producer, epoch, version FROM {quoted(schema)}.audit_outbox_life"  # noqa: S608

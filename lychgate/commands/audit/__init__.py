@@ -2,7 +2,7 @@
 
 import typer
 
-from lychgate.commands.audit import dead_letters, hold, outbox, producers, purge, retire, spool, verify
+from lychgate.commands.audit import dead_letters, hold, outbox, producers, purge, relay, retire, spool, verify
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit's own tools.")
 app.add_typer(spool.app, name="spool")
@@ -12,4 +12,5 @@ app.add_typer(hold.app, name="hold")
 app.add_typer(outbox.app, name="outbox")
 producers.add_to(app)
 purge.add_to(app)
+relay.add_to(app)
 verify.add_to(app)
