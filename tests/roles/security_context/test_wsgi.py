@@ -72,6 +72,14 @@ def test_what_cannot_be_compared_is_not_believed(environ: dict[str, Any], status
     assert content == [BODY] if status == "200" else b'"code"' in content[0]
 
 
+def test_a_body_without_a_known_end_is_not_an_empty_one() -> None:
+    """A context for an empty body does not let one through of which nobody knows what it is."""
+    nothing = real_signer().sign(make_context(htm="POST", htp=target_hash(b"/orders"), htb=body_hash(b"")))
+    usual = {"HTTP_X_SECURITY_CONTEXT": nothing, "CONTENT_LENGTH": None, "wsgi.input": io.BytesIO(BODY)}
+    assert asked(echo, **usual)[0] == "200 OK"
+    assert asked(echo, **usual, HTTP_TRANSFER_ENCODING="chunked")[0].startswith("401")
+
+
 def test_nobody_is_served_after_the_end() -> None:
     """Whether the application answers at once, while it is iterated, or not at all; the answer is closed for it."""
     closed: list[bool] = []
