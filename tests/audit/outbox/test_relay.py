@@ -203,6 +203,28 @@ async def test_the_watermark_waits_for_whoever_may_still_commit(shop: Shop) -> N
     await relaying.relay.close()
 
 
+async def test_the_watermark_waits_for_rows_that_are_not_delivered(shop: Shop) -> None:
+    """Whoever has them in hand: what is visible and there has not arrived."""
+    [event_id] = await sold(shop, 1)
+    id_ms = int(event_id[:8] + event_id[9:13], 16)
+    sink = Collecting()
+    relaying = shop.emptied_by(sink)
+    connection, life = await relaying.relay._ready()
+    deadline = time.monotonic() + WITHIN_S
+    while len(sink.marks) < 3:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+        await relaying.relay._report(connection, life)
+    assert all(mark.at_ms <= id_ms for mark in sink.marks)
+    assert relaying.counted("audit_outbox_rows") == 1
+    assert relaying.counted("audit_outbox_oldest_seconds") > 0
+    await relaying.drain()
+    while sink.marks[-1].at_ms <= id_ms:
+        assert time.monotonic() < deadline
+        await relaying.relay.step()
+    await relaying.relay.close()
+
+
 async def test_a_database_that_goes_away_is_waited_for(shop: Shop) -> None:
     """The connection is made anew, and the listener with it."""
     sink = Collecting()

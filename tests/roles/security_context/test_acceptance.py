@@ -43,7 +43,9 @@ def test_a_body_is_asked_for_last() -> None:
     assert asked(received(target=b"/orders?x")) == ([Need.KEYS], Reason.TARGET)
     assert asked(received(htb=None)) == ([Need.KEYS], "")
     assert asked(received(htb=body_hash(b"[]"))) == ([Need.KEYS, Need.BODY], Reason.BODY)
-    assert asked(received(htm=None, htp=None))[1] == Reason.METHOD  # bound to a body alone is bound to no request
+    # bound to a body alone is bound to no request
+    assert asked(received(htm=None, htp=None))[1] == Reason.NOT_BOUND
+    assert asked(received(method="GET", htm=None, htp=None))[1] == Reason.METHOD
 
 
 def test_a_target_that_is_not_known_fits_nothing() -> None:
