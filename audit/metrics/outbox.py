@@ -14,7 +14,7 @@ class OutboxMetrics:
     """Of the relay of a service's outbox."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.rows = Gauge("audit_outbox_rows", "Rows that wait, counted up to 100,000.", registry=registry)
+        self.rows = Gauge("audit_outbox_pending", "Rows that wait, counted up to 100,000.", registry=registry)
         self.oldest_seconds = Gauge(
             "audit_outbox_oldest_seconds", "Age of the oldest row that waits; 0 if none does.", registry=registry
         )
@@ -31,4 +31,4 @@ class OutboxMetrics:
             [Label("reason", REFUSED)],
             registry=registry,
         )
-        self.refused_rows = Gauge("audit_outbox_refused_rows", "Rows that are set apart.", registry=registry)
+        self.refused_rows = Gauge("audit_outbox_refused_pending", "Rows that are set apart.", registry=registry)

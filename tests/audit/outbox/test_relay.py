@@ -82,7 +82,7 @@ async def test_a_sink_that_is_away_keeps_every_row(shop: Shop) -> None:
         assert len(await other.fetch(f"SELECT FROM {TABLE} FOR UPDATE NOWAIT")) == 3
     sink.away = False
     assert await relaying.drain() == 3
-    assert relaying.counted("audit_outbox_rows") == 0
+    assert relaying.counted("audit_outbox_pending") == 0
     await relaying.relay.close()
 
 
@@ -128,7 +128,7 @@ async def test_rows_that_are_no_events_hold_nobody_up(shop: Shop) -> None:
     assert [event.event_id for event in sink.events] == [*ids, more]
     assert [row["refused"] for row in await shop.rows()] == ["malformed", "malformed"]
     assert relaying.counted("audit_outbox_refused_total", reason="malformed") == 2
-    assert (relaying.counted("audit_outbox_refused_rows"), relaying.counted("audit_outbox_rows")) == (2, 0)
+    assert (relaying.counted("audit_outbox_refused_pending"), relaying.counted("audit_outbox_pending")) == (2, 0)
     await relaying.relay.close()
 
 
@@ -161,7 +161,7 @@ async def test_a_commit_wakes_the_relay(shop: Shop) -> None:
     relaying = shop.emptied_by(sink, poll_interval_s=1000.0)
     task = asyncio.ensure_future(relaying.relay.run())
     try:
-        await until(lambda: relaying.relay._connection is not None and relaying.counted("audit_outbox_rows") == 0)
+        await until(lambda: relaying.relay._connection is not None and relaying.counted("audit_outbox_pending") == 0)
         await asyncio.sleep(0.1)  # it waits now
         await sold(shop, 1)
         await until(lambda: len(sink.events) == 1)
@@ -216,7 +216,7 @@ async def test_the_watermark_waits_for_rows_that_are_not_delivered(shop: Shop) -
         await asyncio.sleep(0.01)
         await relaying.relay._report(connection, life)
     assert all(mark.at_ms <= id_ms for mark in sink.marks)
-    assert relaying.counted("audit_outbox_rows") == 1
+    assert relaying.counted("audit_outbox_pending") == 1
     assert relaying.counted("audit_outbox_oldest_seconds") > 0
     await relaying.drain()
     while sink.marks[-1].at_ms <= id_ms:
