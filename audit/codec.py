@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from audit.event import AuditEvent
+from audit.event import AuditEvent, Redaction
 
 _ENCODER = msgspec.json.Encoder()
 _CANONICAL = msgspec.json.Encoder(order="sorted")
@@ -32,6 +32,13 @@ def encode(event: AuditEvent) -> bytes:
 def encode_legible(event: AuditEvent) -> bytes:
     """As `encode`, with `?` for what no UTF-8 holds: a lone surrogate in an id costs itself, not the record."""
     return encode(msgspec.convert(_legible(msgspec.to_builtins(event)), AuditEvent))
+
+
+def truncated(event: AuditEvent) -> AuditEvent:
+    """The event without its large parts, saying so: of one that is too large, or that no JSON holds."""
+    mode, fields = (event.redaction.mode, event.redaction.fields) if event.redaction else ("off", ())
+    small = Redaction(mode, fields, truncated=True)
+    return msgspec.structs.replace(event, input=None, changes=(), details=None, redaction=small)
 
 
 def is_shallow(payload: bytes) -> bool:

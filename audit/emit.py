@@ -18,10 +18,10 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
-from audit.codec import encode, encode_legible, is_shallow, timestamp
+from audit.codec import encode, encode_legible, is_shallow, timestamp, truncated
 from audit.commit import GroupCommit
 from audit.errors import SpoolUnavailable
-from audit.event import AuditEvent, Producer, Redaction
+from audit.event import AuditEvent, Producer
 from audit.fold import FoldKey, Folds
 from audit.ids import EventIds
 from audit.journal import Journal
@@ -338,9 +338,7 @@ class Emitter:
             # A value that no JSON holds (a lone surrogate, say) costs the parts it can stand in, not the record.
             self._metrics.redaction_failures.inc()
         self._metrics.truncated.inc()
-        mode, fields = (event.redaction.mode, event.redaction.fields) if event.redaction else ("off", ())
-        small = Redaction(mode, fields, truncated=True)
-        event = msgspec.structs.replace(event, input=None, changes=(), details=None, redaction=small)
+        event = truncated(event)
         try:
             return encode(event)
         except UnicodeError:

@@ -8,6 +8,9 @@
     |  `- ClockRefused         because of the time it carries: this machine's clock is wrong
     |- Fenced                  another consumer owns the partition by now
     |- WrongRole               the database login may do more than it must
+    |- Unattributed            an event of which nobody is named
+    |- NoTransaction           an event for an outbox outside of a transaction, or a second one within
+    |- OutboxUnusable          there is no outbox, or one of another release
     |- SealRefused             a seal, or the key for it, is not what it must be
     `- MigrationFailed         the store cannot be brought forward
 
@@ -81,6 +84,18 @@ class Fenced(AuditError):
 
 class WrongRole(AuditError):
     """The database login is owner, superuser or BYPASSRLS: row-level security would not hold it."""
+
+
+class Unattributed(AuditError):
+    """Nobody is named as who did it, or a tenant that is not theirs: what nobody answers for is not recorded."""
+
+
+class NoTransaction(AuditError):
+    """The record of a change and the change itself would not stand or fall together."""
+
+
+class OutboxUnusable(AuditError):
+    """The outbox is not there, or not as this release knows it."""
 
 
 class SealRefused(AuditError):

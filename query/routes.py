@@ -15,7 +15,8 @@ from query.log import AuditLog, Page
 from query.record import Read
 from query.schemas import Event, EventPage, Refusal
 from roles.model import Principal
-from roles.security_context.extractor import RequestContext, SecurityContextExtractor
+from roles.security_context.context import RequestContext
+from roles.security_context.extractor import SecurityContextExtractor
 
 _EVENT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _JSON: Final = "application/json"

@@ -14,10 +14,10 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from audit.errors import SpoolUnavailable
-from audit.event import Actor, Outcome, Resource, Severity
+from audit.event import Resource, Severity
 from audit.producer import AuditProducer
 from roles.security_context import RequestContext
-from services.change import Change, Detail
+from services.change import Change
 from services.clock import Clock
 from services.errors import ServiceError, Unrecorded
 from services.onward import Onward
@@ -90,25 +90,24 @@ class Desk:
         async with self.data.lock:
             change = Change()
             try:
-                yield change
-            except BaseException as exc:
-                code = exc.code if isinstance(exc, ServiceError) else "internal"
-                self.backend.audit.emit(
-                    event_type,
-                    tenant_id=self.caller.tenant_id,
-                    actor=self._actor(),
-                    action=action,
-                    resource=Resource(type=resource_type, id=resource_id),
-                    outcome=Outcome.FAILURE,
-                    details=self._details({**change.details, "code": code}),
-                    severity=Severity.NOTICE if isinstance(exc, ServiceError) else Severity.ERROR,
-                    trace_id=self.caller.trace_id,
-                    crud=change.crud,
-                )
-                raise
-            subject = Resource(type=resource_type, id=resource_id or change.subject)
-            await self._recorded(event_type, action, subject, change, severity)
-            change.make()
+                async with self.backend.audit.changing(
+                    event_type, action=action, caller=self.caller, severity=severity
+                ) as record:
+                    record.resource = Resource(type=resource_type, id=resource_id)
+                    try:
+                        yield change
+                    except ServiceError:
+                        raise
+                    except BaseException:
+                        change.details["code"] = ServiceError.code
+                        raise
+                    finally:
+                        record.crud, record.details = change.crud, {**change.details}
+                    record.resource = Resource(type=resource_type, id=resource_id or change.subject)
+                    record.changes = tuple(change.values)
+                    record.then(change.make)
+            except SpoolUnavailable as exc:
+                raise Unrecorded from exc
 
     async def noting(
         self, event_type: str, action: str, resource: Resource, severity: Severity = Severity.INFO
@@ -118,40 +117,12 @@ class Desk:
         Raises:
             Unrecorded: It must not happen.
         """
-        await self._recorded(event_type, action, resource, Change(crud="r"), severity)
-
-    async def _recorded(
-        self, event_type: str, action: str, resource: Resource, change: Change, severity: Severity
-    ) -> None:
         try:
             await self.backend.audit.emit_durable(
-                event_type,
-                tenant_id=self.caller.tenant_id,
-                actor=self._actor(),
-                action=action,
-                resource=resource,
-                outcome=Outcome.SUCCESS,
-                changes=tuple(change.values),
-                details=self._details(change.details),
-                severity=severity,
-                trace_id=self.caller.trace_id,
-                crud=change.crud,
+                event_type, action=action, caller=self.caller, resource=resource, severity=severity, crud="r"
             )
         except SpoolUnavailable as exc:
             raise Unrecorded from exc
-
-    def _actor(self) -> Actor:
-        kind = "user" if self.caller.sub else "anonymous"
-        return Actor(type=kind, id=self.caller.sub or None, roles=self.caller.roles, issuer=self.caller.idp or None)
-
-    def _details(self, details: dict[str, Detail]) -> dict[str, Detail] | None:
-        """The details with what every record of a service says: whose decision it rests on, and who passed it on."""
-        told = dict(details)
-        if self.caller.decision_id:
-            told["decision_id"] = self.caller.decision_id
-        if self.caller.act is not None:
-            told["on_behalf_by"] = self.caller.act.sub
-        return told or None
 
 
 def at_desk(request: Request) -> Desk:

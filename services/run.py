@@ -18,11 +18,9 @@ import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from audit.emit import Emitter
 from audit.errors import AuditError
-from audit.metrics import EmitMetrics
+from audit.opening import open_producer
 from audit.producer import AuditProducer
-from audit.redact import WriteRedactor
 from audit.settings import AuditSettings
 from roles.errors import ContextUnusable
 from roles.security_context import (
@@ -31,8 +29,9 @@ from roles.security_context import (
     KeySource,
     SecurityContextExtractor,
     StaticKeys,
-    TrustedKeys,
+    current_context,
 )
+from roles.security_context.trust import shared_secret
 from services.app import create_app
 from services.clock import Clock, utc_now
 from services.desk import Backend
@@ -110,7 +109,7 @@ async def _serve(
         servers = []
         for name in names:
             registry = CollectorRegistry()
-            producer = _producer(stack, name, audit, EmitMetrics(registry))
+            producer = _producer(stack, name, audit, registry)
             extractor = SecurityContextExtractor(
                 ContextVerifier(samples.trust.issuer, name),
                 _keys(name, samples.trust, public_keys),
@@ -175,21 +174,21 @@ def _listening(stack: AsyncExitStack, name: ServiceName, samples: SamplesSetting
     return listener
 
 
-def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings, metrics: EmitMetrics) -> AuditProducer:
+def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings, registry: CollectorRegistry) -> AuditProducer:
     """The service's own spool folder, opened."""
-    producer_id = f"svc-{name}"
     try:
-        emitter = Emitter(
-            audit.spool.folder / producer_id,
-            producer_id,
+        producer = open_producer(
+            name,
+            spool=audit.spool.folder,
+            calls=current_context,
+            rules=audit.redaction.rules(),
             limits=audit.spool.limits(),
-            redactor=WriteRedactor.of(audit.redaction.rules()),
-            metrics=metrics,
+            registry=registry,
         )
     except AuditError as exc:
         raise CannotServe(f"service {name} has no place for its audit events: {exc}") from exc
-    stack.push_async_callback(emitter.aclose)
-    return AuditProducer(emitter, service=name)
+    stack.push_async_callback(producer.aclose)
+    return producer
 
 
 def _keys(name: ServiceName, trust: TrustSettings, public: KeySource) -> KeySource:
@@ -198,9 +197,9 @@ def _keys(name: ServiceName, trust: TrustSettings, public: KeySource) -> KeySour
     if path is None:
         return public
     try:
-        return StaticKeys(TrustedKeys.from_secret(path.read_text(encoding="utf-8")))
-    except (OSError, ContextUnusable) as exc:
-        raise CannotServe(f"service {name} cannot use the key in {path}: {exc}") from exc
+        return StaticKeys(shared_secret(path))
+    except ContextUnusable as exc:
+        raise CannotServe(f"service {name}: {exc}") from exc
 
 
 def _onward(settings: OnwardSettings, http: httpx.AsyncClient) -> Onward | None:

@@ -9,6 +9,7 @@ from audit.metrics.emit import EmitMetrics
 from audit.metrics.ingest import IngestMetrics
 from audit.metrics.integrity import IntegrityMetrics
 from audit.metrics.keeper import KeeperMetrics
+from audit.metrics.outbox import OutboxMetrics
 from audit.metrics.partitions import PartitionMetrics
 from audit.metrics.purge import PurgeMetrics
 from audit.metrics.relay import RelayMetrics
@@ -21,6 +22,7 @@ __all__ = [
     "IngestMetrics",
     "IntegrityMetrics",
     "KeeperMetrics",
+    "OutboxMetrics",
     "PartitionMetrics",
     "PurgeMetrics",
     "RelayMetrics",

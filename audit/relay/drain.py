@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from audit.delivery import make_sink
 from audit.errors import SpoolBusy
 from audit.metrics import IngestMetrics
+from audit.relay.held import held
 from audit.relay.relay import Relay
 from audit.settings import AuditSettings, StoreSettings
 from audit.spool.folder import owned
@@ -56,12 +57,18 @@ async def drain(root: Path, audit: AuditSettings, store: StoreSettings, *, withi
         Each producer's folder, by name.
 
     Raises:
-        SpoolBusy: Somebody still records there; nothing was done.
+        SpoolBusy: Somebody still records there, or another relay is at it; nothing was done.
+        SpoolUnavailable: The folder cannot be written.
         WrongRole: The store's login may do more than it must.
         OSError: A folder cannot be read.
     """
     if living := _living(root):
         raise SpoolBusy(f"{root}: {', '.join(living)} still records there; drain what nobody uses any more")
+    with held(root):
+        return await _drain(root, audit, store, within_s)
+
+
+async def _drain(root: Path, audit: AuditSettings, store: StoreSettings, within_s: float) -> list[Drained]:
     sink = make_sink(audit, store, IngestMetrics(CollectorRegistry()))
     relay = Relay(
         root,

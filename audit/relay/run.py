@@ -15,10 +15,11 @@ from prometheus_client import CollectorRegistry
 
 from audit.breaker import Breaker
 from audit.delivery import make_sink
-from audit.errors import SinkUnavailable, WrongRole
+from audit.errors import AuditError, SinkUnavailable
 from audit.guard import GuardedSink
 from audit.kafka.health import Health
 from audit.metrics import IngestMetrics, RelayMetrics, SinkMetrics
+from audit.relay.held import held
 from audit.relay.relay import Relay
 from audit.settings import AuditSettings, StoreSettings
 from audit.sinks import Sink
@@ -38,8 +39,9 @@ def run(audit: AuditSettings, store: StoreSettings) -> int:
         The exit code: 0, or 2 if the configuration does not hold.
     """
     try:
-        asyncio.run(_relay(audit, store))
-    except (WrongRole, OSError) as exc:
+        with held(audit.spool.folder):
+            asyncio.run(_relay(audit, store))
+    except (AuditError, OSError) as exc:
         sys.stderr.write(f"{exc}\n")
         return _CONFIGURATION
     return _OK

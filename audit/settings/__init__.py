@@ -8,6 +8,7 @@ from pydantic import model_validator
 from audit.settings.clock import ClockSettings
 from audit.settings.integrity import IntegritySettings
 from audit.settings.kafka import KafkaSettings
+from audit.settings.outbox import OutboxSettings
 from audit.settings.redaction import RedactionSettings
 from audit.settings.relay import RelaySettings
 from audit.settings.retention import RetentionSettings
@@ -23,6 +24,7 @@ __all__ = [
     "KafkaSettings",
     "LoginSettings",
     "NdjsonSettings",
+    "OutboxSettings",
     "RedactionSettings",
     "RelaySettings",
     "RetentionSettings",
@@ -44,6 +46,7 @@ class AuditSettings(Section):
     relay: RelaySettings = RelaySettings()
     clock: ClockSettings = ClockSettings()
     sinks: SinksSettings = SinksSettings()
+    outbox: OutboxSettings = OutboxSettings()
 
     @model_validator(mode="after")
     def _classes_are_known(self) -> "AuditSettings":

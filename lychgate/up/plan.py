@@ -113,7 +113,13 @@ def variables(settings: Settings, ports: Ports, machine_role: str) -> dict[str, 
         "UP__STATE_FOLDER": settings.up.state_folder,
         "ISSUERS": json.dumps(_issuers(settings.issuers, ports.url(ports.issuer))),
         "SERVICES": json.dumps(
-            {name: ports.url(port) for name, port in {**ports.services, "audit": ports.query}.items()}
+            {
+                **{  # what a team adds of its own stays where it is
+                    name: service.model_dump(mode="json", exclude_unset=True)
+                    for name, service in settings.services.items()
+                },
+                **{name: ports.url(port) for name, port in {**ports.services, "audit": ports.query}.items()},
+            }
         ),
         "SAMPLES__TRUST__JWKS_URL": f"{ops}/.well-known/jwks.json",
         "SAMPLES__ONWARD__EXCHANGE_URL": f"{ops}/context/exchange",

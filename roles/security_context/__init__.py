@@ -6,7 +6,10 @@
     signer     for the gateway
     verifier   for services, pure
     key_source where a service gets the gateway's public keys
-    extractor  the FastAPI dependency
+    acceptance how a request is believed: the rules, once, pure
+    extractor  the FastAPI dependency; asgi, wsgi: the same before any application of that kind
+    context    who asks, as a service is told
+    trust      whose contexts a service believes: what its owner writes down
 
 Names are imported when they are first used (PEP 562): the gateway's workers sign, and must not load FastAPI for it.
 """
@@ -15,12 +18,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from roles.security_context.asgi import SecurityContextMiddleware
     from roles.security_context.claims import Actor, SecurityContext, body_hash, target_hash
-    from roles.security_context.extractor import RequestContext, SecurityContextExtractor, context_rule, refuse
+    from roles.security_context.context import RequestContext, current_context, on_behalf_of
+    from roles.security_context.extractor import SecurityContextExtractor, context_rule, refuse
     from roles.security_context.key_source import JwksKeys, KeySource, StaticKeys
     from roles.security_context.keys import TrustedKeys, new_private_jwk
     from roles.security_context.signer import ContextSigner
+    from roles.security_context.trust import Trust
     from roles.security_context.verifier import ContextVerifier
+    from roles.security_context.wsgi import SecurityContextWsgi
 
 __all__ = [
     "Actor",
@@ -31,11 +38,16 @@ __all__ = [
     "RequestContext",
     "SecurityContext",
     "SecurityContextExtractor",
+    "SecurityContextMiddleware",
+    "SecurityContextWsgi",
     "StaticKeys",
+    "Trust",
     "TrustedKeys",
     "body_hash",
     "context_rule",
+    "current_context",
     "new_private_jwk",
+    "on_behalf_of",
     "refuse",
     "target_hash",
 ]
@@ -45,7 +57,10 @@ _HOME = {
     "SecurityContext": "claims",
     "body_hash": "claims",
     "target_hash": "claims",
-    "RequestContext": "extractor",
+    "SecurityContextMiddleware": "asgi",
+    "RequestContext": "context",
+    "current_context": "context",
+    "on_behalf_of": "context",
     "SecurityContextExtractor": "extractor",
     "context_rule": "extractor",
     "refuse": "extractor",
@@ -55,7 +70,9 @@ _HOME = {
     "TrustedKeys": "keys",
     "new_private_jwk": "keys",
     "ContextSigner": "signer",
+    "Trust": "trust",
     "ContextVerifier": "verifier",
+    "SecurityContextWsgi": "wsgi",
 }
 
 

@@ -79,15 +79,13 @@ def _algorithm(key: object) -> Alg | None:
 class TrustedKeys:
     """What a service believes: the gateway's public keys, or the one secret it shares with it.
 
-    Attributes:
-        algorithms: Those of its keys, and no others.
+    Each key is for one algorithm, and no others are accepted.
     """
 
-    __slots__ = ("_keys", "algorithms")
+    __slots__ = ("_keys",)
 
     def __init__(self, keys: Mapping[str, tuple[VerificationKey, Alg]]) -> None:
         self._keys = dict(keys)
-        self.algorithms: frozenset[str] = frozenset(alg for _, alg in keys.values())
 
     def __repr__(self) -> str:
         """Without keys: a repr ends up in logs."""

@@ -76,12 +76,12 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, "LYCHGATE_UP__STATE_FOLDER": str(folder)}
 
 
-def start(folder: Path) -> Stack:
-    """Start a stack and wait for the line that says it is ready."""
+def start(folder: Path, *words: str, cwd: Path = ROOT) -> Stack:
+    """Start a stack and wait for the line that says it is ready; `words` go to `lychgate up`."""
     with (folder.parent / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lychgate", "up", "--json", "--free-ports"],
-            cwd=ROOT,
+            [sys.executable, "-m", "lychgate", "up", "--json", "--free-ports", *words],
+            cwd=cwd,
             env=environment(folder),
             stdout=subprocess.PIPE,
             stderr=log,

@@ -67,10 +67,8 @@ def test_a_set_knows_its_algorithms_and_names() -> None:
     """Which algorithms are accepted follows from the keys, and from nothing a token says."""
     one, two = public("EdDSA", kid="one"), public("ES256", kid="two")
     keys = TrustedKeys.from_jwks(json.dumps({"keys": [one, two]}))
-    assert keys.algorithms == {"EdDSA", "ES256"}
-    found = keys.get("two")
-    assert found is not None
-    assert found[1] == "ES256"
+    found = [keys.get(name) for name in ("one", "two")]
+    assert [each and each[1] for each in found] == ["EdDSA", "ES256"]
     assert keys.get("three") is None
     assert repr(keys) == "TrustedKeys(one, two)"
 
@@ -103,6 +101,9 @@ def test_a_set_that_is_none(jwks: Any) -> None:
 
 def test_a_secret_is_a_secret() -> None:
     """A shared secret accepts HS256 alone; a public key is none."""
-    assert TrustedKeys.from_secret(new_private_jwk("HS256")).algorithms == {"HS256"}
+    jwk = new_private_jwk("HS256")
+    found = TrustedKeys.from_secret(jwk).get(json.loads(jwk)["kid"])
+    assert found is not None
+    assert found[1] == "HS256"
     with pytest.raises(ContextUnusable):
         TrustedKeys.from_secret(public("EdDSA"))
