@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lychgate.commands import audit, config, policy, processes, token
+from lychgate.commands import audit, config, keys, policy, processes, token
 from lychgate.commands import up as up_command
 from lychgate.commands.report import ExitCode
 from lychgate.errors import LychgateError
@@ -46,6 +46,7 @@ def _lychgate(
 up_command.add_to(app)
 processes.add_to(app)
 app.add_typer(config.app, name="config")
+app.add_typer(keys.app, name="keys")
 app.add_typer(token.app, name="token")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")

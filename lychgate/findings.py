@@ -169,6 +169,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
     return (
         [str(finding) for finding in policies]
         + _certificate_findings(settings)
+        + _key_findings(settings)
         + _decision_findings(settings, origin)
         + _shadow_findings(settings)
         + _fleet_findings(settings)
@@ -210,6 +211,13 @@ def _shadow_findings(settings: "Settings") -> list[str]:
     if folder is None:
         return []
     return [f"shadow: {finding}" for finding in policy_findings(folder, settings.gateway.roles_file)]
+
+
+def _key_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the files of keys that contexts, cursors and pages are signed with."""
+    from lychgate.keys.inventory import key_findings
+
+    return key_findings(settings, utc_now().timestamp())
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:

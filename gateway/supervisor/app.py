@@ -40,6 +40,7 @@ from gateway.sources import Sources
 from gateway.supervisor.certificates import tls_source, utc
 from gateway.supervisor.child import WORKER
 from gateway.supervisor.configuration import Configuration
+from gateway.supervisor.context_keys import ContextKeys
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.decision import DecisionSources
 from gateway.supervisor.delivery import Delivery
@@ -82,12 +83,13 @@ def run(configuration: Configuration, *, log_format: str = "json", worker_comman
     gateway, ops = configuration.gateway, configuration.ops
     try:
         decision = DecisionSources(configuration.decision_api, strict=configuration.policies.strict)
+        keys = ContextKeys(configuration.context)
         read = decision.beside(
             partial(
                 read_sources,
                 gateway=gateway,
                 issuers=configuration.issuers,
-                context=configuration.context,
+                context=lambda: keys.source(Clock().now()),
                 tenancy=configuration.tenancy,
                 policies=configuration.policies,
                 services=configuration.services,
@@ -99,7 +101,7 @@ def run(configuration: Configuration, *, log_format: str = "json", worker_comman
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(configuration, read, decision, log_format, worker_command)
+            parts = _Parts(configuration, read, decision, keys, log_format, worker_command)
             stack.callback(parts.member.close)
             stack.callback(parts.emitter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -125,6 +127,7 @@ class _Parts:
         configuration: Configuration,
         read: Callable[[], Sources],
         decision: DecisionSources,
+        keys: ContextKeys,
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
@@ -132,6 +135,7 @@ class _Parts:
         self._configuration = configuration
         self._read = read
         self._decision = decision
+        self._keys = keys
         self._gateway = gateway
         self._policies = policies
         self._places = [_place(issuer) for issuer in configuration.issuers]
@@ -237,7 +241,9 @@ class _Parts:
             _here(public),
         )
         await doors.open()
-        reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness)
+        reload = Reload(
+            supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness, self._keys
+        )
         stop, hurry = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             shadow = start_shadow(
@@ -264,7 +270,7 @@ class _Parts:
             await self.member.first_contact()
             tasks.create_task(crew.run(supervisor.sources))
             # Not before: what workers begin with must be on its way to them before anything newer can be.
-            background += [tasks.create_task(reload.run()), tasks.create_task(reload.watch())]
+            background += [tasks.create_task(work()) for work in (reload.run, reload.watch, reload.watch_keys)]
             if self._policies.watch:
                 background.append(tasks.create_task(self._live_rules(supervisor).run()))
             _log.info("gateway_started", pid=os.getpid(), public=_address(public), ops=_address(ops))

@@ -3,9 +3,11 @@
     claims     the values, and the hashes that bind a context to a request
     headers    the names of the fields that carry it, and trace ids
     keys       the keys it is signed and verified with
+    key_ring   the keys of one file, and whose turn it is
     signer     for the gateway
     verifier   for services, pure
     key_source where a service gets the gateway's public keys
+    secret_file  ... or the secrets it shares with it
     extractor  the FastAPI dependency
 
 Names are imported when they are first used (PEP 562): the gateway's workers sign, and must not load FastAPI for it.
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from roles.security_context.extractor import RequestContext, SecurityContextExtractor, context_rule, refuse
     from roles.security_context.key_source import JwksKeys, KeySource, StaticKeys
     from roles.security_context.keys import TrustedKeys, new_private_jwk
+    from roles.security_context.secret_file import SecretFileKeys
     from roles.security_context.signer import ContextSigner
     from roles.security_context.verifier import ContextVerifier
 
@@ -29,6 +32,7 @@ __all__ = [
     "JwksKeys",
     "KeySource",
     "RequestContext",
+    "SecretFileKeys",
     "SecurityContext",
     "SecurityContextExtractor",
     "StaticKeys",
@@ -54,6 +58,7 @@ _HOME = {
     "StaticKeys": "key_source",
     "TrustedKeys": "keys",
     "new_private_jwk": "keys",
+    "SecretFileKeys": "secret_file",
     "ContextSigner": "signer",
     "ContextVerifier": "verifier",
 }

@@ -18,6 +18,9 @@ _LOG: Final = structlog.get_logger(__name__)
 # A set of a few public keys has some hundred bytes.
 _JWKS_LIMIT_BYTES: Final = 64 * 1024
 
+MIN_INTERVAL_S: Final = 5.0
+"""Between two fetches. A key must be published for longer before it signs: a service may have asked just before."""
+
 
 class KeySource(Protocol):
     """Says which keys to believe."""
@@ -65,7 +68,7 @@ class JwksKeys:
         client: httpx.AsyncClient,
         monotonic: Callable[[], float],
         max_age_s: float = 300.0,
-        min_interval_s: float = 5.0,
+        min_interval_s: float = MIN_INTERVAL_S,
     ) -> None:
         """Fetch nothing yet.
 
