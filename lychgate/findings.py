@@ -173,6 +173,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _decision_findings(settings, origin)
         + _shadow_findings(settings)
         + _fleet_findings(settings)
+        + _telemetry_findings(settings)
         + _kafka_findings(settings)
         + _retention_findings(settings)
         + _seal_findings(settings)
@@ -265,6 +266,18 @@ def _fleet_findings(settings: "Settings") -> list[str]:
         fleet_store(settings.redis, settings.revocation.max_entries)
     except ValueError as exc:
         return [f"redis: {exc}"]
+    return []
+
+
+def _telemetry_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with what `telemetry` names; the collector itself is not asked."""
+    from gateway.supervisor.errors import StartRefused
+    from gateway.supervisor.telemetry import checked_telemetry
+
+    try:
+        checked_telemetry(settings.telemetry)
+    except StartRefused as exc:
+        return [str(exc)]
     return []
 
 

@@ -35,6 +35,7 @@ from gateway.settings import (
     TenancySettings,
 )
 from gateway.shadow_settings import ShadowSettings
+from gateway.telemetry_settings import TelemetrySettings
 from lychgate import starter
 from lychgate.complaints import complaint, unknown_variables
 from lychgate.environment import CONFIG_VARIABLE, PREFIX, SEPARATOR, ours
@@ -65,6 +66,9 @@ class Settings(BaseSettings):
     shadow: ShadowSettings = Field(ShadowSettings(), description="Policies that are tried beside those in force.")
     revocation: RevocationSettings = Field(RevocationSettings(), description="Tokens that are revoked before they end.")
     redis: RedisSettings = Field(RedisSettings(), description="What the gateways of a fleet speak through.")
+    telemetry: TelemetrySettings = Field(
+        TelemetrySettings(), description="Spans of requests, for an OpenTelemetry collector."
+    )
     services: Services = Field(
         default_factory=default_services,
         description="Name to its url, `http://host:port`, or to what stands below.",

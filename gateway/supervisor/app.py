@@ -53,6 +53,7 @@ from gateway.supervisor.reload import Reload
 from gateway.supervisor.shadow import start_shadow
 from gateway.supervisor.sources import checked, read_rules, read_sources, watched
 from gateway.supervisor.supervisor import Supervisor
+from gateway.supervisor.telemetry import start_telemetry
 from gateway.supervisor.totals import Totals
 
 SUCCESS: Final = 0
@@ -104,6 +105,8 @@ def run(configuration: Configuration, *, log_format: str = "json", worker_comman
             parts = _Parts(configuration, read, decision, keys, log_format, worker_command)
             stack.callback(parts.member.close)
             stack.callback(parts.emitter.close)
+            if parts.exporter is not None:
+                stack.callback(parts.exporter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
     except (
@@ -162,6 +165,7 @@ class _Parts:
             metrics=EmitMetrics(self._own),
         )
         self._delivery.record_with(self.emitter)
+        self.exporter = start_telemetry(configuration.telemetry, _version(), gateway.node, self._own)
 
     async def serve(self, sources: Sources, snapshot: Snapshot, public: socket.socket, ops: socket.socket) -> int:
         """Run until told to stop; returns the exit code."""
@@ -199,6 +203,7 @@ class _Parts:
             backoff_s=self._gateway.restart_backoff_s,
             command=self._worker_command,
             revoked=self.member.register.standing,
+            on_told=self.exporter.take if self.exporter is not None else lambda _: None,
         )
 
     def _worker(self, slot: int, listen_fd: int) -> WorkerConfig:
@@ -213,6 +218,7 @@ class _Parts:
             spool=self._audit.spool.limits(),
             redaction=self._audit.redaction.rules(),
             log_format=self._log_format,
+            sampling=self._configuration.telemetry.sampling(),
         )
 
     def _live_rules(self, supervisor: Supervisor) -> Live:
