@@ -105,9 +105,9 @@ class TracedExchange(Exchange):
         """The request, whose `traceparent` names the span that will tell of it, and says whether one will."""
         data = super()._request(conn)
         at = data.index(_OURS)  # INVARIANT: a client's own was taken out, and no field's value has a line end in it
-        now = self._server.clock.now()
-        self._sent = data[at + _SPAN_AT : at + _SPAN_AT + 16].decode("ascii"), now, conn.address
         if self._is_sampled():
+            span_id = data[at + _SPAN_AT : at + _SPAN_AT + 16].decode("ascii")
+            self._sent = span_id, self._server.clock.now(), conn.address
             return data
         return b"%b00%b" % (data[: at + _FLAGS_AT], data[at + _FLAGS_AT + 2 :])
 
