@@ -112,7 +112,14 @@ def test_nothing_waits_for_a_collector_that_hangs(collector: Collector) -> None:
     for _ in range(100):
         sending.exporter.take(Told((told(),), 0))
     assert time.monotonic() - began < 0.4
+    assert sending.count("waiting") <= 50
+    assert sending.count("dropped_total", reason="queue") > 0
     sending.exporter.close()
     assert time.monotonic() - began < 3
     dropped = sum(sending.count("dropped_total", reason=reason) for reason in ("queue", "collector"))
     assert dropped == 300
+    collector.let.set()
+    sending.exporter._thread.join(5)
+    assert not sending.exporter._thread.is_alive()
+    after = sum(sending.count("dropped_total", reason=reason) for reason in ("queue", "collector"))
+    assert after + sending.count("exported_total") == 300  # counted once

@@ -56,7 +56,9 @@ def test_the_file_is_replaced_whole(file: Path) -> None:
     """Same mode, the old key still in it, and nothing beside it."""
     before = KeyRing.parse(file.read_text())
     file.chmod(0o400)
-    ring = rewrite(file, ROTATION.follow)
+    with file.open() as reading:  # whoever reads just then has the old file, all of it
+        ring = rewrite(file, ROTATION.follow)
+        assert KeyRing.parse(reading.read()) == before
     assert KeyRing.parse(file.read_text()) == ring
     assert ring.keys[0].kid == before.keys[0].kid
     assert (ring.keys[0].believed_until, ring.keys[1].signs_from) == (NOW + 420, NOW + 60)
