@@ -125,7 +125,10 @@ def _say(name: str, file: Path, kid: str, signs_from: int, before: object, *, as
             }
         )
     elif until is None:
-        typer.echo(f"{name}: {kid} signs now; no other key in {file} is believed")
+        typer.echo(
+            f"{name}: {kid} signs now; no other key in {file} is believed. Services answer 401"
+            " to what was signed before: requests under way, and everything until a service has the new key"
+        )
     else:
         typer.echo(
             f"{name}: {kid} is published now and signs from {time(signs_from)}; "

@@ -101,7 +101,8 @@ def _context(file: Path, alg: str, now: float, used_by: str, *, made_here: bool)
     else:
         for key in reversed(ring.keys):
             state = "next" if key in turns.next else "last" if key in turns.last else "over"
-            yield _of(key, found, "current" if key == turns.current else state)
+            of_file = found if len(ring.keys) == 1 else msgspec.structs.replace(found, made="")  # written since
+            yield _of(key, of_file, "current" if key == turns.current else state)
 
 
 def _of(key: HeldKey, found: Row, state: str) -> Row:

@@ -64,6 +64,7 @@ def test_every_kind_is_listed(tmp_path: Path) -> None:
     ]
     assert [row.kid for row in rows[:2]] == [ring.keys[1].kid, ring.keys[0].kid]
     assert rows[0].signs_from == "2027-01-15T08:01:00Z"
+    assert [row.made for row in rows[:2]] == ["2027-01-15T08:00:00Z", ""]
     assert rows[1].believed_until == "2027-01-15T08:07:00Z"
     assert rows[2].kid == rows[3].kid != ""
     assert [row.problem for row in rows] == [""] * 7
