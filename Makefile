@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make up` and `make test`. Each does its own set-up; ARGS goes to the program,
 # for example `make up ARGS=--json` or `make test ARGS=tests/audit`.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test fuzz chaos check lock docs bench bench-audit load
+.PHONY: help setup up test fuzz chaos check lock docs dist bench bench-audit load
 BIN := .venv/bin
 ARGS ?=
 
@@ -46,6 +46,9 @@ docs: ready ## generate docs/reference from the code, and build the site into si
 	@.ci/site
 	@$(BIN)/python -m lychgate.reference
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS) # not --quiet: that makes strict blind
+
+dist: ready ## wheel and sdist in dist/: the same bytes from the same commit, on any machine
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build -t sdist -t wheel $(ARGS)
 
 bench: ready tools ## measure beside nginx and Envoy (ARGS=--quick, --json), or one part alone: ARGS=load/decision.py
 	@$(BIN)/python $(if $(filter %.py,$(firstword $(ARGS))),,-m load.bench) $(ARGS)

@@ -23,6 +23,7 @@ from audit.redact import Rules
 from gateway.limits import Limits
 from gateway.revocations import Revocation
 from gateway.sources import Sources
+from gateway.spans import Sampling, Traced
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """A frame larger than this is a broken stream, not a message: 2,000 policies are about 2 MiB of sources."""
@@ -69,6 +70,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         redaction: What is taken out of a record before it is written.
         log_format: `json` or `console`.
         kid_interval_s: The same unknown key is reported at most once in this time.
+        sampling: Which requests it tells of; None for none, and then it does not carry what would.
     """
 
     slot: int
@@ -81,6 +83,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     redaction: Rules = Rules()
     log_format: str = "json"
     kid_interval_s: float = 1.0
+    sampling: Sampling | None = None
 
 
 class Configure(msgspec.Struct, frozen=True, tag="configure"):
@@ -201,11 +204,23 @@ class KidUnknown(msgspec.Struct, frozen=True, tag="kid_unknown"):
     kid: str
 
 
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """Requests that are over and whose traces are sampled.
+
+    Attributes:
+        requests: At most `gateway.spans.WAITING_MAX`.
+        dropped: How many more there were.
+    """
+
+    requests: tuple[Traced, ...]
+    dropped: int
+
+
 class Drained(msgspec.Struct, frozen=True, tag="drained"):
     """Nothing runs here any more, and everything is in the spool."""
 
 
-FromWorker: TypeAlias = Hello | Installed | Revoked | MetricsReply | KidUnknown | Drained
+FromWorker: TypeAlias = Hello | Installed | Revoked | MetricsReply | KidUnknown | Told | Drained
 
 
 # --- the channel
@@ -247,6 +262,12 @@ class Channel(Generic[_Sent, _Received]):
         if self._writer.transport.get_write_buffer_size() + len(payload) > MAX_FRAME_BYTES:
             raise ControlBroken("the other side does not read")
         self._writer.write(_LENGTH.pack(len(payload)) + payload)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was sent and not taken yet; what can do without goes no further while there is much."""
+        size: int = self._writer.transport.get_write_buffer_size()
+        return size
 
     def __aiter__(self) -> AsyncIterator[_Received]:
         return self._receive()

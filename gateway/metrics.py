@@ -48,7 +48,8 @@ HANDSHAKE_FAILURES: Final = ("timeout", "certificate", "protocol", "gone")
 UPSTREAM_KINDS: Final = ("connect", "tls", "open", "timeout", "stale", "closed", "invalid", "status", "stall")
 RETRY_KINDS: Final = ("connect", "stale", "closed")
 CIRCUIT_STATES: Final = ("closed", "open", "half_open")
-RELOADS: Final = ("configuration", "policies", "certificates")
+RELOADS: Final = ("configuration", "policies", "certificates", "context_keys")
+CONTEXT_KEYS: Final = ("next", "current", "last")
 OPS_ENDPOINTS: Final = (
     "healthz",
     "readyz",
@@ -333,13 +334,19 @@ class SupervisorMetrics:
         )
         self.reloads = Counter(
             "lychgate_reloads",
-            "Configuration sources or certificates that were read anew, by what became of them.",
+            "Configuration sources, certificates or keys that were read anew, by what became of them.",
             (Label("what", RELOADS), Label("result", FATES)),
             registry=registry,
         )
         self.certificate_expires = Gauge(
             "lychgate_certificate_expires_timestamp_seconds",
             "When the public port's certificate ends, seconds since the epoch; 0 without TLS.",
+            registry=registry,
+        )
+        self.context_keys = Gauge(
+            "lychgate_context_keys",
+            "Keys of security contexts: those that will sign, that sign, and that are believed still.",
+            (Label("state", CONTEXT_KEYS),),
             registry=registry,
         )
         self.ready = Gauge("lychgate_ready", "1 when /readyz says so.", registry=registry)

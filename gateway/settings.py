@@ -240,9 +240,13 @@ class ContextSettings(Section):
     Attributes:
         issuer: The `iss` claim.
         alg: `EdDSA` by default; `HS256`, with one key a service, is the faster choice.
-        key_file: The signing key as a private JWK; made, for its owner alone, when it is not there.
-        hs256_key_files: Service name to a file with its `oct` JWK, for `HS256`.
+        key_file: The signing key as a private JWK, or a set of them that `lychgate keys rotate` writes; made, for its
+            owner alone, when it is not there.
+        hs256_key_files: Service name to a file with its `oct` JWK or a set of them, for `HS256`.
         ttl_s: How long a context holds.
+        services_cache_s: How long services may go by the key set they fetched last; so much longer than `ttl_s` a key
+            that signs no more is still published.
+        poll_s: How often the key files are looked at; SIGHUP looks at once.
     """
 
     issuer: str = "lychgate"
@@ -250,6 +254,8 @@ class ContextSettings(Section):
     key_file: Path = Path(".lychgate/keys/context.jwk")
     hs256_key_files: dict[Name, Path] = {}
     ttl_s: Annotated[int, Field(ge=1, le=600)] = 60
+    services_cache_s: Annotated[int, Field(ge=0, le=86_400)] = 300
+    poll_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
 
 
 class TenancySettings(Section):

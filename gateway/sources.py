@@ -157,6 +157,8 @@ class ContextSource(msgspec.Struct, frozen=True, kw_only=True):
         alg: `EdDSA`, `ES256` or `HS256`.
         private_jwk: The signing key as JWK JSON, for the asymmetric algorithms.
         hs256_keys: Service name to JWK JSON of its `oct` key, for `HS256`.
+        published: Public keys, JWK JSON, that are believed besides: the next ones and the last ones.
+        hs256_believed: The same for `HS256`, by service; these are secrets.
         ttl_s: How long a context holds, and how long one is reused on routes that only read.
     """
 
@@ -164,6 +166,8 @@ class ContextSource(msgspec.Struct, frozen=True, kw_only=True):
     alg: str = "EdDSA"
     private_jwk: str = ""
     hs256_keys: dict[str, str] = {}
+    published: tuple[str, ...] = ()
+    hs256_believed: dict[str, tuple[str, ...]] = {}
     ttl_s: int = 60
 
     def __repr__(self) -> str:

@@ -14,8 +14,9 @@ import sys
 import traceback
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 import uvloop
@@ -41,6 +42,7 @@ from gateway.control import (
     MetricsReply,
     Revoke,
     Revoked,
+    Told,
     ToWorker,
     WorkerConfig,
     worker_channel,
@@ -56,10 +58,14 @@ from gateway.serve.tls import server_context
 from gateway.snapshot import Snapshot, build_snapshot
 from gateway.sources import Sources
 
+if TYPE_CHECKING:
+    from gateway.serve.traced import Tracer
+
 _DRAIN_POLL_S: Final = 0.02
 _LAST_ANSWERS_S: Final = 1.0
 """Idle connections are kept for this long of a drain."""
 _BACKLOG: Final = 4096
+_UNREAD_BYTES: Final = 1024 * 1024
 _COLLECT_AFTER: Final = 20_000
 """Objects made and not freed before the garbage collector looks for cycles; exchanges leave none behind."""
 
@@ -101,6 +107,7 @@ class Worker:
             fault=_fault,
             hops=config.hops,
         )
+        self._tracer = _tracer(config, self._server)
         self._public = socket.socket(fileno=config.listen_fd)
         self._public.setblocking(False)
         self._listener: asyncio.Server | TlsFront | None = None
@@ -193,7 +200,16 @@ class Worker:
 
     def _tick(self) -> None:
         self._server.tick()
+        self._tell()
         self._ticker = self._loop.call_later(TICK_S, self._tick)
+
+    def _tell(self) -> None:
+        """Send on what requests told of themselves, unless the supervisor does not read: then it is counted."""
+        if self._tracer is None or self._channel.unread_bytes > _UNREAD_BYTES:
+            return  # what waits is bounded
+        requests, dropped = self._tracer.take()
+        if requests or dropped:
+            self._channel.send(Told(requests, dropped))
 
     def _unknown_key(self, key: UnknownKey) -> None:
         """Ask for an issuer's keys, not more often than it makes sense: anybody can make up a key's name."""
@@ -266,7 +282,19 @@ class Worker:
         self._public.close()
         self._give_up_handshakes()
         self._server.close()
+        self._tell()
         await self._emitter.aclose()
+
+
+def _tracer(config: WorkerConfig, server: Server) -> "Tracer | None":
+    """Have exchanges tell of themselves, where that is configured."""
+    if config.sampling is None:
+        return None
+    from gateway.serve.traced import TracedExchange, Tracer  # not carried by a worker that tells nothing
+
+    tracer = Tracer(config.sampling)
+    server.opens = partial(TracedExchange, tracer=tracer)
+    return tracer
 
 
 def _emitter(config: WorkerConfig, registry: CollectorRegistry) -> Emitter:

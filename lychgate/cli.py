@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lychgate.commands import audit, config, policy, processes, routes, token
+from lychgate.commands import audit, config, init, keys, policy, processes, routes, token
 from lychgate.commands import up as up_command
 from lychgate.commands.report import ExitCode
 from lychgate.errors import LychgateError
@@ -44,8 +44,10 @@ def _lychgate(
 
 
 up_command.add_to(app)
+init.add_to(app)
 processes.add_to(app)
 app.add_typer(config.app, name="config")
+app.add_typer(keys.app, name="keys")
 app.add_typer(token.app, name="token")
 app.add_typer(policy.app, name="policy")
 app.add_typer(routes.app, name="routes")

@@ -169,9 +169,11 @@ def configuration_findings(settings: "Settings") -> list[str]:
     return (
         [str(finding) for finding in policies]
         + _certificate_findings(settings)
+        + _key_findings(settings)
         + _decision_findings(settings, origin)
         + _shadow_findings(settings)
         + _fleet_findings(settings)
+        + _telemetry_findings(settings)
         + _kafka_findings(settings)
         + _retention_findings(settings)
         + _seal_findings(settings)
@@ -210,6 +212,13 @@ def _shadow_findings(settings: "Settings") -> list[str]:
     if folder is None:
         return []
     return [f"shadow: {finding}" for finding in policy_findings(folder, settings.gateway.roles_file)]
+
+
+def _key_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with the files of keys that contexts, cursors and pages are signed with."""
+    from lychgate.keys.inventory import key_findings
+
+    return key_findings(settings, utc_now().timestamp())
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:
@@ -257,6 +266,18 @@ def _fleet_findings(settings: "Settings") -> list[str]:
         fleet_store(settings.redis, settings.revocation.max_entries)
     except ValueError as exc:
         return [f"redis: {exc}"]
+    return []
+
+
+def _telemetry_findings(settings: "Settings") -> list[str]:
+    """Everything that is wrong with what `telemetry` names; the collector itself is not asked."""
+    from gateway.supervisor.errors import StartRefused
+    from gateway.supervisor.telemetry import checked_telemetry
+
+    try:
+        checked_telemetry(settings.telemetry)
+    except StartRefused as exc:
+        return [str(exc)]
     return []
 
 

@@ -8,6 +8,7 @@ is handed the whole: a command takes out what its process needs. Relative paths 
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from gateway.settings import (
     TenancySettings,
 )
 from gateway.shadow_settings import ShadowSettings
+from gateway.telemetry_settings import TelemetrySettings
+from lychgate import starter
 from lychgate.complaints import complaint, unknown_variables
 from lychgate.environment import CONFIG_VARIABLE, PREFIX, SEPARATOR, ours
 from lychgate.errors import ConfigurationError
@@ -42,7 +45,7 @@ from lychgate.yaml_file import Parsed, parse
 from query.settings import QuerySettings
 from services.settings import SamplesSettings
 
-DEFAULT_FILE = Path("lychgate.yaml")
+DEFAULT_FILE = Path(starter.CONFIG)
 
 
 class Settings(BaseSettings):
@@ -63,6 +66,9 @@ class Settings(BaseSettings):
     shadow: ShadowSettings = Field(ShadowSettings(), description="Policies that are tried beside those in force.")
     revocation: RevocationSettings = Field(RevocationSettings(), description="Tokens that are revoked before they end.")
     redis: RedisSettings = Field(RedisSettings(), description="What the gateways of a fleet speak through.")
+    telemetry: TelemetrySettings = Field(
+        TelemetrySettings(), description="Spans of requests, for an OpenTelemetry collector."
+    )
     services: Services = Field(
         default_factory=default_services,
         description="Name to its url, `http://host:port`, or to what stands below.",
@@ -108,6 +114,8 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
     variables = os.environ if environment is None else environment  # noqa: TID251 -- the one reader of the environment
     given = ours(variables)
     parsed = _read(file or _path(variables.get(CONFIG_VARIABLE)))
+    if file == starter.config_file():
+        parsed = replace(parsed, values=_merged(parsed.values, starter.named()))
     if findings := unknown_variables(given, Settings):
         raise ConfigurationError("\n".join(findings))
     try:
@@ -119,6 +127,16 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
         # Without the inputs: a mistyped password must not end up in a terminal's history or a log.
         errors = exc.errors(include_url=False, include_input=False, include_context=False)
         raise ConfigurationError("\n".join(complaint(error, parsed, given, Settings) for error in errors)) from None
+
+
+def or_built_in(file: Path | None) -> Path | None:
+    """The file that was named; where none was and there is none, the one of the one-machine stack.
+
+    For what a newcomer runs first. Never for a process that serves: started in the wrong folder it would trust the
+    development issuer.
+    """
+    named = file or _path(os.environ.get(CONFIG_VARIABLE))  # noqa: TID251 -- the one reader of the environment
+    return starter.config_file() if named is None and not DEFAULT_FILE.exists() else file
 
 
 def _path(text: str | None) -> Path | None:

@@ -25,6 +25,7 @@ from audit.emit import Emitter
 from audit.errors import AuditError
 from audit.metrics import EmitMetrics
 from audit.metrics.shown import TEXT_TYPE, as_plain, as_text
+from audit.private_file import read_private
 from audit.redact import WriteRedactor
 from audit.settings import AuditSettings, RedactionSettings, StoreSettings
 from policies.engine import Engine
@@ -47,8 +48,7 @@ from query.settings import QuerySettings
 from query.views import Views
 from roles.errors import RolesError
 from roles.load import load_catalogue
-from roles.security_context import ContextVerifier, JwksKeys, KeySource, SecurityContextExtractor, StaticKeys
-from roles.security_context.keys import TrustedKeys
+from roles.security_context import ContextVerifier, JwksKeys, KeySource, SecretFileKeys, SecurityContextExtractor
 
 _CLASSES: Final = frozenset({"pii", "payment", "secret"})
 """Known even where an installation has configured no paths for them (DESIGN section 4)."""
@@ -115,7 +115,7 @@ class _Parts:
     judging: Judging
     views: Views
     cursors: CursorSigner
-    shared_key: StaticKeys | None
+    shared_key: SecretFileKeys | None
     store_dsn: str
 
     @classmethod
@@ -129,7 +129,11 @@ class _Parts:
             judging = read_still(rules.read, rules.paths)
             shared_key = None
             if query.context_secret_file is not None:
-                shared_key = StaticKeys(TrustedKeys.from_secret(query.context_secret_file.read_text(encoding="ascii")))
+                shared_key = SecretFileKeys(
+                    partial(read_private, query.context_secret_file),
+                    clock=lambda: utc_now().timestamp(),
+                    monotonic=time.monotonic,
+                )
             return cls(
                 judging=judging,
                 views=configured_views(query, audit.redaction),

@@ -7,6 +7,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from audit.private_file import read_private
 from query.cursor import KEY_BYTES
 from query.errors import NotFit
 
@@ -26,8 +27,7 @@ def cursor_key(path: Path) -> bytes:
     try:
         if not path.exists():
             _make(path)
-        text = path.read_text(encoding="ascii")
-        key = base64.urlsafe_b64decode(text.strip())
+        key = base64.urlsafe_b64decode(read_private(path).strip())
     except OSError as exc:
         raise NotFit(f"the cursor key `{path}` cannot be read or made: {exc.strerror}") from exc
     except (binascii.Error, ValueError) as exc:

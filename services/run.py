@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
+from functools import partial
 from typing import cast, get_args
 
 import httpx
@@ -20,6 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.errors import AuditError
 from audit.opening import open_producer
+from audit.private_file import read_private
 from audit.producer import AuditProducer
 from audit.settings import AuditSettings
 from roles.errors import ContextUnusable
@@ -27,11 +29,10 @@ from roles.security_context import (
     ContextVerifier,
     JwksKeys,
     KeySource,
+    SecretFileKeys,
     SecurityContextExtractor,
-    StaticKeys,
     current_context,
 )
-from roles.security_context.trust import shared_secret
 from services.app import create_app
 from services.clock import Clock, utc_now
 from services.desk import Backend
@@ -112,7 +113,7 @@ async def _serve(
             producer = _producer(stack, name, audit, registry)
             extractor = SecurityContextExtractor(
                 ContextVerifier(samples.trust.issuer, name),
-                _keys(name, samples.trust, public_keys),
+                _keys(name, samples.trust, public_keys, clock),
                 clock=lambda: clock().timestamp(),
             )
             backend = Backend(name, store, producer, clock, onward, samples.heartbeat_s)
@@ -191,15 +192,16 @@ def _producer(stack: AsyncExitStack, name: str, audit: AuditSettings, registry: 
     return producer
 
 
-def _keys(name: ServiceName, trust: TrustSettings, public: KeySource) -> KeySource:
+def _keys(name: ServiceName, trust: TrustSettings, public: KeySource, clock: Clock) -> KeySource:
     """What the service believes: its secret where it shares one with the gateway, else the gateway's public keys."""
     path = trust.secret_files.get(name)
     if path is None:
         return public
     try:
-        return StaticKeys(shared_secret(path))
-    except ContextUnusable as exc:
-        raise CannotServe(f"service {name}: {exc}") from exc
+        return SecretFileKeys(partial(read_private, path), clock=lambda: clock().timestamp(), monotonic=time.monotonic)
+    except (OSError, ContextUnusable) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise CannotServe(f"service {name} cannot use the key in {path}: {reason}") from exc
 
 
 def _onward(settings: OnwardSettings, http: httpx.AsyncClient) -> Onward | None:

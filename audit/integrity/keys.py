@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from audit.errors import SealRefused
+from audit.private_file import read_private
 
 _KEY_ID_DIGITS = 16
 _KEY_BYTES_LIMIT = 16_384  # a PEM of ours has 119
@@ -85,15 +85,9 @@ def load_seal_key(file: Path) -> SealKey:
         SealRefused: it cannot be read, others may read it, or it is no Ed25519 key.
     """
     try:
-        with file.open("rb") as opened:
-            found = os.fstat(opened.fileno())
-            pem = opened.read(_KEY_BYTES_LIMIT)
+        pem = read_private(file)
     except OSError as exc:
         raise SealRefused(f"{file}: cannot be read: {exc.strerror}") from exc
-    # Kubernetes hands out secrets as root's, readable by a group that is the pod's alone: as PostgreSQL takes its key.
-    lent = found.st_uid == 0 and os.geteuid() != 0
-    if found.st_mode & ((stat.S_IWGRP | stat.S_IXGRP if lent else stat.S_IRWXG) | stat.S_IRWXO):
-        raise SealRefused(f"{file}: others may read this key; `chmod 600` it, and think of a new one")
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:  # TypeError: it wants a password

@@ -8,6 +8,7 @@ where the body ends.
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import BadRequest, Code, GatewayError, RequestTimeout, TooLarge
@@ -35,6 +36,7 @@ class ClientConnection(asyncio.Protocol):
         "_full",
         "_gone_at",
         "_in_head",
+        "_open",
         "_pumping",
         "_reader",
         "_reading",
@@ -49,6 +51,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._open: Callable[[ClientConnection, Server, Peer], Exchange] = server.opens or Exchange
         self._reader = HeadReader(server.limits)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
@@ -267,7 +270,7 @@ class ClientConnection(asyncio.Protocol):
         if known is not None:
             if peer.hop:
                 peer = server.hops.client(peer, known.caller.headers)
-            exchange = self._exchange = Exchange(self, server, peer)
+            exchange = self._exchange = self._open(self, server, peer)
             exchange.begin_known(known, block)
             return True
         try:
@@ -277,7 +280,7 @@ class ClientConnection(asyncio.Protocol):
             return False
         if peer.hop:
             peer = server.hops.client(peer, head.headers)
-        exchange = self._exchange = Exchange(self, server, peer)
+        exchange = self._exchange = self._open(self, server, peer)
         exchange.begin(head, block)
         return True
 
@@ -299,7 +302,7 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, error: GatewayError) -> None:
         """Answer what cannot be read as a request, and end."""
         self._buffer = b""
-        exchange = self._exchange = Exchange(self, self._server, self.peer)
+        exchange = self._exchange = self._open(self, self._server, self.peer)
         exchange.refuse(error)
 
     def _set_reading(self) -> None:

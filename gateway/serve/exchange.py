@@ -174,12 +174,7 @@ class Exchange(Concluding):
 
     def _send(self, conn: UpstreamConnection) -> None:
         """Send the service what there is of the request, and begin to wait for its answer."""
-        if self.case.ruling is not None:
-            data = recalled_request(self.case, self._snapshot)
-        else:
-            data = service_request(self.case, self._snapshot, self._intake.collected, conn.address)
-            if self._handshake is not None:
-                data = upgrading(data)
+        data = self._request(conn)
         self._state = State.STREAMING
         self.case.forwarded = True
         self._stall_s = conn.limits.stall_s
@@ -194,6 +189,13 @@ class Exchange(Concluding):
         if not self._intake.done and self._state is State.STREAMING:
             self._continue()
             self._client.body_wanted()
+
+    def _request(self, conn: UpstreamConnection) -> bytes:
+        """What the service is sent first."""
+        if self.case.ruling is not None:
+            return recalled_request(self.case, self._snapshot)
+        data = service_request(self.case, self._snapshot, self._intake.collected, conn.address)
+        return upgrading(data) if self._handshake is not None else data
 
     def _await_answer(self) -> None:
         limits = self._conn.limits if self._conn is not None else self._server.limits

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.case import Case
 from gateway.clock import Clock
@@ -136,6 +136,7 @@ class Server:
         revocations: What is revoked; outlives snapshots.
         no_body: The intake of every request without a body.
         tunnel_buffer: Where tunnels read into, one after the other.
+        opens: Makes an exchange of client, server and peer; None for a plain one.
         unknown_key: Told of keys that tokens name and no issuer's set has.
         fault: Told of exceptions that nobody foresaw, with the trace id.
     """
@@ -176,6 +177,7 @@ class Server:
         self.revocations = Revocations()
         self.no_body = Intake(limits)
         self.tunnel_buffer = bytearray(TUNNEL_PIECE)
+        self.opens: Callable[[Any, Server, Peer], Any] | None = None
 
     def install(self, snapshot: Snapshot) -> None:
         """Judge by a new snapshot from the next request on; those in hand keep theirs."""

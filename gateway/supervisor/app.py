@@ -40,6 +40,7 @@ from gateway.sources import Sources
 from gateway.supervisor.certificates import tls_source, utc
 from gateway.supervisor.child import WORKER
 from gateway.supervisor.configuration import Configuration
+from gateway.supervisor.context_keys import ContextKeys
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.decision import DecisionSources
 from gateway.supervisor.delivery import Delivery
@@ -52,6 +53,7 @@ from gateway.supervisor.reload import Reload
 from gateway.supervisor.shadow import start_shadow
 from gateway.supervisor.sources import checked, read_rules, read_sources, watched
 from gateway.supervisor.supervisor import Supervisor
+from gateway.supervisor.telemetry import start_telemetry
 from gateway.supervisor.totals import Totals
 
 SUCCESS: Final = 0
@@ -82,12 +84,13 @@ def run(configuration: Configuration, *, log_format: str = "json", worker_comman
     gateway, ops = configuration.gateway, configuration.ops
     try:
         decision = DecisionSources(configuration.decision_api, strict=configuration.policies.strict)
+        keys = ContextKeys(configuration.context)
         read = decision.beside(
             partial(
                 read_sources,
                 gateway=gateway,
                 issuers=configuration.issuers,
-                context=configuration.context,
+                context=lambda: keys.source(Clock().now()),
                 tenancy=configuration.tenancy,
                 policies=configuration.policies,
                 services=configuration.services,
@@ -99,9 +102,11 @@ def run(configuration: Configuration, *, log_format: str = "json", worker_comman
         with ExitStack() as stack:
             public = stack.enter_context(public_socket(gateway.host, gateway.port, gateway.backlog))
             ops_socket = stack.enter_context(public_socket(ops.host, ops.port, _OPS_BACKLOG))
-            parts = _Parts(configuration, read, decision, log_format, worker_command)
+            parts = _Parts(configuration, read, decision, keys, log_format, worker_command)
             stack.callback(parts.member.close)
             stack.callback(parts.emitter.close)
+            if parts.exporter is not None:
+                stack.callback(parts.exporter.close)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(parts.serve(sources, snapshot, public, ops_socket))
     except (
@@ -125,6 +130,7 @@ class _Parts:
         configuration: Configuration,
         read: Callable[[], Sources],
         decision: DecisionSources,
+        keys: ContextKeys,
         log_format: str,
         worker_command: Sequence[str],
     ) -> None:
@@ -132,6 +138,7 @@ class _Parts:
         self._configuration = configuration
         self._read = read
         self._decision = decision
+        self._keys = keys
         self._gateway = gateway
         self._policies = policies
         self._places = [_place(issuer) for issuer in configuration.issuers]
@@ -158,6 +165,7 @@ class _Parts:
             metrics=EmitMetrics(self._own),
         )
         self._delivery.record_with(self.emitter)
+        self.exporter = start_telemetry(configuration.telemetry, _version(), gateway.node, self._own)
 
     async def serve(self, sources: Sources, snapshot: Snapshot, public: socket.socket, ops: socket.socket) -> int:
         """Run until told to stop; returns the exit code."""
@@ -195,6 +203,7 @@ class _Parts:
             backoff_s=self._gateway.restart_backoff_s,
             command=self._worker_command,
             revoked=self.member.register.standing,
+            on_told=self.exporter.take if self.exporter is not None else lambda _: None,
         )
 
     def _worker(self, slot: int, listen_fd: int) -> WorkerConfig:
@@ -209,6 +218,7 @@ class _Parts:
             spool=self._audit.spool.limits(),
             redaction=self._audit.redaction.rules(),
             log_format=self._log_format,
+            sampling=self._configuration.telemetry.sampling(),
         )
 
     def _live_rules(self, supervisor: Supervisor) -> Live:
@@ -237,7 +247,9 @@ class _Parts:
             _here(public),
         )
         await doors.open()
-        reload = Reload(supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness)
+        reload = Reload(
+            supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness, self._keys
+        )
         stop, hurry = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             shadow = start_shadow(
@@ -264,7 +276,7 @@ class _Parts:
             await self.member.first_contact()
             tasks.create_task(crew.run(supervisor.sources))
             # Not before: what workers begin with must be on its way to them before anything newer can be.
-            background += [tasks.create_task(reload.run()), tasks.create_task(reload.watch())]
+            background += [tasks.create_task(work()) for work in (reload.run, reload.watch, reload.watch_keys)]
             if self._policies.watch:
                 background.append(tasks.create_task(self._live_rules(supervisor).run()))
             _log.info("gateway_started", pid=os.getpid(), public=_address(public), ops=_address(ops))

@@ -33,6 +33,7 @@ from gateway.control import (
     MetricsReply,
     Revoke,
     Revoked,
+    Told,
     ToWorker,
     WorkerConfig,
     supervisor_channel,
@@ -68,6 +69,7 @@ class Child:
         process: Process,
         channel: Channel[ToWorker, FromWorker],
         on_kid_unknown: Callable[[str, str], None],
+        on_told: Callable[[Told], None],
     ) -> None:
         self.slot = slot
         self.version: str | None = None
@@ -76,12 +78,17 @@ class Child:
         self._process = process
         self._channel = channel
         self._on_kid_unknown = on_kid_unknown
+        self._on_told = on_told
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._gone = False
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], config: WorkerConfig, on_kid_unknown: Callable[[str, str], None]
+        cls,
+        command: Sequence[str],
+        config: WorkerConfig,
+        on_kid_unknown: Callable[[str, str], None],
+        on_told: Callable[[Told], None] = lambda _: None,
     ) -> Self:
         """Start a process and configure it.
 
@@ -91,6 +98,7 @@ class Child:
             command: See `WORKER`.
             config: Its first frame.
             on_kid_unknown: Called with issuer and key id when it meets a token it has no key for.
+            on_told: Called with what it tells of requests.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -105,7 +113,7 @@ class Child:
             except BaseException:
                 ours.close()
                 raise
-        child = cls(config.slot, process, await supervisor_channel(ours), on_kid_unknown)
+        child = cls(config.slot, process, await supervisor_channel(ours), on_kid_unknown, on_told)
         child._channel.send(Configure(config))
         return child
 
@@ -229,6 +237,8 @@ class Child:
                     future.set_result(message)
             case KidUnknown():
                 self._on_kid_unknown(message.issuer, message.kid)
+            case Told():
+                self._on_told(message)
             case Drained():
                 self.drained = True
 

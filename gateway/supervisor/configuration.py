@@ -17,6 +17,7 @@ from gateway.settings import (
     TenancySettings,
 )
 from gateway.shadow_settings import ShadowSettings
+from gateway.telemetry_settings import TelemetrySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Configuration:
         shadow: Policies that are tried beside those in force.
         revocation: Where what is revoked is kept.
         redis: What the fleet speaks through.
+        telemetry: Where spans go.
     """
 
     gateway: GatewaySettings
@@ -54,3 +56,4 @@ class Configuration:
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
     revocation: RevocationSettings = field(default_factory=RevocationSettings)
     redis: RedisSettings = field(default_factory=RedisSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)

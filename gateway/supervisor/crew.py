@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 import structlog
 
-from gateway.control import REVOCATIONS_A_FRAME, Family, Installed, Revoke, WorkerConfig
+from gateway.control import REVOCATIONS_A_FRAME, Family, Installed, Revoke, Told, WorkerConfig
 from gateway.metrics import SupervisorMetrics
 from gateway.revocations import Revocation
 from gateway.sources import Sources
@@ -97,6 +97,7 @@ class Crew:
         install_s: How long a worker may take to build a snapshot.
         revoked: Everything that is revoked, piece by piece; each is read when it is sent. Told to a worker before its
             sources.
+        on_told: Called with what a worker tells of requests.
 
     Attributes:
         complete_once: Whether there has been a moment when every slot decided by the sources in hand.
@@ -114,6 +115,7 @@ class Crew:
         command: Sequence[str] = WORKER,
         install_s: float = INSTALL_S,
         revoked: Callable[[], Iterable[Standing]] = lambda: (),
+        on_told: Callable[[Told], None] = lambda _: None,
     ) -> None:
         self._slots = slots
         self._configure = configure
@@ -124,6 +126,7 @@ class Crew:
         self._command = command
         self._install_s = install_s
         self._revoked = revoked
+        self._on_told = on_told
         self._children: dict[int, Child] = {}
         self._sequence = count(1)
         self._current: Sources | None = None
@@ -312,7 +315,7 @@ class Crew:
 
     async def _live(self, slot: int) -> int:
         """The life of one worker; returns its exit code."""
-        child = await Child.start(self._command, self._configure(slot), self._on_kid_unknown)
+        child = await Child.start(self._command, self._configure(slot), self._on_kid_unknown, self._on_told)
         self._children[slot] = child
         if self._draining.is_set():
             child.kill()  # it was born too late to have done anything

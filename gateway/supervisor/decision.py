@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from audit.private_file import read_private
 from gateway.decision_settings import DecisionApiSettings
 from gateway.ops.authzen.page import KEY_BYTES
 from gateway.ops.authzen.sheets import Names, Sheets
@@ -119,7 +120,9 @@ def page_key(settings: DecisionApiSettings) -> bytes | None:
     if settings.page_key_file is None:
         return None
     try:
-        key = base64.b64decode(_text(settings.page_key_file)[1].strip(), altchars=b"-_", validate=True)
+        key = base64.b64decode(read_private(settings.page_key_file).strip(), altchars=b"-_", validate=True)
+    except OSError as exc:
+        raise StartRefused(f"decision_api: {settings.page_key_file}: cannot be read: {exc.strerror}") from exc
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:

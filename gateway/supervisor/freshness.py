@@ -20,7 +20,7 @@ class LastReload(msgspec.Struct, frozen=True):
 
     Attributes:
         at: When, RFC 3339.
-        what: `configuration`, `policies` or `certificates`.
+        what: `configuration`, `policies`, `certificates` or `context_keys`.
         installed: Whether it is in force.
         reason: Why not; one finding a line.
     """

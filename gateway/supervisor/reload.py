@@ -1,4 +1,4 @@
-"""Reading the sources anew while the gateway runs: all of them on SIGHUP, the certificates when their files change.
+"""Reading the sources anew while the gateway runs: all of them on SIGHUP, certificates and keys as their files change.
 
 Policies, roles and routes follow their files besides: `gateway.supervisor.live`.
 
@@ -8,6 +8,7 @@ either. Called by `gateway.supervisor.app`.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -16,8 +17,9 @@ import structlog
 from gateway.clock import Clock
 from gateway.metrics import SupervisorMetrics
 from gateway.settings import TlsSettings
-from gateway.sources import Sources
+from gateway.sources import ContextSource, Sources
 from gateway.supervisor.certificates import FileWatch, expires_at, tls_source, utc
+from gateway.supervisor.context_keys import ContextKeys
 from gateway.supervisor.errors import StartRefused
 from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.sources import checked, later
@@ -25,6 +27,7 @@ from gateway.supervisor.supervisor import Supervisor
 
 CONFIGURATION: Final = "configuration"
 CERTIFICATES: Final = "certificates"
+CONTEXT_KEYS: Final = "context_keys"
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +42,7 @@ class Reload:
         metrics: Where it is counted.
         clock: For the certificate's dates.
         freshness: Where it is told how it went.
+        keys: Of security contexts.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Reload:
         metrics: SupervisorMetrics,
         clock: Clock,
         freshness: Freshness,
+        keys: ContextKeys,
     ) -> None:
         self._supervisor = supervisor
         self._read = read
@@ -56,8 +61,11 @@ class Reload:
         self._metrics = metrics
         self._clock = clock
         self._freshness = freshness
+        self._keys = keys
+        self._keys_refused: str | None = None
         self._asked = asyncio.Event()
         metrics.certificate_expires.set(expires_at(supervisor.sources.tls))
+        self._show_keys()
 
     def ask(self) -> None:
         """Have everything read anew, soon; asked twice before it has begun is asked once."""
@@ -84,6 +92,34 @@ class Reload:
             if await asyncio.to_thread(watch.changed):
                 await self._take(CERTIFICATES, self._certificates)
 
+    async def watch_keys(self) -> None:
+        """Have each key of security contexts sign in its time, until cancelled.
+
+        What the files say now is held against what is in force each time, so that what a worker was in the way of is
+        done the next time.
+        """
+        while True:
+            await asyncio.sleep(self._keys.wait_s(self._clock.now()))
+            try:
+                context = await asyncio.to_thread(partial(self._keys.source, self._clock.now(), anew=False))
+            except StartRefused as exc:
+                self._refuse_keys(str(exc))
+                continue
+            self._refuse_keys(self._keys.problem)
+            if context != self._supervisor.sources.context:
+                await self._take(CONTEXT_KEYS, partial(_with_context, context))
+            self._show_keys()
+
+    def _refuse_keys(self, reason: str | None) -> None:
+        """Say what is wrong with the files, once; None for nothing."""
+        if reason is not None and reason != self._keys_refused:
+            self._refused(CONTEXT_KEYS, reason)
+        self._keys_refused = reason
+
+    def _show_keys(self) -> None:
+        for state, count in self._keys.standing.items():
+            self._metrics.context_keys.labels(state).set(count)
+
     def _everything(self, current: Sources) -> Sources:
         new = msgspec.structs.replace(self._read(), keys=current.keys, tls=current.tls)
         later(current, new)  # refuses a bundle that goes back
@@ -106,3 +142,7 @@ class Reload:
 
     def _refused(self, what: str, reason: str) -> None:
         self._freshness.refused(what, reason, self._supervisor.sources.version, rules=what == CONFIGURATION)
+
+
+def _with_context(context: ContextSource, current: Sources) -> Sources:
+    return msgspec.structs.replace(current, context=context)

@@ -4,9 +4,7 @@ Called by `gateway.supervisor.app` at start, and by `gateway.supervisor.reload`.
 `lychgate policy check`: file, line and reason, one finding a line.
 """
 
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +14,7 @@ import structlog
 from gateway.forward.tls import client_context
 from gateway.route.load import RoutesError
 from gateway.service_settings import ServiceSettings
-from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
+from gateway.settings import GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
 from gateway.snapshot import Snapshot, build_snapshot
 from gateway.sources import ContextSource, ServiceSource, SourceFile, Sources, TlsSource
 from gateway.supervisor.errors import StartRefused
@@ -24,12 +22,9 @@ from policies.check import check_roles
 from policies.errors import PolicyErrors
 from policies.watch import read_still
 from roles.errors import CatalogueError, ContextUnusable
-from roles.security_context.keys import new_private_jwk
 
 UNBUILDABLE: Final = (PolicyErrors, CatalogueError, RoutesError, ContextUnusable, ValueError)
 """What `build_snapshot` raises on sources that no snapshot can be made of."""
-
-_FOLDER_MODE = 0o700
 
 _log = structlog.get_logger(__name__)
 
@@ -38,12 +33,12 @@ def read_sources(
     *,
     gateway: GatewaySettings,
     issuers: Iterable[IssuerSettings],
-    context: ContextSettings,
+    context: Callable[[], ContextSource],
     tenancy: TenancySettings,
     policies: PolicySettings,
     services: Mapping[str, ServiceSettings],
 ) -> Sources:
-    """Read everything but the issuers' keys, which are fetched.
+    """Read everything but the issuers' keys, which are fetched; `context` says how contexts are signed now.
 
     Raises:
         StartRefused: A file cannot be read.
@@ -57,7 +52,7 @@ def read_sources(
         issuers=tuple(issuer.source() for issuer in issuers),
         keys=(),
         services=tuple(service_source(name, service) for name, service in services.items()),
-        context=context_source(context),
+        context=context(),
         cross_tenant=tenancy.cross_tenant,
         strict=policies.strict,
         redacted_fields=gateway.redacted_fields,
@@ -166,50 +161,6 @@ def service_source(name: str, settings: ServiceSettings) -> ServiceSource:
     if not tls.verify:
         _log.warning("upstream_not_verified", service=name)
     return settings.source(name, source)
-
-
-def context_source(settings: ContextSettings) -> ContextSource:
-    """How contexts are signed; the key pair is made where there is none yet.
-
-    Raises:
-        StartRefused: A key file cannot be read or made.
-    """
-    if settings.alg == "HS256":
-        if not settings.hs256_key_files:
-            raise StartRefused("context.alg is HS256, and context.hs256_key_files names no key")
-        secrets = {service: _file(path).text for service, path in settings.hs256_key_files.items()}
-        return ContextSource(issuer=settings.issuer, alg=settings.alg, hs256_keys=secrets, ttl_s=settings.ttl_s)
-    try:
-        _make_key(settings.key_file, settings.alg)
-    except OSError as exc:
-        raise StartRefused(f"{settings.key_file}: cannot be made: {exc.strerror}") from exc
-    return ContextSource(
-        issuer=settings.issuer, alg=settings.alg, private_jwk=_file(settings.key_file).text, ttl_s=settings.ttl_s
-    )
-
-
-def _make_key(path: Path, alg: str) -> None:
-    """A new signing key, for its owner alone; nothing where there is one.
-
-    Written whole under another name and linked: of two gateways that start together, both get the one that came first.
-    """
-    if path.exists():
-        return
-    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # for its owner alone
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(new_private_jwk("ES256" if alg == "ES256" else "EdDSA"))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-        _log.info("context_key_made", file=str(path))
-    finally:
-        draft.unlink()
 
 
 def _file(path: Path) -> SourceFile:

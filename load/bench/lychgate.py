@@ -215,5 +215,6 @@ class Gateways:
     @staticmethod
     def _secret(folder: Path, service: str) -> Path:
         file = folder / f"{service}.jwk"
+        file.touch(0o600)
         file.write_text(new_private_jwk("HS256"), encoding="utf-8")
         return file

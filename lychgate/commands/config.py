@@ -11,9 +11,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configu
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check the configuration, the routes, the roles and the policies; name each finding's place."""
     from lychgate.findings import configuration_findings
-    from lychgate.settings import load
+    from lychgate.settings import load, or_built_in
 
-    findings = configuration_findings(load(config))
+    found = or_built_in(config)
+    if found != config:
+        typer.echo(f"no lychgate.yaml here: checking {found}; `lychgate init` writes one", err=True)
+    findings = configuration_findings(load(found))
     if as_json:
         print_json({"findings": findings})
     else:

@@ -31,6 +31,7 @@ def gateway(config: ConfigOption = None, log_format: LogFormatOption = LogFormat
         shadow=settings.shadow,
         revocation=settings.revocation,
         redis=settings.redis,
+        telemetry=settings.telemetry,
     )
     raise typer.Exit(run(configuration, log_format=log_format.value))
 

@@ -22,10 +22,10 @@ def mint(
     """Print a token signed by the development issuer; the key is made on first use."""
     from lychgate.clock import utc_now
     from lychgate.findings import require_known_roles
-    from lychgate.settings import load
+    from lychgate.settings import load, or_built_in
     from lychgate.tokens import DEFAULT_TTL_S, DevelopmentIssuer
 
-    settings = load(config)
+    settings = load(or_built_in(config))
     require_known_roles(role, settings.gateway.roles_file)
     issuer = DevelopmentIssuer.open(settings.up.state_folder / "issuer", utc_now, iss=settings.up.iss)
     token = issuer.mint(roles=role, tenant=tenant, user=user, ttl_s=ttl_s or DEFAULT_TTL_S)

@@ -25,7 +25,7 @@ def up(
     URLs, one token per role and three requests to try. Ctrl-C stops all of it.
     """
     configure(log_format)
-    from lychgate.settings import load
+    from lychgate.settings import load, or_built_in
     from lychgate.up.stack import Stack, stop_signals
     from lychgate.up.summary import Summary
 
@@ -42,8 +42,11 @@ def up(
 
             summary.show(Console())
 
+    found = or_built_in(config)
+    if found != config:
+        say(f"no lychgate.yaml here: running with {found}; `lychgate init` writes what it names here, to be edited")
     with stop_signals() as stop:
-        Stack(load(config), config, free_ports=free_ports, say=say, stop=stop).run(ready)
+        Stack(load(found), found, free_ports=free_ports, say=say, stop=stop).run(ready)
 
 
 def add_to(app: typer.Typer) -> None:

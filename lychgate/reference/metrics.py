@@ -27,6 +27,7 @@ from gateway.fleet.metrics import FleetMetrics
 from gateway.freshness_metrics import FreshnessMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.shadow.metrics import ShadowMetrics
+from gateway.telemetry.metrics import TelemetryMetrics
 from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
 from lychgate.replay.metrics import ReplayMetrics
@@ -40,6 +41,7 @@ _HOMES = (
     DecisionMetrics,
     DoorMetrics,
     ShadowMetrics,
+    TelemetryMetrics,
     EmitMetrics,
     RelayMetrics,
     SinkMetrics,

@@ -3,9 +3,11 @@
     claims     the values, and the hashes that bind a context to a request
     headers    the names of the fields that carry it, and trace ids
     keys       the keys it is signed and verified with
+    key_ring   the keys of one file, and whose turn it is
     signer     for the gateway
     verifier   for services, pure
     key_source where a service gets the gateway's public keys
+    secret_file  ... or the secrets it shares with it
     acceptance how a request is believed: the rules, once, pure
     extractor  the FastAPI dependency; asgi, wsgi: the same before any application of that kind
     context    who asks, as a service is told
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from roles.security_context.extractor import SecurityContextExtractor, context_rule, refuse
     from roles.security_context.key_source import JwksKeys, KeySource, StaticKeys
     from roles.security_context.keys import TrustedKeys, new_private_jwk
+    from roles.security_context.secret_file import SecretFileKeys
     from roles.security_context.signer import ContextSigner
     from roles.security_context.trust import Trust
     from roles.security_context.verifier import ContextVerifier
@@ -36,6 +39,7 @@ __all__ = [
     "JwksKeys",
     "KeySource",
     "RequestContext",
+    "SecretFileKeys",
     "SecurityContext",
     "SecurityContextExtractor",
     "SecurityContextMiddleware",
@@ -69,6 +73,7 @@ _HOME = {
     "StaticKeys": "key_source",
     "TrustedKeys": "keys",
     "new_private_jwk": "keys",
+    "SecretFileKeys": "secret_file",
     "ContextSigner": "signer",
     "Trust": "trust",
     "ContextVerifier": "verifier",

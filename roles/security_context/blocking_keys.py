@@ -35,21 +35,6 @@ class BlockingKeySource(Protocol):
         ...
 
 
-class BlockingStaticKeys:
-    """Keys that were given."""
-
-    def __init__(self, keys: TrustedKeys) -> None:
-        self._keys = keys
-
-    def keys(self) -> TrustedKeys:
-        """The keys."""
-        return self._keys
-
-    def refreshed(self) -> TrustedKeys:
-        """The keys: there are no others."""
-        return self._keys
-
-
 class BlockingJwksKeys:
     """As `JwksKeys`, for threads: one fetches, and who has keys to go on with does not wait for it.
 

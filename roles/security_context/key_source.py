@@ -21,6 +21,7 @@ _JWKS_LIMIT_BYTES: Final = 64 * 1024
 
 MAX_AGE_S: Final = 300.0
 MIN_INTERVAL_S: Final = 5.0
+"""Between two fetches. A key must be published for longer before it signs: a service may have asked just before."""
 
 
 class KeySource(Protocol):

@@ -6,7 +6,7 @@ which algorithms it accepts. What a token's header says is only compared with th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from joserfc.errors import JoseError
@@ -121,10 +121,24 @@ class TrustedKeys:
         Raises:
             ContextUnusable: Not an `oct` key of at least 256 bits.
         """
-        key, alg = parse_jwk(jwk)
-        if alg != "HS256":
-            raise ContextUnusable("an `oct` key is expected here")
-        return cls({str(key.kid): (key, alg)})
+        return cls.from_secrets([jwk])
+
+    @classmethod
+    def from_secrets(cls, jwks: Iterable[str | Mapping[str, object]]) -> "TrustedKeys":
+        """The secrets a service shares with the gateway while one follows another.
+
+        Raises:
+            ContextUnusable: One is not an `oct` key of at least 256 bits, or there is none.
+        """
+        keys: dict[str, tuple[VerificationKey, Alg]] = {}
+        for jwk in jwks:
+            key, alg = parse_jwk(jwk)
+            if alg != "HS256":
+                raise ContextUnusable("an `oct` key is expected here")
+            keys[str(key.kid)] = (key, alg)
+        if not keys:
+            raise ContextUnusable("no secret")
+        return cls(keys)
 
     def get(self, kid: str) -> tuple[VerificationKey, Alg] | None:
         """The key of this id and its algorithm, or None."""

@@ -4,7 +4,7 @@ Measured in ADR 0012: EdDSA costs a tenth of what a whole authorised request may
 """
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -45,6 +45,14 @@ class SignerSource(Protocol):
         """Service name to its secret as JWK JSON, for `HS256`."""
 
     @property
+    def published(self) -> Sequence[str]:
+        """Public keys as JWK JSON that are believed beside the signing key's: the next ones and the last ones."""
+
+    @property
+    def hs256_believed(self) -> Mapping[str, Sequence[str]]:
+        """The same for `HS256`: service name to secrets as JWK JSON."""
+
+    @property
     def ttl_s(self) -> int:
         """How long a context holds."""
 
@@ -58,9 +66,16 @@ class ContextSigner:
         ttl_s: How long a context is to hold: `exp` is `iat` plus this.
     """
 
-    __slots__ = ("_any", "_by_audience", "_keys", "alg", "issuer", "ttl_s")
+    __slots__ = ("_any", "_believed", "_by_audience", "_keys", "alg", "issuer", "ttl_s")
 
-    def __init__(self, issuer: str, ttl_s: int, keys: Mapping[str, str], alg: str) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        ttl_s: int,
+        keys: Mapping[str, str],
+        alg: str,
+        believed: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Prepare the keys.
 
         Args:
@@ -68,6 +83,7 @@ class ContextSigner:
             ttl_s: How long a context is to hold.
             keys: JWK JSON by audience; the key under `*` is for any.
             alg: What every key must be for.
+            believed: By audience as well: keys that sign no more or not yet, of which only the verifying half is used.
 
         Raises:
             ContextUnusable: A key that is none, or for another algorithm.
@@ -86,6 +102,10 @@ class ContextSigner:
             header = _ENCODER.encode({"alg": alg, "kid": key.kid, "typ": TYPE})
             prepared[audience] = (b64url(header).encode() + b".", _signature_of(key, audience))
             self._keys[audience] = key
+        self._believed = {
+            audience: tuple(_verifying(jwk, audience, alg) for jwk in jwks)
+            for audience, jwks in (believed or {}).items()
+        }
         self._any = prepared.pop("*", None)
         self._by_audience = prepared
 
@@ -101,10 +121,10 @@ class ContextSigner:
             ContextUnusable: The source's key is missing, broken or for another algorithm.
         """
         if source.alg == "HS256":
-            return cls(source.issuer, source.ttl_s, source.hs256_keys, source.alg)
+            return cls(source.issuer, source.ttl_s, source.hs256_keys, source.alg, source.hs256_believed)
         if source.alg not in {"EdDSA", "ES256"}:
             raise ContextUnusable(f"`{source.alg}` is not an algorithm for contexts: EdDSA, ES256 or HS256")
-        return cls(source.issuer, source.ttl_s, {"*": source.private_jwk}, source.alg)
+        return cls(source.issuer, source.ttl_s, {"*": source.private_jwk}, source.alg, {"*": source.published})
 
     def sign(self, claims: SecurityContext) -> str:
         """Sign a context.
@@ -131,8 +151,9 @@ class ContextSigner:
         return token.decode()
 
     def public_jwks(self) -> dict[str, list[dict[str, object]]]:
-        """The JWKS for `/.well-known/jwks.json`: the public half; no key at all for `HS256`."""
-        public = [key for key in self._keys.values() if not isinstance(key, OctKey)]
+        """The JWKS for `/.well-known/jwks.json`: the public halves, the signing key's first; none for `HS256`."""
+        every = (*self._keys.values(), *(key for keys in self._believed.values() for key in keys))
+        public = [key for key in every if not isinstance(key, OctKey)]
         return {"keys": [{**key.as_dict(private=False), "use": "sig", "alg": self.alg} for key in public]}
 
     def trusted_keys(self, audience: str) -> TrustedKeys:
@@ -145,8 +166,21 @@ class ContextSigner:
         if key is None:
             raise ContextUnusable(f"no context key for the service `{audience}`")
         if isinstance(key, OctKey):
-            return TrustedKeys.from_secret(key.as_dict(private=True))
+            shared = (key, *self._believed.get(audience, ()))
+            return TrustedKeys.from_secrets(secret.as_dict(private=True) for secret in shared)
         return TrustedKeys.from_jwks(self.public_jwks())
+
+
+def _verifying(jwk: str, audience: str, alg: str) -> VerificationKey:
+    """A key that only verifies.
+
+    Raises:
+        ContextUnusable: It is none, or for another algorithm.
+    """
+    key, key_alg = parse_jwk(jwk)
+    if key_alg != alg:
+        raise ContextUnusable(f"a key for `{audience}` is for {key_alg}, not for {alg}")
+    return key
 
 
 def _signature_of(key: VerificationKey, audience: str) -> _Sign:

@@ -8,13 +8,12 @@ app.wsgi_app = trust.wsgi(app.wsgi_app, exempt={"/healthz"})  # Flask, any WSGI 
 """
 
 import time
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from roles.errors import ContextUnusable
 from roles.security_context.acceptance import BODY_LIMIT_BYTES
-from roles.security_context.keys import TrustedKeys
 from roles.security_context.verifier import ContextVerifier
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ class Trust:
     Args:
         service: Its name in the gateway's routes: the audience of the contexts it takes.
         jwks_url: Where the gateway publishes the keys it signs with: `/.well-known/jwks.json` on its operations port.
-        secret_file: For `context.alg: HS256` instead: a file with the `oct` JWK that it shares with the gateway.
+        secret: For `context.alg: HS256` instead: reads the file of the secret it shares with the gateway, again as it
+            is rotated: `partial(audit.private_file.read_private, path)`, which refuses one that others may read.
         issuer: The gateway's `context.issuer`.
         leeway_s: Clock difference allowed.
         clock: Seconds since the epoch.
@@ -55,20 +55,22 @@ class Trust:
         service: str,
         *,
         jwks_url: str | None = None,
-        secret_file: Path | None = None,
+        secret: Callable[[], bytes] | None = None,
         issuer: str = ISSUER,
         leeway_s: float = 5.0,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
         if not service:
             raise ContextUnusable("a service without a name: whose contexts would it take?")
-        if (jwks_url is None) == (secret_file is None):
-            raise ContextUnusable(f"service {service}: give either jwks_url or secret_file")
+        if (jwks_url is None) == (secret is None):
+            raise ContextUnusable(f"service {service}: give either jwks_url or secret")
         self._service = service
         self._jwks_url = jwks_url
-        self._secret = None if secret_file is None else shared_secret(secret_file)
+        self._secret = secret
         self._verifier = ContextVerifier(issuer, service, leeway_s=leeway_s)
         self._clock = clock
+        if secret is not None:
+            self.blocking_keys()  # a start without a secret to believe is none
 
     def __repr__(self) -> str:
         """Without the secret."""
@@ -124,26 +126,30 @@ class Trust:
 
     def keys(self) -> "KeySource":
         """Where the keys come from, for a loop."""
-        from roles.security_context.key_source import JwksKeys, StaticKeys
+        from roles.security_context.key_source import JwksKeys
+        from roles.security_context.secret_file import SecretFileKeys
 
-        return StaticKeys(self._secret) if self._secret is not None else JwksKeys(self._jwks_url or "")
+        if self._secret is None:
+            return JwksKeys(self._jwks_url or "")
+        with self._named():
+            return SecretFileKeys(self._secret, clock=self._clock, monotonic=time.monotonic)
 
     def blocking_keys(self) -> "BlockingKeySource":
         """Where the keys come from, for threads."""
-        from roles.security_context.blocking_keys import BlockingJwksKeys, BlockingStaticKeys
+        from roles.security_context.blocking_keys import BlockingJwksKeys
+        from roles.security_context.secret_file import BlockingSecretFileKeys
 
-        return BlockingStaticKeys(self._secret) if self._secret is not None else BlockingJwksKeys(self._jwks_url or "")
+        if self._secret is None:
+            return BlockingJwksKeys(self._jwks_url or "")
+        with self._named():
+            return BlockingSecretFileKeys(self._secret, clock=self._clock, monotonic=time.monotonic)
 
-
-def shared_secret(path: Path) -> TrustedKeys:
-    """The secret that a service shares with the gateway, from a file.
-
-    Raises:
-        ContextUnusable: It cannot be read or is none; says where, never what.
-    """
-    try:
-        return TrustedKeys.from_secret(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ContextUnusable(f"the key in {path} cannot be read ({type(exc).__name__})") from exc
-    except ContextUnusable as exc:
-        raise ContextUnusable(f"the key in {path} cannot be used: {exc}") from exc
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say whose secret it is that cannot be used, and never what it is."""
+        try:
+            yield
+        except OSError as exc:
+            raise ContextUnusable(f"service {self._service}: its secret cannot be read: {exc.strerror}") from exc
+        except ContextUnusable as exc:
+            raise ContextUnusable(f"service {self._service}: its secret cannot be used: {exc}") from exc

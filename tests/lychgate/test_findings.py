@@ -9,6 +9,7 @@ from audit.integrity.keys import make_seal_key
 from lychgate.errors import ConfigurationError
 from lychgate.findings import catalogue_of, configuration_findings, policy_findings, require_known_roles
 from lychgate.settings import load
+from roles.security_context.keys import new_private_jwk
 from tests.builders.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
@@ -178,3 +179,19 @@ def test_secrets_that_would_be_written_are_a_finding() -> None:
     settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_AUDIT__REDACTION__MODE": "off"})
     (finding,) = configuration_findings(settings)
     assert finding.startswith("audit.redaction.mode: `off` writes events as they come, secrets and all")
+
+
+def test_key_files_and_telemetry_are_looked_at(tmp_path: Path) -> None:
+    """A key that others may read, and a file of fields that is not there; each with its place."""
+    key = tmp_path / "context.jwk"
+    key.write_text(new_private_jwk())
+    key.chmod(0o644)
+    settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_CONTEXT__KEY_FILE": str(key)})
+    (finding,) = configuration_findings(settings)
+    assert finding == f"{key}: others may read this key; `chmod 600` it, and think of a new one"
+    told = {
+        "LYCHGATE_TELEMETRY__ENDPOINT": "https://collector.example/v1/traces",
+        "LYCHGATE_TELEMETRY__HEADERS_FILE": str(tmp_path / "headers"),
+    }
+    (finding,) = configuration_findings(load(ROOT / "lychgate.yaml", told))
+    assert finding == f"telemetry.headers_file: {tmp_path / 'headers'}: cannot be read: No such file or directory"

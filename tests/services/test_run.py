@@ -150,6 +150,7 @@ async def test_a_context_is_verified_with_the_published_key(tmp_path: Path, keys
 async def test_a_service_with_a_secret_asks_nobody_for_keys(tmp_path: Path) -> None:
     """With a shared secret the key set's address is never used."""
     secret = tmp_path / "order.jwk"
+    secret.touch(0o600)
     secret.write_text(new_private_jwk("HS256"), encoding="utf-8")
     trust = {"jwks_url": "http://127.0.0.1:1/", "secret_files": {"order": str(secret)}}
     with started(tmp_path / "spool", ["order"], trust=trust) as process:
@@ -257,6 +258,7 @@ def test_a_broken_secret_is_named_by_its_file(tmp_path: Path) -> None:
     secret = tmp_path / "order.jwk"
     trust = {"secret_files": {"order": str(secret)}}
     assert str(secret) in refused(["order"], tmp_path / "spool", trust=trust)
+    secret.touch(0o600)
     secret.write_text('{"kty": "oct", "k": "dG9vIHNob3J0IGEga2V5IQ"}', encoding="utf-8")
     said = refused(["order"], tmp_path / "spool", trust=trust)
     assert str(secret) in said

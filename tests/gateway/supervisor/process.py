@@ -34,6 +34,7 @@ from gateway.settings import (
 from gateway.shadow_settings import ShadowSettings
 from gateway.supervisor.app import run
 from gateway.supervisor.configuration import Configuration
+from gateway.telemetry_settings import TelemetrySettings
 from tests.builders import plane, tokens
 from tests.gateway.supervisor.crews import alive
 
@@ -226,6 +227,7 @@ def main() -> int:
         decision_api=DecisionApiSettings(**given.get("decision_api", {})),
         revocation=RevocationSettings(**given["revocation"]),
         redis=RedisSettings(**given["redis"]),
+        telemetry=TelemetrySettings(**given.get("telemetry", {})),
     )
     return run(configuration)
 

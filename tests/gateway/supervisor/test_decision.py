@@ -60,6 +60,7 @@ def test_the_key_of_page_tokens(tmp_path: Path) -> None:
     file = tmp_path / "page.key"
     settings = DecisionApiSettings(page_key_file=file)
     key = bytes(range(224, 256))
+    file.touch(0o600)
     file.write_text(base64.urlsafe_b64encode(key).decode() + "\n")
     assert DecisionSources(settings, strict=False).page_key == key
     assert DecisionSources(DecisionApiSettings(), strict=False).page_key is None

@@ -1,9 +1,6 @@
 """Files to sources: read, checked, and every fault named with its place."""
 
-import json
 import shutil
-import stat
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,16 @@ import pytest
 from gateway.service_settings import ServiceSettings
 from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
 from gateway.sources import SourceFile, TlsSource
+from gateway.supervisor.context_keys import ContextKeys
 from gateway.supervisor.errors import StartRefused
-from gateway.supervisor.sources import checked, context_source, later, read_rules, read_sources, watched
+from gateway.supervisor.sources import checked, later, read_rules, read_sources, watched
 from policies.load import read_folder
 from policies.origin import make_key, private_key
 from policies.pack import pack
-from roles.security_context.keys import new_private_jwk
 from tests.builders import plane
 from tests.builders.authority import Authority
+
+NOW = 1_800_000_000.0
 
 
 def _read(folder: Path, **changes: Any) -> Any:
@@ -34,12 +33,12 @@ def _read(folder: Path, **changes: Any) -> Any:
     given: dict[str, Any] = {
         "gateway": GatewaySettings(routes_file=folder / "routes.toml", roles_file=folder / "roles.toml"),
         "issuers": [],
-        "context": ContextSettings(key_file=folder / "context.jwk"),
         "tenancy": TenancySettings(),
         "policies": PolicySettings(folder=folder / "policies"),
         "services": {"order": ServiceSettings(urls=("http://127.0.0.1:9002",))},
     }
-    return read_sources(**{**given, **changes})
+    context = changes.pop("context", ContextSettings(key_file=folder / "context.jwk"))
+    return read_sources(context=lambda: ContextKeys(context).source(NOW), **{**given, **changes})
 
 
 def _appended(path: Path, text: str) -> None:
@@ -98,58 +97,9 @@ def test_two_issuers_of_one_name_are_refused(tmp_path: Path) -> None:
         checked(_read(tmp_path, issuers=[issuer, issuer]))
 
 
-def test_a_signing_key_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
-    """Made where there is none, readable by nobody else, and taken as it is the next time."""
-    settings = ContextSettings(key_file=tmp_path / "keys" / "context.jwk")
-    first = context_source(settings)
-    assert stat.S_IMODE(settings.key_file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(settings.key_file.parent.stat().st_mode) == 0o700
-    assert context_source(settings).private_jwk == first.private_jwk
-    assert list(settings.key_file.parent.iterdir()) == [settings.key_file]
-    assert json.loads(first.private_jwk)["d"] not in repr(first)
-
-
-def test_the_key_fits_the_algorithm(tmp_path: Path) -> None:
-    """ES256 gets a key of its curve; a key of the other kind is refused at the start."""
-    settings = ContextSettings(alg="ES256", key_file=tmp_path / "context.jwk")
-    assert json.loads(context_source(settings).private_jwk)["crv"] == "P-256"
-    with pytest.raises(StartRefused, match="ES256"):
-        checked(_read(tmp_path, context=ContextSettings(alg="EdDSA", key_file=settings.key_file)))
-
-
-def test_gateways_that_start_together_share_one_key(tmp_path: Path) -> None:
-    """Of many that make the key at once, all get the one that came first."""
-    settings = ContextSettings(key_file=tmp_path / "context.jwk")
-    barrier = threading.Barrier(8)
-    found: list[str] = []
-
-    def start() -> None:
-        barrier.wait()
-        found.append(context_source(settings).private_jwk)
-
-    threads = [threading.Thread(target=start) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
-
-
-def test_shared_secrets_come_one_a_service(tmp_path: Path) -> None:
-    """HS256 needs a key file for each service, and no key pair is made for it."""
-    key_file = tmp_path / "order.jwk"
-    key_file.write_text(new_private_jwk("HS256"))
-    made = tmp_path / "context.jwk"
-    source = context_source(ContextSettings(alg="HS256", key_file=made, hs256_key_files={"order": key_file}))
-    assert source.hs256_keys.keys() == {"order"}
-    assert not made.exists()
-    with pytest.raises(StartRefused, match="hs256_key_files"):
-        context_source(ContextSettings(alg="HS256"))
-
-
 def test_a_key_that_is_none_is_refused_without_showing_it(tmp_path: Path) -> None:
     """A broken key file is an error whose text has nothing of its content."""
+    (tmp_path / "context.jwk").touch(0o600)
     (tmp_path / "context.jwk").write_text('{"kty": "OKP", "d": "very-secret"}')
     with pytest.raises(StartRefused) as refused:
         checked(_read(tmp_path))

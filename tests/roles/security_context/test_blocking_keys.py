@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from roles.errors import ContextUnusable
-from roles.security_context.blocking_keys import BlockingJwksKeys, BlockingStaticKeys
+from roles.security_context.blocking_keys import BlockingJwksKeys
 from tests.builders.contexts import real_signer
 
 URL = "http://127.0.0.1:1/.well-known/jwks.json"
@@ -88,10 +88,3 @@ def test_who_has_keys_does_not_wait_for_newer_ones() -> None:
         publisher.held.set()
         fetching.join(20)
     assert publisher.asked == 2
-
-
-def test_given_keys_stay_as_they_are() -> None:
-    """A shared secret has nowhere to be fetched from."""
-    given = real_signer().trusted_keys("order")
-    assert BlockingStaticKeys(given).keys() is given
-    assert BlockingStaticKeys(given).refreshed() is given

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 
+from audit.private_file import read_private
 from roles.errors import ContextRejected, ContextUnusable
-from roles.security_context import Trust, current_context, new_private_jwk, refuse
+from roles.security_context import ContextVerifier, Trust, current_context, new_private_jwk, refuse
 from roles.security_context.signer import ContextSigner
 from tests.builders.contexts import ISSUER, NOW, make_context, real_signer
 
@@ -77,23 +79,28 @@ async def test_a_shared_secret_comes_from_a_file(tmp_path: Path) -> None:
     """Nobody is asked for keys, and the secret is in no repr."""
     path = tmp_path / "secret"
     path.write_text(jwk := new_private_jwk("HS256"))
-    trust = Trust("order", secret_file=path, clock=lambda: NOW)
+    path.chmod(0o600)
+    trust = Trust("order", secret=partial(read_private, path), clock=lambda: NOW)
     token = ContextSigner(ISSUER, 60, {"order": jwk}, "HS256").sign(make_context())
     app = FastAPI()
     app.add_api_route("/orders", lambda: 1)
     assert await seen(trust.asgi(app), token) == 200
     assert "k" not in repr(trust).split("'order'")[1].replace("a shared secret", "")
-    assert trust.blocking_keys().keys() is await trust.keys().keys()
+    assert ContextVerifier(ISSUER, "order").verify(token, trust.blocking_keys().keys(), NOW)
 
 
 def test_what_cannot_be_used_is_said_at_once(tmp_path: Path) -> None:
     """Not with the first request; where it stands is told, and never what."""
     (bad := tmp_path / "bad").write_text('{"kty": "oct", "k": "c2hvcnQtc2hvcnQtc2hvcnQ"}')
+    bad.chmod(0o600)
+    (shown := tmp_path / "shown").write_text(new_private_jwk("HS256"))
+    shown.chmod(0o644)
     for given in (
         {},
-        {"jwks_url": "http://a", "secret_file": bad},
-        {"secret_file": bad},
-        {"secret_file": tmp_path / "none"},
+        {"jwks_url": "http://a", "secret": partial(read_private, bad)},
+        {"secret": partial(read_private, bad)},
+        {"secret": partial(read_private, shown)},
+        {"secret": partial(read_private, tmp_path / "none")},
     ):
         with pytest.raises(ContextUnusable) as caught:
             Trust("order", **given)
