@@ -151,7 +151,7 @@ class Flow:
     def _guarded(self, node: ast.Try | ast.TryStar, paths: set[At]) -> set[At]:
         found, inner = self._inside(lambda: self.block(node.body, paths))
         pending = inner.raises
-        if node.handlers:  # subscripts and names may raise too
+        if node.handlers and _may_raise(node.body):
             pending = pending | {Raised(at, None, Kind.SILENT, self.place(node), "fails") for at in paths}
         inner.raises = set()
         self.frame.take(inner)
@@ -265,6 +265,17 @@ class Flow:
             case ast.Compare(left=left, ops=[op], comparators=[right]) if self.method is not None:
                 return _compared(left, op, right, self.method)
         return None
+
+
+def _may_raise(body: Sequence[ast.stmt]) -> bool:
+    """Whether something other than a call may raise: an index, an operator, an attribute that is read."""
+    called = {id(node.func) for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)}
+    raising = ast.Subscript | ast.BinOp | ast.Compare | ast.For | ast.Import | ast.ImportFrom | ast.Assert | ast.Delete
+    return any(
+        isinstance(node, raising) or (isinstance(node, ast.Attribute) and id(node) not in called)
+        for statement in body
+        for node in ast.walk(statement)
+    )
 
 
 def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, method: str) -> bool | None:

@@ -23,6 +23,7 @@ from lychgate.coverage.vocabulary import Vocabulary
 
 _SHOWN = 5
 """Paths that are told of each handler and kind; who mends these asks again."""
+_NAMED_BY_FRAMEWORK = {"post", "put", "patch", "delete", "dispatch_request"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,8 @@ class Judge:
         reads = _only_reads(function)
         verb = words.verb(function.node.name, self._vocabulary.own.verbs) if not reads else None
         by_name = f"`{verb}` in its name" if verb and found.name.endswith(f".{function.node.name}") else ""
-        if function.node.name in {"post", "put", "patch", "delete"}:
-            by_name = ""  # the method of a class: the HTTP method says it
+        if function.owner is not None and function.node.name in _NAMED_BY_FRAMEWORK:
+            by_name = ""  # what it answers is said by its HTTP method
         changing = sorted(methods & CHANGING)
         for method in changing:
             yield _Ask(method, "" if reads else method)

@@ -131,8 +131,9 @@ class Resolver:
         if binding.name is None:
             return ModuleRef(module) if module else External(binding.module)
         if module is None:
-            below = self.program.module(f"{binding.module}.{binding.name}")
-            return ModuleRef(below) if below else External(f"{binding.module}.{binding.name}")
+            whole = f"{binding.module}.{binding.name}" if binding.module else binding.name  # `from . import views`
+            below = self.program.module(whole)
+            return ModuleRef(below) if below else External(whole)
         return self.imported(module, binding.name, fuel)
 
     def _argument(self, name: str, scope: Scope, fuel: int) -> Symbol | None:

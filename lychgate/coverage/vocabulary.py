@@ -70,6 +70,8 @@ class Vocabulary:
             return text
         if isinstance(symbol, Function | Class | ModuleRef):
             return None  # followed
+        if _of_super(call.func) in words.HOOKS:
+            return text
         if _is_harmless(symbol):
             return None
         owners, _, word = text.rpartition(".")
@@ -186,6 +188,14 @@ def is_producer(symbol: Symbol | None) -> bool:
 def _named(patterns: Sequence[str], text: str, symbol: Symbol | None) -> bool:
     names = [text, *([name] if (name := qualified(symbol)) else [])]
     return any(fnmatchcase(name, pattern) or name.endswith(f".{pattern}") for pattern in patterns for name in names)
+
+
+def _of_super(func: ast.expr) -> str | None:
+    """`form_valid` of `super().form_valid`."""
+    match func:
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=attr):
+            return attr
+    return None
 
 
 def _is_auditor(word: str) -> bool:

@@ -128,6 +128,13 @@ HARMLESS_MODULES: Final = (
     "uuid.",
 )
 """Modules whose functions neither change what is kept nor fail in a way that would leave a change unrecorded."""
+HOOKS: Final = _set(
+    """
+    create delete destroy form_valid partial_update patch perform_create perform_destroy perform_update post put save
+    update
+    """
+)
+"""Methods of a framework's classes that save when they are called by `super()`."""
 UNDOING: Final = frozenset({"rollback", "arollback", "close", "aclose", "expunge", "capture_exception", "exc_info"})
 """What is called to clean up after a failure."""
 READING_VERBS: Final = _set(
