@@ -5,8 +5,8 @@ context's and nothing else's: no endpoint reads one from a path, a query, a head
 every endpoint, through `AtDesk`.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
@@ -92,23 +92,25 @@ class Desk:
             try:
                 yield change
             except BaseException as exc:
-                code = exc.code if isinstance(exc, ServiceError) else "internal"
-                self.backend.audit.emit(
-                    event_type,
-                    tenant_id=self.caller.tenant_id,
-                    actor=self._actor(),
-                    action=action,
-                    resource=Resource(type=resource_type, id=resource_id),
-                    outcome=Outcome.FAILURE,
-                    details=self._details({**change.details, "code": code}),
-                    severity=Severity.NOTICE if isinstance(exc, ServiceError) else Severity.ERROR,
-                    trace_id=self.caller.trace_id,
-                    crud=change.crud,
-                )
+                self._failed(event_type, action, Resource(type=resource_type, id=resource_id), change, exc)
                 raise
             subject = Resource(type=resource_type, id=resource_id or change.subject)
             await self._recorded(event_type, action, subject, change, severity)
             change.make()
+
+    @contextmanager
+    def preparing(
+        self, event_type: str, action: str, resource_type: str, resource_id: str | None = None
+    ) -> Iterator[None]:
+        """Record what goes wrong before a change can be judged: while a feed is read, while another service is asked.
+
+        The block holds no lock. When it ends well nothing is recorded yet: `changing` comes next, or was within.
+        """
+        try:
+            yield
+        except BaseException as exc:
+            self._failed(event_type, action, Resource(type=resource_type, id=resource_id), Change(), exc)
+            raise
 
     async def noting(
         self, event_type: str, action: str, resource: Resource, severity: Severity = Severity.INFO
@@ -119,6 +121,23 @@ class Desk:
             Unrecorded: It must not happen.
         """
         await self._recorded(event_type, action, resource, Change(crud="r"), severity)
+
+    def _failed(
+        self, event_type: str, action: str, resource: Resource, change: Change, exc: BaseException
+    ) -> None:
+        code = exc.code if isinstance(exc, ServiceError) else "internal"
+        self.backend.audit.emit(
+            event_type,
+            tenant_id=self.caller.tenant_id,
+            actor=self._actor(),
+            action=action,
+            resource=resource,
+            outcome=Outcome.FAILURE,
+            details=self._details({**change.details, "code": code}),
+            severity=Severity.NOTICE if isinstance(exc, ServiceError) else Severity.ERROR,
+            trace_id=self.caller.trace_id,
+            crud=change.crud,
+        )
 
     async def _recorded(
         self, event_type: str, action: str, resource: Resource, change: Change, severity: Severity

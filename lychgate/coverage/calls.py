@@ -303,6 +303,15 @@ class Walk(Flow):
             return paths, RECORDING
         if word == "suppress" and qualified(symbol) in {"contextlib.suppress", None}:
             return self._arguments(inner, paths, together=False), Context(swallow=frozenset({START}))
+        for _ in range(LEVELS):  # `with self._recording(...)`, which returns a recorder
+            made = _returned_call(symbol)
+            if made is None or not isinstance(symbol, Function):
+                break
+            inside = self._resolver.value(made.func, symbol.inside)
+            if self._words.emits(made.func, inside):
+                self._analysis.emitters += 1
+                return self._arguments(inner, paths, together=False), RECORDING
+            symbol = inside
         if isinstance(symbol, Function) and _is_manager(symbol):
             paths = self._arguments(inner, paths, together=False)
             found = self._analysis.manager(symbol, wrote=any(at.wrote for at in paths), level=self._level + 1)
@@ -345,6 +354,17 @@ def _named_reader(vocabulary: Vocabulary, text: str, symbol: Symbol) -> bool:
     own = vocabulary.own
     names = (text, qualified(symbol) or text)
     return any(name == it or name.endswith(f".{it}") for it in (*own.readers, *own.writers) for name in names)
+
+
+def _returned_call(symbol: Symbol | None) -> ast.Call | None:
+    """The call that a function returns, where that is all it does in the end."""
+    if not isinstance(symbol, Function) or _is_manager(symbol) or symbol.is_async:
+        return None
+    match symbol.node.body[-1]:
+        case ast.Return(value=ast.Call() as call):
+            returns = [node for node in _own_nodes(symbol.node) if isinstance(node, ast.Return)]
+            return call if len(returns) == 1 else None
+    return None
 
 
 def _yields(function: Function) -> bool:

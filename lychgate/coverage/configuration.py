@@ -27,11 +27,13 @@ class Target:
         name: Its name.
         paths: Its files and folders.
         told: What is said of it.
+        rest: Whether it is only what no other service of its folder has: it may have no handler.
     """
 
     name: str
     paths: tuple[Path, ...]
     told: ServiceCoverage
+    rest: bool = False
 
     @property
     def own(self) -> Own:
@@ -86,10 +88,13 @@ def _of_path(path: Path, settings: CoverageSettings) -> list[Target]:
     folder = path if path.is_dir() else path.parent
     split = {name: told for name, told in beside.items() if name}
     if split and path.is_dir():
-        return [
+        found = [
             Target(name, tuple(_there(folder / it) for it in told.paths) or (path,), told)
             for name, told in split.items()
         ]
+        taken = tuple(it.as_posix() for told in split.values() for it in told.paths)
+        # a file that is added and named nowhere must not go unseen
+        return [*found, Target(path.resolve().name, (path,), ServiceCoverage(exclude=taken), rest=True)]
     name = path.resolve().stem if path.is_file() else path.resolve().name
     return [Target(name, (path,), settings.services.get(name) or beside.get("") or ServiceCoverage())]
 

@@ -144,7 +144,8 @@ class Judge:
         """The paths that need an event and have none."""
         here = found.place.file
         note = "".join(f"; {it}" for it in analysis.notes)
-        asked = f"{ask.method}: " if ask.method and len(found.routes) == 1 else ""
+        several = any(len(methods) != 1 for methods, _ in found.routes)
+        asked = f"{ask.method}: " if ask.method and several else ""
         for returned in sorted(effect.returns, key=lambda it: (it.place, it.at)):
             if returned.at.emitted is Emitted.YES or not (ask.why or returned.at.wrote):
                 continue
@@ -180,8 +181,10 @@ class Judge:
             reason = finding.reason
             kept.setdefault((finding.code, finding.place), Finding(place, finding.code, reason, finding.handler))
         told: list[Finding] = []
+        # what the code refuses by itself before what may fail in it
+        order = sorted(kept.items(), key=lambda it: ("nothing is emitted when" in it[1].reason, it[0]))
         for code in ("no-event", "success-path", "error-path"):
-            told += [it for (kind, _), it in sorted(kept.items()) if kind == code][:_SHOWN]
+            told += [it for (kind, _), it in order if kind == code][:_SHOWN]
         return told
 
     @staticmethod

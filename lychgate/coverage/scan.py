@@ -38,7 +38,7 @@ def _service(target: Target, shown_from: Path) -> Service:
     resolver = Resolver(program)
     judge = Judge(target.name, Vocabulary(resolver, target.own), resolver)
     handlers = [judge.judge(found) for found in _found(resolver, modules, findings)]
-    if not handlers:
+    if not handlers and not target.rest:
         place = Place(program.shown(target.paths[0]), 0)
         findings.append(Finding(place, "no-handlers", f"no handler was found in {len(modules)} files"))
     return Service(target.name, tuple(handlers), tuple(findings), len(modules), target.told.fail_under)

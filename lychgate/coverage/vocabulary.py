@@ -165,7 +165,7 @@ class Vocabulary:
         found = words.words(word)
         if {"request", "req", "serializer", "form", "schema"}.intersection(owners.split(".")):
             return True
-        return word[:1].isupper() or bool(found and found[0] in words.READING_VERBS)
+        return word[:1].isupper() or word in words.GATHERING | words.EXECUTING or bool(found and found[0] in words.READING_VERBS)
 
 
 def qualified(symbol: Symbol | None) -> str | None:

@@ -135,14 +135,17 @@ HOOKS: Final = _set(
     """
 )
 """Methods of a framework's classes that save when they are called by `super()`."""
+GATHERING: Final = frozenset({"append", "appendleft", "extend", "setdefault", "pop", "popitem", "discard", "clear"})
+"""What is done to lists and dictionaries of the request's own."""
 UNDOING: Final = frozenset({"rollback", "arollback", "close", "aclose", "expunge", "capture_exception", "exc_info"})
 """What is called to clean up after a failure."""
 READING_VERBS: Final = _set(
     """
-    all as as_dict asdict build can check count decode describe dict dump dumps encode ensure exists fetch
-    filter find first form format from get getlist has hash is items iter join json keys last len list load
-    loads lookup lower make max min model model_copy model_dump model_validate new now one order parse query
-    read render resolve search select serialize sort split strip sum text to upper url validate values verify
+    all as as_dict asdict build can check count decode describe dict dump dumps encode ensure errors exists fetch
+    filter find first form format from get getlist group has hash having is items iter join json keys last len
+    limit list load loads lookup lower make max min model model_copy model_dump model_validate new now offset
+    one order parse query read render resolve search select serialize sort split strip sum text to union upper
+    url validate values verify where
     """
 )
 """First words of the names of calls that only read or make something."""
