@@ -122,9 +122,7 @@ class Desk:
         """
         await self._recorded(event_type, action, resource, Change(crud="r"), severity)
 
-    def _failed(
-        self, event_type: str, action: str, resource: Resource, change: Change, exc: BaseException
-    ) -> None:
+    def _failed(self, event_type: str, action: str, resource: Resource, change: Change, exc: BaseException) -> None:
         code = exc.code if isinstance(exc, ServiceError) else "internal"
         self.backend.audit.emit(
             event_type,

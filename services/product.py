@@ -152,9 +152,7 @@ async def _take_in(batch: list[NewProduct], report: ImportReport, desk: Desk) ->
             rows[new.sku] = Product(id=old.id if old else new_id("p"), **new.model_dump())
         change.crud = "c"
         updated = len(known.keys() & rows.keys())
-        change.details.update(
-            rows=len(batch), created=len(rows) - updated, updated=updated, rejected=report.rejected
-        )
+        change.details.update(rows=len(batch), created=len(rows) - updated, updated=updated, rejected=report.rejected)
         for row in rows.values():
             change.beside(partial(products.put, row))
     report.created += len(rows) - updated

@@ -12,12 +12,12 @@ from lychgate.coverage.flow import Flow, failed, unrecorded
 from lychgate.coverage.model import Place
 from lychgate.coverage.paths import RECORDING, START, At, Context, Effect, Emitted, Kind, Raised, Returned, after
 from lychgate.coverage.resolve import Resolver
+from lychgate.coverage.shape import has_argument, in_comprehension, is_generator, is_manager, returned_call
 from lychgate.coverage.symbols import Class, External, Function, Instance, Scope, Symbol, dotted_text
 from lychgate.coverage.vocabulary import Vocabulary, qualified
 
 LEVELS: Final = 3
 """How far calls are followed from the handler."""
-_MANAGERS: Final = {"contextmanager", "asynccontextmanager"}
 
 
 class Analysis:
@@ -135,7 +135,7 @@ class Walk(Flow):
                 return yes | (set[At]() if known is True else self.evaluate(orelse, paths, awaited=awaited))
             case ast.ListComp() | ast.SetComp() | ast.DictComp():
                 inner = paths = self.evaluate(node.generators[0].iter, paths)
-                for part in _in_comprehension(node):
+                for part in in_comprehension(node):
                     inner = self.evaluate(part, inner)
                 return paths | inner  # there may be nothing to go through
             case ast.GeneratorExp():
@@ -147,6 +147,8 @@ class Walk(Flow):
                     Raised(at, None, Kind.FAILED, self.place(node), "the block fails") for at in thrown
                 }
                 return {at._replace(phase=1) for at in paths}
+            case _:
+                pass
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 paths = self.evaluate(child, paths)
@@ -212,7 +214,7 @@ class Walk(Flow):
 
     def _follow(self, call: ast.Call, function: Function, paths: set[At], *, awaited: bool) -> set[At]:
         text = dotted_text(call.func)
-        if function.is_async and not awaited and not _yields(function):
+        if function.is_async and not awaited and not is_generator(function):
             if self._analysis.calls_emitter(function):
                 self._analysis.notes[f"`{text}` at {self.place(call)} is not awaited here"] = None
             return paths
@@ -222,7 +224,7 @@ class Walk(Flow):
             effect = self._analysis.effect(function, wrote=wrote, level=self._level + 1)
             if effect is None:
                 done |= self._beyond(call, text, some)
-            elif _yields(function):  # runs as far as its reader reads
+            elif is_generator(function):  # runs as far as its reader reads
                 written = {at._replace(emitted=Emitted.NO, phase=0) for at in effect.ends} | {START}
                 done |= after(some, written)
             else:
@@ -271,7 +273,7 @@ class Walk(Flow):
         match target:
             case ast.Subscript(value=ast.Name(id=name) as owner):
                 local = any(
-                    name in self._resolver.program.names(self._scope.module, it).bound or _has(it, name)
+                    name in self._resolver.program.names(self._scope.module, it).bound or has_argument(it, name)
                     for it in self._scope.functions
                 )
                 kept = name in self._resolver.program.names(self._scope.module, self._scope.module.tree).bound
@@ -286,9 +288,11 @@ class Walk(Flow):
             case ast.Tuple(elts=elts) | ast.List(elts=elts):
                 for part in elts:
                     paths = self.writes_to(part, paths)
+            case _:
+                pass
         return paths
 
-    def context(self, node: ast.expr, paths: set[At]) -> tuple[set[At], Context]:
+    def context(self, node: ast.expr, paths: set[At]) -> tuple[set[At], Context]:  # noqa: PLR0911 - what a `with` can be
         """What a `with` does: recorded by an emitter, by our own code's `yield` or `__exit__`, or nothing of it."""
         inner = node.value if isinstance(node, ast.Await) else node
         if not isinstance(inner, ast.Call):
@@ -304,7 +308,7 @@ class Walk(Flow):
         if word == "suppress" and qualified(symbol) in {"contextlib.suppress", None}:
             return self._arguments(inner, paths, together=False), Context(swallow=frozenset({START}))
         for _ in range(LEVELS):  # `with self._recording(...)`, which returns a recorder
-            made = _returned_call(symbol)
+            made = returned_call(symbol)
             if made is None or not isinstance(symbol, Function):
                 break
             inside = self._resolver.value(made.func, symbol.inside)
@@ -312,7 +316,7 @@ class Walk(Flow):
                 self._analysis.emitters += 1
                 return self._arguments(inner, paths, together=False), RECORDING
             symbol = inside
-        if isinstance(symbol, Function) and _is_manager(symbol):
+        if isinstance(symbol, Function) and is_manager(symbol):
             paths = self._arguments(inner, paths, together=False)
             found = self._analysis.manager(symbol, wrote=any(at.wrote for at in paths), level=self._level + 1)
             return paths, found or Context()
@@ -335,59 +339,8 @@ class Walk(Flow):
         return Context()
 
 
-def _in_comprehension(node: ast.ListComp | ast.SetComp | ast.DictComp) -> list[ast.expr]:
-    """What is evaluated for each element."""
-    parts = [generator.iter for generator in node.generators[1:]]
-    parts += [test for generator in node.generators for test in generator.ifs]
-    return [*parts, node.key, node.value] if isinstance(node, ast.DictComp) else [*parts, node.elt]
-
-
-def _has(function: ast.AST, name: str) -> bool:
-    spec = getattr(function, "args", None)
-    return isinstance(spec, ast.arguments) and any(
-        it.arg == name for it in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)
-    )
-
-
 def _named_reader(vocabulary: Vocabulary, text: str, symbol: Symbol) -> bool:
     """Configured names win over what code says."""
     own = vocabulary.own
     names = (text, qualified(symbol) or text)
     return any(name == it or name.endswith(f".{it}") for it in (*own.readers, *own.writers) for name in names)
-
-
-def _returned_call(symbol: Symbol | None) -> ast.Call | None:
-    """The call that a function returns, where that is all it does in the end."""
-    if not isinstance(symbol, Function) or _is_manager(symbol) or symbol.is_async:
-        return None
-    match symbol.node.body[-1]:
-        case ast.Return(value=ast.Call() as call):
-            returns = [node for node in _own_nodes(symbol.node) if isinstance(node, ast.Return)]
-            return call if len(returns) == 1 else None
-    return None
-
-
-def _yields(function: Function) -> bool:
-    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own_nodes(function.node))
-
-
-def _own_nodes(function: ast.AST) -> list[ast.AST]:
-    """The nodes of a function, without those of functions in it."""
-    found: list[ast.AST] = []
-    waiting = list(ast.iter_child_nodes(function))
-    while waiting:
-        node = waiting.pop()
-        found.append(node)
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            waiting.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def _is_manager(function: Function) -> bool:
-    found = [it.attr if isinstance(it, ast.Attribute) else getattr(it, "id", "") for it in function.node.decorator_list]
-    return bool(_MANAGERS.intersection(found))
-
-
-def is_yielding(function: Function) -> bool:
-    """Whether a function is a generator: a dependency that is left after the handler."""
-    return _yields(function)

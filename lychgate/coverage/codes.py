@@ -27,7 +27,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         ),
         "error-path": _error(
             "A handler changes something and can fail without having emitted an event.",
-            "Put what can fail into `with audit.recording(...)`, or emit in `except` for every exception, or `finally`.",
+            "Put what can fail into `with audit.recording(...)`, or emit in `except` for all exceptions, or `finally`.",
         ),
         "unknown-handler": _error(
             "Nobody can say by reading which code answers a route that changes something.",

@@ -56,10 +56,10 @@ def targets(paths: Sequence[Path], named: Sequence[str], settings: CoverageSetti
     """
     found: list[Target] = []
     for text in named:
-        name, equals, path = text.partition("=")
-        if not equals or not name or not path:
+        name, equals, where = text.partition("=")
+        if not equals or not name or not where:
             raise ConfigurationError(f"--service {text}: is not NAME=PATH")
-        whole = _there(Path(path))
+        whole = _there(Path(where))
         told = settings.services.get(name) or _beside(whole).get(name) or _beside(whole).get("")
         found.append(Target(name, (whole,), told or ServiceCoverage()))
     for path in paths:
@@ -92,7 +92,11 @@ def _of_path(path: Path, settings: CoverageSettings) -> list[Target]:
             Target(name, tuple(_there(folder / it) for it in told.paths) or (path,), told)
             for name, told in split.items()
         ]
-        taken = tuple(it.as_posix() for told in split.values() for it in told.paths)
+        taken = tuple(
+            pattern
+            for it in (path for told in split.values() for path in told.paths)
+            for pattern in ((it.as_posix(), f"{it.as_posix()}/*") if (folder / it).is_dir() else (it.as_posix(),))
+        )
         # a file that is added and named nowhere must not go unseen
         return [*found, Target(path.resolve().name, (path,), ServiceCoverage(exclude=taken), rest=True)]
     name = path.resolve().stem if path.is_file() else path.resolve().name

@@ -3,8 +3,9 @@
 import ast
 from collections.abc import Iterator
 
-from lychgate.coverage.calls import Analysis, is_yielding
+from lychgate.coverage.calls import Analysis
 from lychgate.coverage.paths import RECORDING, START, Context, Effect, Emitted, after
+from lychgate.coverage.shape import is_generator
 from lychgate.coverage.symbols import External, Function, Scope, dotted_text
 
 
@@ -13,7 +14,7 @@ def decorated(analysis: Analysis, function: Function, wrappers: list[Function]) 
     start = START
     contexts: list[Context] = []
     for dependency in dependencies(analysis, function):
-        if is_yielding(dependency):
+        if is_generator(dependency):
             found = analysis.manager(dependency, wrote=False, level=1)
             contexts += [found] if found else []
         else:

@@ -105,6 +105,8 @@ class Flow:
                 return paths
             case ast.Assert(test=test):
                 return self.evaluate(test, paths)
+            case _:
+                pass
         return paths  # definitions, imports, pass: nothing runs that could emit
 
     def _raise(self, node: ast.Raise, paths: set[At]) -> set[At]:
@@ -246,7 +248,7 @@ class Flow:
                 return done
         return done | paths
 
-    def truth(self, test: ast.expr) -> bool | None:
+    def truth(self, test: ast.expr) -> bool | None:  # noqa: PLR0911 - a table
         """What a condition is, where that is known."""
         match test:
             case ast.Constant(value=value):
@@ -291,6 +293,8 @@ def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, method: str) -> bo
             listed = [it.value for it in right.elts if isinstance(it, ast.Constant)]
             if len(listed) == len(right.elts):
                 return (method in listed) is isinstance(op, ast.In)
+        case _:
+            pass
     return None
 
 
@@ -308,7 +312,7 @@ def mentioned_methods(body: Sequence[ast.stmt]) -> set[str]:
             parts = [node.left, *node.comparators]
         elif isinstance(node, ast.Match) and _is_method(node.subject):
             parts = [case.pattern for case in node.cases]
-        for part in (inner for part in parts for inner in ast.walk(part)):
+        for part in (inner for node in parts for inner in ast.walk(node)):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 found.add(part.value.upper())
     return found
@@ -321,6 +325,8 @@ def _fits(pattern: ast.pattern, method: str | None) -> bool | None:
         case ast.MatchOr(patterns=patterns):
             parts = [_fits(part, method) for part in patterns]
             return True if True in parts else None if None in parts else False
+        case _:
+            pass
     return None
 
 
@@ -332,6 +338,8 @@ def _irrefutable(pattern: ast.pattern) -> bool:
             return _irrefutable(inner)
         case ast.MatchOr(patterns=patterns):
             return any(_irrefutable(part) for part in patterns)
+        case _:
+            pass
     return False
 
 

@@ -215,5 +215,8 @@ def _fingerprint(found: Found) -> str:
         text = f"{found.unknown} {sorted(map(str, found.routes))}"
     else:
         body = found.function.node.body
-        text = "".join(ast.dump(it) for it in body)
+        try:
+            text = "".join(ast.dump(it) for it in body)
+        except RecursionError:
+            text = found.name  # too deep to be known again by anything but its name
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,4 +1,6 @@
-"""Labelled handlers -> how often the scanner is right about them. Reads comments of the form
+"""Labelled handlers -> how often the scanner is right about them.
+
+Reads comments of this form
 
     # label: shop.create_order changes=yes covered=no -- commit can fail, nothing is emitted then
 
@@ -91,7 +93,9 @@ class Measured:
 
     def changing(self, framework: str | None = None) -> Score:
         """Of the claim that a handler changes something."""
-        return _score([(la.changes, ha is not None and ha.state is not State.READING) for la, ha in self._of(framework)])
+        return _score(
+            [(la.changes, ha is not None and ha.state is not State.READING) for la, ha in self._of(framework)]
+        )
 
     def wrong(self) -> Iterator[tuple[Label, Handler | None]]:
         """Every label that the scanner contradicts."""

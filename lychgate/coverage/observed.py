@@ -57,13 +57,22 @@ def read_runs(files: Iterable[Path]) -> Iterator[Run]:
                 lines = part.read_text(encoding="utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as exc:
                 raise ConfigurationError(f"{part}: cannot be read: {exc}") from exc
-            for number, line in enumerate(lines, 1):
-                try:
-                    values = json.loads(line)
-                    events = tuple((str(name), str(crud)) for name, crud in values["events"])
-                    yield Run(str(values["handler"]), bool(values["failed"]), events, bool(values["refused"]))
-                except (ValueError, KeyError, TypeError, RecursionError) as exc:
-                    raise ConfigurationError(f"{part}:{number}: is no run of a handler") from exc
+            yield from runs_of(lines, str(part))
+
+
+def runs_of(lines: Iterable[str], name: str) -> Iterator[Run]:
+    """The runs that lines tell of.
+
+    Raises:
+        ConfigurationError: A line tells of none; says where.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            values = json.loads(line)
+            events = tuple((str(kind), str(crud)) for kind, crud in values["events"])
+            yield Run(str(values["handler"]), bool(values["failed"]), events, bool(values["refused"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            raise ConfigurationError(f"{name}:{number}: is no run of a handler") from exc
 
 
 def check(report: Report, runs: Iterable[Run]) -> Checked:

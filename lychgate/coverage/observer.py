@@ -154,7 +154,7 @@ class _Tapped:
     def emit_durable(self, event: AuditEvent) -> "asyncio.Future[None]":
         """The same, for loops."""
         running = self._current.get()
-        waited: asyncio.Future[None] = self._emitter.emit_durable(event)
+        waited: asyncio.Future[None] = asyncio.ensure_future(self._emitter.emit_durable(event))
 
         def done(future: "asyncio.Future[None]") -> None:
             if running is None:

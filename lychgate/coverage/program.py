@@ -162,7 +162,9 @@ def _bind(statement: ast.stmt, names: Names, module: Module) -> None:
             names.bound.setdefault(name, []).append(binding)
 
 
-def _bindings(node: ast.stmt, module: Module, names: Names) -> Iterator[tuple[str, Binding]]:
+def _bindings(  # noqa: PLR0912, C901 - the language's ways to bind
+    node: ast.stmt, module: Module, names: Names
+) -> Iterator[tuple[str, Binding]]:
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield node.name, node
@@ -190,6 +192,8 @@ def _bindings(node: ast.stmt, module: Module, names: Names) -> Iterator[tuple[st
                     yield item.optional_vars.id, Entered(item.context_expr)
                 elif item.optional_vars is not None:
                     yield from _targets(item.optional_vars, None)
+        case _:
+            pass
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.expr):
             for walrus in ast.walk(child):

@@ -62,6 +62,8 @@ class Resolver:
                 return next((symbol for symbol in found if symbol is not None), None)
             case ast.Constant(value=value):
                 return Instance(External(f"builtins.{type(value).__name__}"))
+            case _:
+                pass
         literal = _LITERALS.get(type(node))
         return Instance(External(f"builtins.{literal}")) if literal else None
 
@@ -158,6 +160,8 @@ class Resolver:
                 if self.value(func, scope, fuel) == External("fastapi.Depends"):
                     maker = self.value(given, scope, fuel)
                     return self._returned(maker, fuel) if isinstance(maker, Function) else None
+            case _:
+                pass
         return None
 
     def annotation(self, node: ast.expr | None, scope: Scope, fuel: int = _FUEL) -> Symbol | None:  # noqa: PLR0911 - a table
@@ -179,6 +183,8 @@ class Resolver:
             case ast.Name(id=name):
                 if (alias := self._alias(name, scope)) is not None:
                     return self.annotation(alias[0], alias[1], fuel - 1)
+            case _:
+                pass
         symbol = self.value(node, scope, fuel - 1)
         if isinstance(symbol, Class | External) and symbol != External("builtins.None"):
             return Instance(symbol)
@@ -202,7 +208,7 @@ class Resolver:
                     return None
         return None
 
-    def member(self, owner: Symbol | None, attr: str, fuel: int = _FUEL) -> Symbol | None:
+    def member(self, owner: Symbol | None, attr: str, fuel: int = _FUEL) -> Symbol | None:  # noqa: PLR0911 - a table
         """An attribute of something."""
         if fuel <= 0:
             return None
@@ -217,6 +223,8 @@ class Resolver:
                 return self._in_class(cls, attr, fuel - 1) or self._in_methods(cls, attr, fuel - 1)
             case Instance(of=External(dotted=dotted)):
                 return External(f"{dotted}.{attr}")
+            case _:
+                pass
         return None
 
     def bases(self, cls: Class, fuel: int = _FUEL) -> list[Class | External]:
@@ -264,6 +272,8 @@ class Resolver:
                         case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name)):
                             if name == attr:
                                 return self.annotation(statement.annotation, inside, fuel)
+                        case _:
+                            pass
         return None
 
     def called(self, call: ast.Call, scope: Scope, fuel: int = _FUEL) -> Symbol | None:
@@ -280,6 +290,8 @@ class Resolver:
                 return Instance(maker)
             case Function() as function:
                 return self._returned(function, fuel - 1)
+            case _:
+                pass
         return None
 
     def _returned(self, function: Function, fuel: int) -> Symbol | None:

@@ -25,7 +25,9 @@ def checked_out(revision: str, targets: Sequence[Target], folder: Path) -> Itera
     """
     top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
     # INVARIANT: a revision is never read as an option
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    commit = (
+        _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    )
     with TemporaryDirectory(prefix="coverage-") as name:
         there = Path(name).resolve()
         with tarfile.open(fileobj=io.BytesIO(_git(top, "archive", "--format=tar", commit))) as archive:

@@ -70,7 +70,7 @@ class Module:
     ignores: Mapping[int, str]
 
 
-def read(file: Path, name: str, shown: str) -> Module | Unreadable:
+def read(file: Path, name: str, shown: str) -> Module | Unreadable:  # noqa: PLR0911 - the ways to be unreadable
     """Parse one file."""
     try:
         found = file.stat()

@@ -61,7 +61,9 @@ class Vocabulary:
             return symbol.is_async
         return dotted_text(func).rpartition(".")[2] in words.AWAITED
 
-    def writes(self, call: ast.Call, symbol: Symbol | None, scope: Scope) -> str | None:
+    def writes(  # noqa: PLR0911, C901 - one rule after the other
+        self, call: ast.Call, symbol: Symbol | None, scope: Scope
+    ) -> str | None:
         """What a call writes with, as it is written; none where it does not."""
         text = dotted_text(call.func)
         if _named(self.own.readers, text, symbol):
@@ -104,7 +106,7 @@ class Vocabulary:
             return False
         return not isinstance(owner, Instance) or "hash" not in dotted_text(func.value).lower()
 
-    def _sql_writes(self, call: ast.Call, scope: Scope, *, sure: bool) -> bool:
+    def _sql_writes(self, call: ast.Call, scope: Scope, *, sure: bool) -> bool:  # noqa: PLR0911 - a table
         """Whether a statement writes; one that nobody can read does, unless `sure` asks for proof."""
         if not call.args:
             return False
@@ -165,7 +167,11 @@ class Vocabulary:
         found = words.words(word)
         if {"request", "req", "serializer", "form", "schema"}.intersection(owners.split(".")):
             return True
-        return word[:1].isupper() or word in words.GATHERING | words.EXECUTING or bool(found and found[0] in words.READING_VERBS)
+        return (
+            word[:1].isupper()
+            or word in words.GATHERING | words.EXECUTING
+            or bool(found and found[0] in words.READING_VERBS)
+        )
 
 
 def qualified(symbol: Symbol | None) -> str | None:
@@ -177,6 +183,8 @@ def qualified(symbol: Symbol | None) -> str | None:
             return of.dotted
         case ModuleRef(module=module):
             return module.name
+        case _:
+            pass
     return None
 
 
@@ -195,6 +203,8 @@ def _of_super(func: ast.expr) -> str | None:
     match func:
         case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=attr):
             return attr
+        case _:
+            pass
     return None
 
 

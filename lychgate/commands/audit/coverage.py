@@ -29,14 +29,17 @@ def coverage(
     service: Annotated[list[str] | None, typer.Option(help="NAME=PATH: a service with another name.")] = None,
     fail_under: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="The least ratio, of each service and of all.", show_default="configured, else 1"),
+        typer.Option(
+            min=0.0, max=1.0, help="The least ratio, of each service and all.", show_default="configured, or 1"
+        ),
     ] = None,
     diff: Annotated[
         str | None,
         typer.Option(help="A git revision, or a report of --json: a handler that is newly uncovered is a finding."),
     ] = None,
     observed: Annotated[
-        list[Path] | None, typer.Option(help="Runs that `lychgate.coverage.observer` saw: a contradiction is a finding.")
+        list[Path] | None,
+        typer.Option(help="Runs that `lychgate.coverage.observer` saw; a contradiction is one."),
     ] = None,
     sarif: Annotated[Path | None, typer.Option(help="Write the findings here as SARIF 2.1.0.")] = None,
     textfile: Annotated[Path | None, typer.Option(help="Write audit_coverage_ratio here, for node_exporter.")] = None,

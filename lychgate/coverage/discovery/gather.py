@@ -123,6 +123,8 @@ class Search:
                     cls = Class(scope.module, node, Scope(scope.module, scope.functions))
                     whole = self._prefixes.of(owner, scope, self._text(path, scope))
                     self._registered.setdefault(cls, []).append((ANY, whole))
+                case _:
+                    pass
 
     # calls
 

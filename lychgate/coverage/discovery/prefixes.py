@@ -113,4 +113,6 @@ class Prefixes:
                     self.text(it.value if isinstance(it, ast.FormattedValue) else it, scope) or "{...}" for it in values
                 ]
                 return "".join(parts)
+            case _:
+                pass
         return None

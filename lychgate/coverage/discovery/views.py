@@ -44,6 +44,8 @@ class Views:
                     and isinstance(key.value, str)
                     and isinstance(value.value, str)
                 }
+            case _:
+                pass
         return {}
 
     def map(self, cls: Class, mapped: dict[str, str]) -> None:
