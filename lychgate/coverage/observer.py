@@ -20,6 +20,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
+from starlette.routing import request_response
+
 from audit.event import AuditEvent
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,8 +77,8 @@ class Observer:
             dependant = getattr(route, "dependant", None)
             if dependant is not None:  # FastAPI asks what it has analysed, not the route's endpoint
                 dependant.call = self.watched(dependant.call)
-            elif inspect.isfunction(getattr(route, "endpoint", None)):
-                route.endpoint = self.watched(route.endpoint)
+            elif inspect.isfunction(getattr(route, "endpoint", None)):  # Starlette asks what it has made of it
+                route.app = request_response(self.watched(route.endpoint))
 
     def watched(self, handler: F) -> F:
         """A handler whose runs are written down."""

@@ -169,7 +169,7 @@ class Vocabulary:
             return True
         return (
             word[:1].isupper()
-            or word in words.GATHERING | words.EXECUTING
+            or word in words.GATHERING | words.EXECUTING | words.OPENING
             or bool(found and found[0] in words.READING_VERBS)
         )
 

@@ -84,9 +84,7 @@ class Search:
         framework = self._framework(owner, scope.module)
         if framework is None and (path is None or not path.startswith(("/", "<"))):
             return None
-        if framework is None and not isinstance(owner, External | None):
-            return None
-        if isinstance(owner, External) and f"{owner.dotted}.".startswith(frameworks.TEST_TOOLS):
+        if framework is None and not _may_be_an_app(owner):
             return None
         methods, dynamic = self._methods(word, node, scope)
         whole = self._prefixes.of(node.func.value, scope, path)
@@ -173,7 +171,7 @@ class Search:
             methods = (word.removeprefix("add_").upper(),)
         else:
             methods, dynamic = self._methods("view" if word in {"add_view", "add_resource"} else "route", call, scope)
-        if framework is None and not isinstance(owner, External | None):
+        if framework is None and not _may_be_an_app(owner):
             return
         if word == "add_resource":
             path, handler = self._text(args[1] if len(args) > 1 else None, scope), (args[0] if args else None)
@@ -386,6 +384,15 @@ class Search:
             return None
         texts = [self._text(it, scope) for it in node.elts]
         return None if None in texts else tuple(sorted({str(it).upper() for it in texts}))
+
+
+def _may_be_an_app(owner: Symbol | None) -> bool:
+    """Whether handlers may be registered at something that nobody knows: better one too many than one unseen."""
+    if isinstance(owner, Instance):
+        owner = owner.of if isinstance(owner.of, External) else owner
+    if isinstance(owner, External):
+        return not f"{owner.dotted}.".startswith((*frameworks.TEST_TOOLS, "builtins."))
+    return owner is None
 
 
 def _keyword(call: ast.Call, *names: str) -> ast.expr | None:

@@ -35,7 +35,9 @@ COVERED = {
         "try:\n    raise KeyError\nexcept LookupError:\n    audit.emit('a.b.c', **WHO)\n    return 1"
     ),
     "swallowed, then emitted": "try:\n    db.commit()\nexcept Exception:\n    pass\naudit.emit('a.b.c', **WHO)",
-    "match": "match q:\n    case 1:\n        audit.emit('a.b.c', **WHO)\n    case other:\n        audit.emit('a.b.d', **WHO)",
+    "match": (
+        "match q:\n    case 1:\n        audit.emit('a.b.c', **WHO)\n    case other:\n        audit.emit('a.b.d', **WHO)"
+    ),
     "walrus": "if (x := audit.emit('a.b.c', **WHO)):\n    return x",
     "in an argument": "return dict(id=audit.emit('a.b.c', **WHO))",
     "refused by the emitter": (
@@ -46,8 +48,14 @@ COVERED = {
 UNCOVERED = {
     "none": ("db.commit()", "nothing is emitted on any path"),
     "early return": ("if q:\n    return 1\naudit.emit('a.b.c', **WHO)", "returns at line 11 before"),
-    "early raise": ("if q:\n    raise HTTPException(404)\naudit.emit('a.b.c', **WHO)", "raises HTTPException at line 11"),
-    "failing write": ("db.commit()\naudit.emit('a.b.c', **WHO)", "nothing is emitted when `db.commit` fails at line 10"),
+    "early raise": (
+        "if q:\n    raise HTTPException(404)\naudit.emit('a.b.c', **WHO)",
+        "raises HTTPException at line 11",
+    ),
+    "failing write": (
+        "db.commit()\naudit.emit('a.b.c', **WHO)",
+        "nothing is emitted when `db.commit` fails at line 10",
+    ),
     "one branch": ("if q:\n    audit.emit('a.b.c', **WHO)", "ends at line 11 before"),
     "empty loop": ("for _ in q:\n    audit.emit('a.b.c', **WHO)", "ends at"),
     "while": ("while q:\n    audit.emit('a.b.c', **WHO)", "ends at"),
@@ -58,7 +66,10 @@ UNCOVERED = {
     "guard": ("match q:\n    case _ if q > 1:\n        audit.emit('a.b.c', **WHO)", "ends at"),
     "swallowed": ("try:\n    db.commit()\n    audit.emit('a.b.c', **WHO)\nexcept Exception:\n    pass", "ends at"),
     "narrow except": (
-        "try:\n    db.commit()\nexcept ValueError:\n    audit.emit('a.b.c', **WHO)\n    raise\naudit.emit('a.b.c', **WHO)",
+        (
+            "try:\n    db.commit()\nexcept ValueError:\n    audit.emit('a.b.c', **WHO)\n    raise\n"
+            "audit.emit('a.b.c', **WHO)"
+        ),
         "`db.commit` fails",
     ),
     "other except": (
@@ -76,7 +87,10 @@ UNCOVERED = {
         "try:\n    audit.emit('a.b.c', **WHO)\nexcept Exception:\n    pass\ndb.commit()",
         "the emitter has failed",
     ),
-    "before the with": ("if q:\n    raise HTTPException(404)\nwith audit.recording('a.b.c', **WHO):\n    pass", "raises"),
+    "before the with": (
+        "if q:\n    raise HTTPException(404)\nwith audit.recording('a.b.c', **WHO):\n    pass",
+        "raises",
+    ),
     "suppressed": ("with contextlib.suppress(Exception):\n    db.commit()\n    audit.emit('a.b.c', **WHO)", "ends at"),
     "transaction's end": ("with db.begin():\n    pass\naudit.emit('a.b.c', **WHO)", "the end of `db.begin` fails"),
 }

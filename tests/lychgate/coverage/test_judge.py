@@ -136,10 +136,15 @@ def test_a_service_adds_words_of_its_own(tmp_path: Path) -> None:
     assert handler(tmp_path / "8", verb, ServiceCoverage(verbs=("nudge",))).state is State.UNCOVERED
 
 
-@pytest.mark.parametrize("emit", ["socketio.emit('x')", "signal.emit('x')", "log.emit('x')", "emit('x')", "audit.info('x')"])
+@pytest.mark.parametrize(
+    "emit", ["socketio.emit('x')", "signal.emit('x')", "log.emit('x')", "emit('x')", "audit.info('x')"]
+)
 def test_not_every_emit_is_ours(tmp_path: Path, emit: str) -> None:
     """Another thing's method of the same name records nothing."""
-    assert handler(tmp_path, f"@app.post('/x')\ndef f(socketio, signal, log, emit):\n    {emit}\n").state is State.UNCOVERED
+    assert (
+        handler(tmp_path, f"@app.post('/x')\ndef f(socketio, signal, log, emit):\n    {emit}\n").state
+        is State.UNCOVERED
+    )
 
 
 def test_a_wrapper_that_does_nothing_is_followed(tmp_path: Path) -> None:

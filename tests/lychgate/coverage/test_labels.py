@@ -51,7 +51,10 @@ def test_what_it_gets_wrong_is_known(name: str) -> None:
 
 def table() -> str:
     """What stands in the guide."""
-    lines = ["| handlers | of them | uncovered: precision | recall | changing: precision | recall |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| handlers | of them | uncovered: precision | recall | changing: precision | recall |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, title in (("coverage", "labelled"), ("coverage_held_out", "held out")):
         found = measured(name)
         for framework in (*sorted(FRAMEWORKS), None):
