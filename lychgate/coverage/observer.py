@@ -72,13 +72,30 @@ class Observer:
         return _Tapped(emitter, self._running)
 
     def watch(self, app: Any) -> None:
-        """Watch every endpoint of a FastAPI or Starlette application."""
-        for route in app.routes:
+        """Watch every endpoint of a FastAPI or Starlette application.
+
+        Raises:
+            LookupError: It has none: an observer that sees nothing would find nothing wrong.
+        """
+        if not self._watch(app.routes):
+            raise LookupError("the application has no endpoint that can be watched")
+
+    def _watch(self, routes: Any) -> int:
+        """Watch these, and those that are included or mounted in them; how many there are."""
+        count = 0
+        for route in routes:
             dependant = getattr(route, "dependant", None)
             if dependant is not None:  # FastAPI asks what it has analysed, not the route's endpoint
                 dependant.call = self.watched(dependant.call)
+                count += 1
+            elif (included := getattr(route, "effective_candidates", None)) is not None:
+                count += self._watch(included())
             elif inspect.isfunction(getattr(route, "endpoint", None)):  # Starlette asks what it has made of it
                 route.app = request_response(self.watched(route.endpoint))
+                count += 1
+            else:
+                count += self._watch(getattr(route, "routes", None) or ())
+        return count
 
     def watched(self, handler: F) -> F:
         """A handler whose runs are written down."""

@@ -120,3 +120,9 @@ def test_processes_share_a_file(tmp_path: Path) -> None:
     lines = file.read_text().splitlines()
     assert len(lines) == 400
     assert len(list(runs_of(lines, "file"))) == 400
+
+
+def test_an_application_without_endpoints_is_refused() -> None:
+    """Watching nothing would find nothing wrong."""
+    with pytest.raises(LookupError):
+        Observer().watch(Starlette())
