@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from lychgate.coverage.discovery import frameworks
+from lychgate.coverage.discovery.imports import Imports
 from lychgate.coverage.discovery.model import ANY, Found, signature_lines, walk
 from lychgate.coverage.discovery.prefixes import Prefixes
 from lychgate.coverage.discovery.views import Views
@@ -38,6 +39,7 @@ class Search:
         self._walked = {id(module): list(walk(module)) for module in modules}
         self._prefixes = Prefixes(resolver, [pair for pairs in self._walked.values() for pair in pairs])
         self._views = Views(resolver)
+        self._imports = Imports()
         self._classes: list[Class] = []
         self._registered: dict[Class, list[tuple[tuple[str, ...], str | None]]] = {}
         self._has_urls = any("urlpatterns" in resolver.program.names(module, module.tree).bound for module in modules)
@@ -65,7 +67,7 @@ class Search:
                 framework, methods, path, dynamic = registration
                 self._add(function, framework, methods, path, dynamic=dynamic)
         first = next(iter(node.args.args), None)
-        django = self._imports(scope.module, "django", "rest_framework")
+        django = self._imports.any_of(scope.module, "django", "rest_framework")
         if django and scope.owner is None and not scope.functions and first is not None and first.arg == "request":
             if restricted is not None:
                 self._add(function, "django", restricted, None)
@@ -88,7 +90,7 @@ class Search:
             return None
         methods, dynamic = self._methods(word, node, scope)
         whole = self._prefixes.of(node.func.value, scope, path)
-        return framework or self._guess(scope.module), methods, whole, dynamic
+        return framework or self._imports.guess(scope.module), methods, whole, dynamic
 
     def _methods(self, word: str, node: ast.Call, scope: Scope) -> tuple[tuple[str, ...], bool]:
         if word in frameworks.VERBS:
@@ -189,7 +191,7 @@ class Search:
             handler,
             scope,
             call,
-            framework or self._guess(scope.module),
+            framework or self._imports.guess(scope.module),
             methods,
             whole,
             dynamic=dynamic,
@@ -315,7 +317,7 @@ class Search:
                 continue
             if cls in above and registered is None:
                 continue  # what derives from it is looked at
-            self._class(cls, framework or self._guess(cls.module), registered or [(ANY, None)], names)
+            self._class(cls, framework or self._imports.guess(cls.module), registered or [(ANY, None)], names)
 
     def _class(
         self, cls: Class, framework: str, registered: list[tuple[tuple[str, ...], str | None]], bases: list[str]
@@ -353,19 +355,6 @@ class Search:
         )
         del module
         return next((frameworks.APPS[name] for name in names if name in frameworks.APPS), None)
-
-    def _imports(self, module: Module, *roots: str) -> bool:
-        return any(
-            (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in roots)
-            or (isinstance(node, ast.Import) and any(it.name.partition(".")[0] in roots for it in node.names))
-            for node in ast.walk(module.tree)
-        )
-
-    def _guess(self, module: Module) -> str:
-        for name in ("fastapi", "flask", "aiohttp", "starlette", "django"):
-            if self._imports(module, name):
-                return name
-        return "?"
 
     def _text(self, node: ast.expr | None, scope: Scope) -> str | None:
         return self._prefixes.text(node, scope)

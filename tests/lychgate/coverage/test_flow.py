@@ -144,3 +144,20 @@ def test_a_condition_on_the_method_is_decided(tmp_path: Path, test: str, covered
         return 2
     """
     assert (handler(tmp_path, body).state is State.COVERED) is covered
+
+
+def test_an_event_once_emitted_is_not_undone(tmp_path: Path) -> None:
+    """A second emitter that fails, in a function that swallows it, takes nothing back."""
+    body = """
+    def again():
+        try:
+            audit.emit("a.b.d", durable=True, **WHO)
+        except Exception:
+            return
+    @app.post("/x")
+    def f(db):
+        audit.emit("a.b.c", **WHO)
+        again()
+    """
+    assert handler(tmp_path, body).state is State.COVERED
+    assert handler(tmp_path / "2", body.replace('audit.emit("a.b.c", **WHO)', "pass")).state is State.UNCOVERED

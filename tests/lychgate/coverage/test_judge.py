@@ -167,3 +167,11 @@ def test_functions_that_call_each_other_end(tmp_path: Path) -> None:
         a(1); v.z.z; x(); y()
     """
     assert handler(tmp_path, code).state is State.UNCOVERED
+
+
+def test_without_a_known_writer_any_unknown_call_may_be_it(tmp_path: Path) -> None:
+    """A POST changes something; if nobody knows where, what fails before the event may be the change."""
+    body = '@app.post("/x")\ndef f(pipeline, order):\n    pipeline.{}(order)\n    audit.emit("a.b.c", **WHO)\n'
+    found = handler(tmp_path / "1", body.format("process"))
+    assert [it.reason for it in found.findings] == ["nothing is emitted when `pipeline.process` fails at line 10"]
+    assert handler(tmp_path / "2", body.format("get_all")).state is State.COVERED
