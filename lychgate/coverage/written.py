@@ -85,6 +85,11 @@ def as_sarif(report: Report) -> dict[str, Any]:
     return sarif(placed, KINDS)
 
 
+def percent(ratio: float) -> str:
+    """A ratio for people, never rounded up: 99.96 % is not 100.0 %."""
+    return f"{int(ratio * 1000 + 1e-9) / 10:.1f}%"
+
+
 def service_rows(report: Report) -> list[Mapping[str, Any]]:
     """A row a service, and one for all."""
     rows = [(service.name, tally(service)) for service in report.services]
@@ -93,7 +98,7 @@ def service_rows(report: Report) -> list[Mapping[str, Any]]:
     return [
         {
             "service": name,
-            "ratio": f"{found.ratio:.1%}",
+            "ratio": percent(found.ratio),
             "covered": found.covered,
             "uncovered": found.uncovered,
             "unknown": found.unknown,

@@ -125,6 +125,7 @@ def _too_low(report: "Report", least: float, *, told: bool) -> list[str]:
         told: Whether a service's own configuration may ask for another.
     """
     from lychgate.coverage.model import tally
+    from lychgate.coverage.written import percent
 
     low = []
     own = False
@@ -132,15 +133,10 @@ def _too_low(report: "Report", least: float, *, told: bool) -> list[str]:
         wanted = service.fail_under if told and service.fail_under is not None else least
         own |= wanted != least
         if (ratio := tally(service).ratio) < wanted:
-            low.append(f"{service.name}: {_percent(ratio)} is below {wanted:.1%}")
+            low.append(f"{service.name}: {percent(ratio)} is below {wanted:.1%}")
     if len(report.services) > 1 and not own and (ratio := report.total.ratio) < least:
-        low.append(f"all: {_percent(ratio)} is below {least:.1%}")
+        low.append(f"all: {percent(ratio)} is below {least:.1%}")
     return low
-
-
-def _percent(ratio: float) -> str:
-    """Never rounded up: 89.96 % is not 90.0 %."""
-    return f"{int(ratio * 1000) / 10:.1f}%"
 
 
 def _print(report: "Report", low: list[str], unseen: tuple[str, ...], *, handlers: bool) -> None:

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lychgate.coverage.codes import KINDS
 from lychgate.coverage.metrics import CoverageMetrics, write_textfile
 from lychgate.coverage.model import Report
-from lychgate.coverage.written import as_json, as_sarif, read_report
+from lychgate.coverage.written import as_json, as_sarif, percent, read_report
 from lychgate.errors import ConfigurationError
 from tests.builders.scanned import FASTAPI, scanned
 
@@ -96,6 +96,14 @@ def test_the_textfile_has_every_series(report: Report, tmp_path: Path) -> None:
     assert [it.name for it in tmp_path.iterdir() if it.is_file()] == ["coverage.prom"]
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write_textfile(tmp_path / "nowhere/x.prom", report, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(1.0, "100.0%"), (0.9996, "99.9%"), (0.29, "29.0%"), (0.0, "0.0%"), (2 / 3, "66.6%")]
+)
+def test_a_ratio_is_never_rounded_up(ratio: float, text: str) -> None:
+    """One handler of three thousand is not nothing."""
+    assert percent(ratio) == text
 
 
 def test_metrics_can_be_described_before_a_scan() -> None:
