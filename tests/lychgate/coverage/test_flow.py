@@ -41,7 +41,8 @@ COVERED = {
     "walrus": "if (x := audit.emit('a.b.c', **WHO)):\n    return x",
     "in an argument": "return dict(id=audit.emit('a.b.c', **WHO))",
     "refused by the emitter alone": (
-        "try:\n    audit.emit('a.b.c', durable=True, **get_who(q))\nexcept SpoolUnavailable:\n    raise HTTPException(503)"
+        "try:\n    audit.emit('a.b.c', durable=True, **get_who(q))\n"
+        "except SpoolUnavailable:\n    raise HTTPException(503)"
     ),
     "refused by the emitter": (
         "try:\n    audit.emit('a.b.c', durable=True, **WHO)\nexcept SpoolUnavailable:\n    raise HTTPException(503)\n"
