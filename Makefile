@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make up` and `make test`. Each does its own set-up; ARGS goes to the program,
 # for example `make up ARGS=--json` or `make test ARGS=tests/audit`.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test fuzz chaos check lock docs dist bench bench-audit load
+.PHONY: help setup up test fuzz chaos check coverage lock docs dist bench bench-audit load
 BIN := .venv/bin
 ARGS ?=
 
@@ -30,8 +30,12 @@ check: ready ## lint, types, import contracts, policies, the repository's own ru
 	@$(BIN)/lint-imports
 	@$(BIN)/lychgate policy fmt --check
 	@$(BIN)/lychgate policy check
+	@$(BIN)/lychgate audit coverage services --fail-under 0.90
 	@$(BIN)/pytest -q tests/test_repository.py tests/test_environment.py
 	@$(BIN)/towncrier build --draft --version unreleased > /dev/null 2>&1 || $(BIN)/towncrier build --draft
+
+coverage: ready ## which changes of services/ nobody would know of; ARGS="--handlers --diff main"
+	@$(BIN)/lychgate audit coverage services --fail-under 0.90 $(ARGS)
 
 lock: ready ## pin the dependencies again, with hashes; names no index
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -38,6 +38,7 @@ from gateway.shadow_settings import ShadowSettings
 from gateway.telemetry_settings import TelemetrySettings
 from lychgate import starter
 from lychgate.complaints import complaint, unknown_variables
+from lychgate.coverage.settings import CoverageSettings
 from lychgate.environment import CONFIG_VARIABLE, PREFIX, SEPARATOR, ours
 from lychgate.errors import ConfigurationError
 from lychgate.up.settings import UpSettings
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     store: StoreSettings = Field(StoreSettings(), description="PostgreSQL.")
     query: QuerySettings = Field(QuerySettings(), description="The audit query API.")
     samples: SamplesSettings = Field(SamplesSettings(), description="The seven sample services.")
+    coverage: CoverageSettings = Field(CoverageSettings(), description="What `lychgate audit coverage` scans.")
     up: UpSettings = Field(UpSettings(), description="The one-machine stack.")
 
     @classmethod

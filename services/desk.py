@@ -5,8 +5,8 @@ context's and nothing else's: no endpoint reads one from a path, a query, a head
 every endpoint, through `AtDesk`.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, cast
@@ -14,7 +14,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from audit.errors import SpoolUnavailable
-from audit.event import Resource, Severity
+from audit.event import Outcome, Resource, Severity
 from audit.producer import AuditProducer
 from roles.security_context import RequestContext
 from services.change import Change
@@ -108,6 +108,29 @@ class Desk:
                     record.then(change.make)
             except SpoolUnavailable as exc:
                 raise Unrecorded from exc
+
+    @contextmanager
+    def preparing(
+        self, event_type: str, action: str, resource_type: str, resource_id: str | None = None
+    ) -> Iterator[None]:
+        """Record what goes wrong before a change can be judged: while a feed is read, while another service is asked.
+
+        The block holds no lock. When it ends well nothing is recorded yet: `changing` comes next, or was within.
+        """
+        try:
+            yield
+        except BaseException as exc:
+            refused = isinstance(exc, ServiceError)
+            self.backend.audit.emit(
+                event_type,
+                action=action,
+                caller=self.caller,
+                resource=Resource(type=resource_type, id=resource_id),
+                outcome=Outcome.FAILURE,
+                details={"code": exc.code if isinstance(exc, ServiceError) else ServiceError.code},
+                severity=Severity.NOTICE if refused else Severity.ERROR,
+            )
+            raise
 
     async def noting(
         self, event_type: str, action: str, resource: Resource, severity: Severity = Severity.INFO

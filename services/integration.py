@@ -169,8 +169,9 @@ async def read_availability(order_id: str, desk: AtDesk) -> Availability:
 @router.post("/integration/stock-sync")
 async def sync_stock(wanted: SyncOrder, desk: AtDesk) -> SyncReport:
     """Send a partner every stock level, as the inventory service knows them."""
-    _enabled(desk, wanted.partner_id)
-    levels = await _levels(desk)  # before the change: see services.onward for why not within
+    with desk.preparing("integration.stock.synced", "integration:sync_stock", "Integration", wanted.partner_id):
+        _enabled(desk, wanted.partner_id)
+        levels = await _levels(desk)  # before the change: see services.onward for why not within
     async with desk.changing(
         "integration.stock.synced", "integration:sync_stock", "Integration", wanted.partner_id
     ) as change:

@@ -121,22 +121,23 @@ async def create_product(new: NewProduct, desk: AtDesk) -> Product:
 async def import_products(request: Request, desk: AtDesk) -> ImportReport:
     """Take in a feed of products, one JSON object a line; a SKU that is there already gets the feed's values.
 
-    A batch is recorded and made at a time: when the feed breaks off, what was taken in before stays.
+    A batch is recorded and made at a time: when the feed breaks off, what was taken in before stays, and that it broke
+    off is recorded. A feed without a single good row is recorded too.
     """
     report = ImportReport()
     batch: list[NewProduct] = []
-    async for number, line in read_lines(request.stream()):
-        try:
-            batch.append(NewProduct.model_validate_json(line))
-        except ValidationError as invalid:
-            report.rejected += 1
-            if len(report.problems) < MAX_PROBLEMS:
-                report.problems.append(Problem(line=number, reason=invalid.errors(include_url=False)[0]["msg"]))
-        if len(batch) == IMPORT_BATCH:
-            await _take_in(batch, report, desk)
-            batch.clear()
-    if batch:
-        await _take_in(batch, report, desk)
+    with desk.preparing("product.assortment.imported", "product:import", "Product", "*"):
+        async for number, line in read_lines(request.stream()):
+            try:
+                batch.append(NewProduct.model_validate_json(line))
+            except ValidationError as invalid:
+                report.rejected += 1
+                if len(report.problems) < MAX_PROBLEMS:
+                    report.problems.append(Problem(line=number, reason=invalid.errors(include_url=False)[0]["msg"]))
+            if len(batch) == IMPORT_BATCH:
+                await _take_in(batch, report, desk)
+                batch.clear()
+    await _take_in(batch, report, desk)
     return report
 
 
@@ -151,7 +152,7 @@ async def _take_in(batch: list[NewProduct], report: ImportReport, desk: Desk) ->
             rows[new.sku] = Product(id=old.id if old else new_id("p"), **new.model_dump())
         change.crud = "c"
         updated = len(known.keys() & rows.keys())
-        change.details.update(rows=len(batch), created=len(rows) - updated, updated=updated)
+        change.details.update(rows=len(batch), created=len(rows) - updated, updated=updated, rejected=report.rejected)
         for row in rows.values():
             change.beside(partial(products.put, row))
     report.created += len(rows) - updated

@@ -28,6 +28,7 @@ from gateway.freshness_metrics import FreshnessMetrics
 from gateway.metrics import GatewayMetrics, SupervisorMetrics
 from gateway.shadow.metrics import ShadowMetrics
 from gateway.telemetry.metrics import TelemetryMetrics
+from lychgate.coverage.metrics import CoverageMetrics
 from lychgate.reference.markdown import first_sentence, table
 from lychgate.reference.markdown import page as markdown_page
 from lychgate.replay.metrics import ReplayMetrics
@@ -56,6 +57,7 @@ _HOMES = (
     IntegrityMetrics,
     QueryMetrics,
     ReplayMetrics,
+    CoverageMetrics,
 )
 
 
@@ -99,7 +101,8 @@ def page() -> str:
         "Metrics",
         """
 Prometheus text on `/internal/metrics`: of the gateway and its workers, summed, on the operations port; of the query
-API, the consumer and each sample service on its own; of `lychgate policy replay` in a textfile. Labels come from closed
+API, the consumer and each sample service on its own; of `lychgate policy replay` and
+`lychgate audit coverage` in a textfile. Labels come from closed
 sets, never a tenant, a user or a path; a value outside its set becomes `other`. `docs/runbook/metrics-and-alerts.md`
 says what to watch.
 """,

@@ -19,6 +19,7 @@ from audit.emit import Emitter
 from audit.event import AuditEvent
 from audit.producer import AuditProducer
 from audit.spool.segment import contents, segments
+from lychgate.coverage.observer import Observer
 from roles.security_context import (
     Actor,
     ContextSigner,
@@ -68,6 +69,7 @@ class Retail:
     store: Store = field(default_factory=sample_store)
     apps: dict[str, FastAPI] = field(default_factory=dict)
     emitters: dict[str, Emitter] = field(default_factory=dict)
+    observer: Observer = field(default_factory=Observer)
 
     @cached_property
     def signer(self) -> ContextSigner:
@@ -89,10 +91,10 @@ class Retail:
         """One service, started when it was not yet."""
         if name not in self.apps:
             emitter = self.emitters[name] = Emitter(self.spool / f"svc-{name}", f"svc-{name}")
-            backend = Backend(
-                name, self.store, AuditProducer(emitter, service=name), self.clock, self.onward, heartbeat_s=0.05
-            )
+            producer = AuditProducer(self.observer.tapped(emitter), service=name)
+            backend = Backend(name, self.store, producer, self.clock, self.onward, heartbeat_s=0.05)
             self.apps[name] = create_app(backend, self.extractor(name))
+            self.observer.watch(self.apps[name])
         return self.apps[name]
 
     def extractor(self, service: str) -> SecurityContextExtractor:
