@@ -9,19 +9,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 
 from audit.errors import SpoolUnavailable
 from audit.event import Actor, Outcome, Resource, Severity
 from audit.producer import AuditProducer
+from audit.registry.typed import TypedEvent
 from roles.security_context import RequestContext
 from services.change import Change, Detail
 from services.clock import Clock
 from services.errors import ServiceError, Unrecorded
 from services.onward import Onward
 from services.store import Store, TenantData
+
+E = TypeVar("E", bound=TypedEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,7 @@ class Desk:
     backend: Backend
 
     @asynccontextmanager
-    async def changing(
-        self,
-        event_type: str,
-        action: str,
-        resource_type: str,
-        resource_id: str | None = None,
-        *,
-        severity: Severity = Severity.INFO,
-    ) -> AsyncIterator[Change]:
+    async def changing(self, event: type[E], resource_id: str | None = None) -> AsyncIterator[Change[E]]:
         """Judge, record and make one change, with nobody else changing the tenant's data meanwhile.
 
         The block judges and stages. When it ends, the record is made durable and only then the change is made, so
@@ -78,27 +73,25 @@ class Desk:
         a failure with the code the caller is told; buffered, so that the disk's trouble cannot hide the caller's.
 
         Args:
-            event_type: The past fact, `order.order.created`.
-            action: The Cedar action that the gateway decided.
-            resource_type: The Cedar type of what is changed.
+            event: What happens, `OrderCreated`: names the past fact, the Cedar action that the gateway decided and the
+                type of what is changed.
             resource_id: Its id; by default that of the first record the change touches.
-            severity: How grave a success is.
 
         Raises:
             Unrecorded: Nothing was changed.
         """
         async with self.data.lock:
-            change = Change()
+            change = Change[E]()
             try:
                 yield change
             except BaseException as exc:
                 code = exc.code if isinstance(exc, ServiceError) else "internal"
                 self.backend.audit.emit(
-                    event_type,
+                    event.event_type,
                     tenant_id=self.caller.tenant_id,
                     actor=self._actor(),
-                    action=action,
-                    resource=Resource(type=resource_type, id=resource_id),
+                    action=_action(event),
+                    resource=_resource(event, resource_id),
                     outcome=Outcome.FAILURE,
                     details=self._details({**change.details, "code": code}),
                     severity=Severity.NOTICE if isinstance(exc, ServiceError) else Severity.ERROR,
@@ -106,34 +99,31 @@ class Desk:
                     crud=change.crud,
                 )
                 raise
-            subject = Resource(type=resource_type, id=resource_id or change.subject)
-            await self._recorded(event_type, action, subject, change, severity)
+            await self._recorded(event, _resource(event, resource_id or change.subject), change)
             change.make()
 
-    async def noting(
-        self, event_type: str, action: str, resource: Resource, severity: Severity = Severity.INFO
-    ) -> None:
+    async def noting(self, event: TypedEvent, resource_id: str) -> None:
         """Record something that changes nothing and still has to be answered for, before it happens.
 
         Raises:
             Unrecorded: It must not happen.
         """
-        await self._recorded(event_type, action, resource, Change(crud="r"), severity)
+        change = Change[TypedEvent](crud="r")
+        change.tell(event)
+        await self._recorded(type(event), _resource(type(event), resource_id), change)
 
-    async def _recorded(
-        self, event_type: str, action: str, resource: Resource, change: Change, severity: Severity
-    ) -> None:
+    async def _recorded(self, event: type[TypedEvent], resource: Resource | None, change: Change[Any]) -> None:
         try:
             await self.backend.audit.emit_durable(
-                event_type,
+                event.event_type,
                 tenant_id=self.caller.tenant_id,
                 actor=self._actor(),
-                action=action,
+                action=_action(event),
                 resource=resource,
                 outcome=Outcome.SUCCESS,
                 changes=tuple(change.values),
                 details=self._details(change.details),
-                severity=severity,
+                severity=event.severity,
                 trace_id=self.caller.trace_id,
                 crud=change.crud,
             )
@@ -152,6 +142,15 @@ class Desk:
         if self.caller.act is not None:
             told["on_behalf_by"] = self.caller.act.sub
         return told or None
+
+
+def _action(event: type[TypedEvent]) -> str:
+    """The Cedar action, which every event of a service's has."""
+    return event.action or ""
+
+
+def _resource(event: type[TypedEvent], resource_id: str | None) -> Resource | None:
+    return Resource(type=event.resource_type, id=resource_id) if event.resource_type is not None else None
 
 
 def at_desk(request: Request) -> Desk:

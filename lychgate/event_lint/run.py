@@ -1,0 +1,164 @@
+"""From paths to findings: reads, follows every emit to its callers, judges, and hears the comments."""
+
+import ast
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from audit.redact.names import KeyNames
+from audit.registry.classes import attribute, services
+from audit.registry.model import Registry
+from lychgate.event_lint.emits import Emit, emits
+from lychgate.event_lint.fields import said
+from lychgate.event_lint.ignore import unsilenced
+from lychgate.event_lint.index import Module, Project
+from lychgate.event_lint.judge import Judge, finding
+from lychgate.event_lint.scope import Place, Scope, Untold, event_types
+from lychgate.event_lint.source import read_sources
+from policies.errors import Finding
+
+_HOPS: Final = 6
+"""Functions that hand an event's type on, one to the next: ours have three. Beyond this it cannot be told."""
+
+
+def lint(
+    paths: Sequence[Path],
+    registry: Registry,
+    *,
+    ways: Collection[str] = (),
+    secrets: Collection[str] = (),
+    complete: bool = False,
+) -> list[Finding]:
+    """What is wrong with the emits in some files.
+
+    Args:
+        paths: Files and folders.
+        registry: What events there are.
+        ways: Functions besides ours whose first argument is an event's type.
+        secrets: Names of secrets besides the built-in ones.
+        complete: Whether the files are all that emit: then a type that none emits is a finding.
+
+    Returns:
+        Findings, sorted by place, each once, without those a comment silences.
+    """
+    sources, findings = read_sources(paths)
+    run = _Run(Project(sources, registry), registry, KeyNames(secrets))
+    findings += run.findings(ways)
+    if complete:
+        findings += run.idle()
+    return unsilenced(findings, sources)
+
+
+class _Run:
+    def __init__(self, project: Project, registry: Registry, names: KeyNames) -> None:
+        self._project = project
+        self._registry = registry
+        self._judge = Judge(registry, names)
+        self._emitted: set[str] = set()
+
+    def findings(self, ways: Collection[str]) -> Iterator[Finding]:
+        """Of every emit, every change, every typed class."""
+        for emit in emits(self._project, ways):
+            yield from self._judge.leaks(emit)
+            yield from self._follow(emit, emit.scope, (emit.call, emit.scope), 0)
+        for module in self._project.modules:
+            for call in module.calls:
+                scope = Scope(self._project, module, module.function_of(call))
+                if module.qualified(call.func).endswith("audit.event.Change"):
+                    yield from self._judge.changes(module, call, scope)
+                typed = self._project.typed_class(call, module)
+                if typed is not None:
+                    self._emitted.add(typed)
+            for name in self._named(module):
+                self._emitted.add(name)
+        for module, node, event in self._project.typed:
+            yield from self._of_class(module, node, event)
+
+    def idle(self) -> Iterator[Finding]:
+        """Registered types that nothing emits."""
+        for name, entry in self._registry.types.items():
+            if name not in self._emitted and entry.retired is None:
+                file, line = self._registry.places.get(name, ("", 0))
+                yield Finding(file, line, 1 if line else 0, f"nothing here emits `{name}`", "never-emitted")
+
+    def _follow(self, emit: Emit, scope: Scope, site: Place, hops: int) -> Iterator[Finding]:
+        """Judge an emit where its type is known; where a function was given it, at each of its callers."""
+        if emit.event is None:
+            yield finding(site[1].module, site[0], "event-untold", "no event type is given")
+            return
+        names = event_types(emit.event, scope)
+        outer = scope.outermost()
+        details = said(emit.said["details"], scope) if "details" in emit.said else None
+        handed = details is not None and details.handed
+        if names is Untold.UNKNOWN:
+            yield finding(site[1].module, site[0], "event-untold", "of which type this is cannot be told")
+            return
+        sites = list(self._project.sites(outer.function)) if outer.function is not None else []
+        if isinstance(names, frozenset):
+            self._emitted |= names
+            yield from self._judge.unregistered(names, site)
+            known = names & self._registry.types.keys()
+            if not (handed and sites):
+                typed = self._project.typed_class(emit.event, scope.module) is not None or (
+                    site[0] is not emit.call and self._is_typed(site)
+                )
+                yield from self._judge.emit(emit, known, scope, site, typed=typed)
+                if emit.untold:
+                    yield finding(scope.module, emit.call, "details-untold", "what `**` brings cannot be told")
+                if handed and outer.function is not None and not outer.function.is_open:
+                    yield finding(
+                        scope.module, emit.said["details"], "details-untold", "nobody hands these details over here"
+                    )
+                return
+        elif not sites and outer.function is not None and not outer.function.is_open:
+            yield finding(
+                site[1].module, site[0], "event-untold", f"nobody here says what `{outer.function.name}` emits"
+            )
+        if hops >= _HOPS:
+            return
+        for module, call in sites:
+            if outer.function is None:
+                continue
+            bindings = outer.function.bind(call)
+            caller = Scope(self._project, module, module.function_of(call))
+            if bindings is not None:
+                yield from self._follow(emit, scope.bound(bindings, caller), (call, caller), hops + 1)
+
+    def _is_typed(self, site: Place) -> bool:
+        node, scope = site
+        given = [*node.args, *(each.value for each in node.keywords)] if isinstance(node, ast.Call) else []
+        return any(self._project.typed_class(each, scope.module) is not None for each in given)
+
+    def _named(self, module: Module) -> Iterator[str]:
+        """Types whose class is handed to something: `desk.changing(OrderCreated)`."""
+        for call in module.calls:
+            for value in (*call.args, *(each.value for each in call.keywords)):
+                if isinstance(value, ast.Name | ast.Attribute):
+                    typed = self._project.typed_class(value, module)
+                    if typed is not None:
+                        yield typed
+
+    def _of_class(self, module: Module, node: ast.ClassDef, event: str | None) -> Iterator[Finding]:
+        """A typed class that is not, or no longer, the registry's."""
+        if event is None:
+            if any(isinstance(each, ast.AnnAssign) for each in node.body):
+                yield finding(module, node, "event-untold", f"`{node.name}` does not say of which type it is")
+            return
+        if event not in self._registry.types:
+            yield from self._judge.unregistered([event], (node, Scope(self._project, module)))
+            return
+        generated = {name for names in services(self._registry).values() for name in names}
+        wanted = {attribute(name) for name in self._registry.types[event].details}
+        found = {
+            each.target.id
+            for each in node.body
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and not _is_class_wide(each)
+        }
+        for name in sorted(found ^ wanted) if event in generated else ():
+            said_where = "registered and not in" if name in wanted else "not registered and in"
+            yield finding(module, node, "stale-class", f"`{name}` is {said_where} `{node.name}`")
+
+
+def _is_class_wide(each: ast.AnnAssign) -> bool:
+    annotation = each.annotation
+    return isinstance(annotation, ast.Subscript) and getattr(annotation.value, "id", "") == "ClassVar"
