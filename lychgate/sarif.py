@@ -3,21 +3,22 @@
 Source: OASIS, Static Analysis Results Interchange Format 2.1.0; the keys used are those of sections 3.13 to 3.30.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
 from policies.errors import Finding
-from policies.lint.codes import KINDS
+from policies.lint.codes import KINDS, Kind
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def sarif(findings: Iterable[Finding]) -> dict[str, Any]:
+def sarif(findings: Iterable[Finding], kinds: Mapping[str, Kind] = KINDS) -> dict[str, Any]:
     """A log with one run.
 
     Args:
         findings: Files as paths, from the folder the command is run in.
+        kinds: What their codes mean.
     """
     rules = [
         {
@@ -26,21 +27,25 @@ def sarif(findings: Iterable[Finding]) -> dict[str, Any]:
             "help": {"text": kind.remedy},
             "defaultConfiguration": {"level": kind.severity.value},
         }
-        for code, kind in KINDS.items()
+        for code, kind in kinds.items()
     ]
     driver = {"name": "lychgate", "version": version("lychgate"), "rules": rules}
     # Columns count characters, as `policies.errors.Finding` does.
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": [_result(it) for it in findings]}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(it, kinds) for it in findings],
+    }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _result(finding: Finding) -> dict[str, Any]:
+def _result(finding: Finding, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     place: dict[str, Any] = {"artifactLocation": {"uri": finding.file}}
     if finding.line:
         place["region"] = {"startLine": finding.line, "startColumn": max(finding.column, 1)}
     return {
         "ruleId": finding.code,
-        "level": KINDS[finding.code].severity.value,
+        "level": kinds[finding.code].severity.value,
         "message": {"text": finding.reason},
         "locations": [{"physicalLocation": place}],
     }

@@ -1,4 +1,4 @@
-"""What a `details` may hold: its keys with the expressions they are given, followed through names and functions. Pure."""
+"""What a `details` may hold: its keys with what they are given, followed through names and functions. Pure."""
 
 import ast
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ def said_in_block(block: ast.With | ast.AsyncWith, name: str, scope: Scope) -> S
     return found
 
 
-def _add(node: ast.expr, scope: Scope, found: Said, depth: int) -> None:
+def _add(node: ast.expr, scope: Scope, found: Said, depth: int) -> None:  # noqa: C901, PLR0912 - one line a form
     if depth > _DEPTH:
         found.untold.append((node, scope))
         return
@@ -101,8 +101,8 @@ def _name(node: ast.expr, name: str, scope: Scope, found: Said, depth: int) -> N
     elif isinstance(places, Untold):
         found.untold.append((node, scope))
     else:
-        for each, place in places:
-            _add(each, place, found, depth + 1)
+        for given, place in places:
+            _add(given, place, found, depth + 1)
     if scope.function is not None:
         for each in own_nodes(scope.function.node):
             _mutations(each, name, None, scope, found, depth)
@@ -184,7 +184,7 @@ def _stored(
 ) -> None:
     if isinstance(target, ast.Subscript) and _is(target.value, name, attr):
         _entry(target.slice, value, scope, found, depth)
-    elif _is(target, name, attr) and (attr is not None or (isinstance(target.ctx, ast.Store) and _adds(target, scope))):  # type: ignore[attr-defined]
+    elif _is(target, name, attr) and (attr is not None or _adds(target, scope)):
         _add(value, scope, found, depth + 1)
 
 

@@ -82,7 +82,7 @@ class Function:
         return [node.value for node in own_nodes(self.node) if isinstance(node, ast.Return) and node.value is not None]
 
     def bind(self, call: ast.Call) -> dict[str, ast.expr | None] | None:
-        """What a call gives its parameters; None where the call does not fit, a value of None where it cannot be told."""
+        """What a call gives its parameters, None where that cannot be told; None for a call that does not fit."""
         keyword_only = {one.arg for one in self.node.args.kwonlyargs}
         loose = any(isinstance(each, ast.Starred) for each in call.args) or any(
             each.arg is None for each in call.keywords

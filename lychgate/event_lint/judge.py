@@ -21,7 +21,8 @@ _CONTENT: Final = ("details", "changes", "resource", "action", "trace_id", "crud
 """What an emit may be told that ends in the event as it is. The actor is the caller, whatever it is called."""
 _TYPES: Final[Mapping[str, FieldType]] = {
     "len": FieldType.INTEGER, "int": FieldType.INTEGER, "str": FieldType.STRING, "repr": FieldType.STRING,
-    "bool": FieldType.BOOLEAN, "isinstance": FieldType.BOOLEAN, "timestamp": FieldType.STRING, "float": FieldType.NUMBER,
+    "bool": FieldType.BOOLEAN, "isinstance": FieldType.BOOLEAN, "timestamp": FieldType.STRING,
+    "float": FieldType.NUMBER,
     "list": FieldType.LIST, "sorted": FieldType.LIST, "tuple": FieldType.LIST, "dict": FieldType.OBJECT,
 }  # fmt: skip
 _LIKE: Final[Mapping[FieldType, frozenset[FieldType]]] = {
@@ -47,7 +48,7 @@ class Judge:
         self._registry = registry
         self._names = names
 
-    def unregistered(self, names: Iterable[str], place: Place) -> Iterator[Finding]:
+    def unregistered(self, names: Iterable[str], place: tuple[ast.AST, Scope]) -> Iterator[Finding]:
         """Names of events that are not there, or not any more."""
         node, scope = place
         for name in sorted(names):
@@ -74,7 +75,7 @@ class Judge:
         for name in sorted(names):
             entry = self._registry.types[name]
             if not typed:
-                yield from self._fields(name, details, site)
+                yield from self._fields(name, details)
                 yield from self._missing(name, entry, emit, details, scope, site)
             yield from self._severity(name, entry, emit, scope, site)
             yield from self._envelope(name, entry, emit, scope, site)
@@ -115,7 +116,7 @@ class Judge:
             found.recorded = more.recorded
         return found
 
-    def _fields(self, name: str, details: Said, site: Place) -> Iterator[Finding]:
+    def _fields(self, name: str, details: Said) -> Iterator[Finding]:
         fields = self._registry.fields(name)
         for key, places in details.values.items():
             for node, scope in places:
@@ -127,7 +128,6 @@ class Judge:
                     yield finding(scope.module, node, "field-type", f"`{name}`: `{key}` {reason_why}")
         for node, scope in details.untold:
             yield finding(scope.module, node, "details-untold", "what this puts into `details` cannot be told")
-        del site
 
     def _missing(
         self, name: str, entry: EventType, emit: Emit, details: Said, scope: Scope, site: Place
@@ -201,7 +201,7 @@ def finding(module: Module, node: ast.AST, rule: str, reason: str) -> Finding:
     return Finding(module.source.file, line, column if line else 0, reason, rule)
 
 
-def unfit(node: ast.expr, scope: Scope, field: Field) -> str | None:
+def unfit(node: ast.expr, scope: Scope, field: Field) -> str | None:  # noqa: PLR0911 - one line a form
     """Why what an expression gives cannot be what a field holds; None if it may."""
     told = texts(node, scope)
     if isinstance(told, frozenset):
@@ -230,7 +230,7 @@ def _number(node: ast.expr) -> int | float | None:
     return None
 
 
-def _type(node: ast.expr, scope: Scope) -> FieldType | None:
+def _type(node: ast.expr, scope: Scope) -> FieldType | None:  # noqa: PLR0911 - one line a form
     """What an expression gives, where its form says so."""
     match node:
         case ast.JoinedStr():
@@ -245,7 +245,8 @@ def _type(node: ast.expr, scope: Scope) -> FieldType | None:
             return _TYPES.get(name)
         case ast.Name(id=name):
             return _named(name, scope)
-    return None
+        case _:
+            return None
 
 
 def _named(name: str, scope: Scope) -> FieldType | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from audit.registry.compatible import Rule
 from policies.lint.codes import Kind, Severity
 
 
@@ -108,3 +109,55 @@ RULES: Final[Mapping[str, Kind]] = MappingProxyType(
     }
 )
 """In the order of the way from file to event."""
+
+_KEEP: Final = "Leave it as it was released; where that is wrong, register another type and retire this one."
+BREAKS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        Rule.TYPE_REMOVED.value: _error("A released type is gone.", "Leave it in, and mark it `retired`."),
+        Rule.KIND_CHANGED.value: _error("The kind of a released type is another.", _KEEP),
+        Rule.SEVERITY_CHANGED.value: _error(
+            "A released type's first severity is another, or one of them is gone: alerts rest on it.",
+            "Add severities behind those there are, or register another type.",
+        ),
+        Rule.ACTION_CHANGED.value: _error(
+            "A released type happens under other actions.", "Add actions behind those there are."
+        ),
+        Rule.RESOURCE_CHANGED.value: _error("A released type happens to something else.", _KEEP),
+        Rule.CRUD_CHANGED.value: _error("A released type does something else to its resource.", _KEEP),
+        Rule.PHASE_CHANGED.value: _error("A released type has other records.", _KEEP),
+        Rule.SINCE_CHANGED.value: _error("The release that had it first is rewritten.", "Leave `since` as it was."),
+        Rule.FIELD_REMOVED.value: _error(
+            "A released field is gone, or has another name.", "Leave it in; a new name is a new optional field."
+        ),
+        Rule.FIELD_ADDED_REQUIRED.value: _error(
+            "A field that released events do not have is required.", "Make it optional: `required = false`."
+        ),
+        Rule.FIELD_NOW_REQUIRED.value: _error(
+            "An optional field is required, and released events may not have it.", "Leave it optional."
+        ),
+        Rule.FIELD_NOW_OPTIONAL.value: _error(
+            "A required field is optional, and readers count on it.", "Go on giving it."
+        ),
+        Rule.FIELD_RETYPED.value: _error("A field holds something else.", "Give the new form a field of its own."),
+        Rule.FIELD_UNIT_CHANGED.value: _error(
+            "A field counts something else.", "Give the new unit a field of its own."
+        ),
+        Rule.FIELD_NARROWED.value: _error(
+            "A bound lets less in, and released events may be beyond it.", "Leave the bound, or widen it."
+        ),
+        Rule.ENUM_NARROWED.value: _error(
+            "A word that released events may have is gone.", "Leave it in, and emit it no longer."
+        ),
+        Rule.ENUM_WIDENED.value: _error(
+            "A closed list of words has more of them, and readers were told of no others.",
+            "Give the new words a field of their own; or say `open = true` of a list before its first release.",
+        ),
+        Rule.CLASS_LOOSENED.value: _error(
+            "Personal data lost its redaction class, or has another: views would show it.", "Leave the class."
+        ),
+    }
+)
+"""What a change of a released type can break; `audit.registry.compatible.Rule` in words."""
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({**RULES, **BREAKS})
+"""Every kind of finding."""

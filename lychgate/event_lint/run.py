@@ -83,49 +83,44 @@ class _Run:
 
     def _follow(self, emit: Emit, scope: Scope, site: Place, hops: int) -> Iterator[Finding]:
         """Judge an emit where its type is known; where a function was given it, at each of its callers."""
-        if emit.event is None:
-            yield finding(site[1].module, site[0], "event-untold", "no event type is given")
-            return
-        names = event_types(emit.event, scope)
-        outer = scope.outermost()
-        details = said(emit.said["details"], scope) if "details" in emit.said else None
-        handed = details is not None and details.handed
-        if names is Untold.UNKNOWN:
-            yield finding(site[1].module, site[0], "event-untold", "of which type this is cannot be told")
-            return
-        sites = list(self._project.sites(outer.function)) if outer.function is not None else []
+        node, place = site
+        names = event_types(emit.event, scope) if emit.event is not None else Untold.UNKNOWN
+        handed = "details" in emit.said and said(emit.said["details"], scope).handed
+        outer = scope.outermost().function
+        sites = list(self._project.sites(outer)) if outer is not None else []
         if isinstance(names, frozenset):
             self._emitted |= names
             yield from self._judge.unregistered(names, site)
-            known = names & self._registry.types.keys()
             if not (handed and sites):
-                typed = self._project.typed_class(emit.event, scope.module) is not None or (
-                    site[0] is not emit.call and self._is_typed(site)
+                yield from self._judged(
+                    emit, names, scope, site, is_handed=handed and outer is not None and not outer.is_open
                 )
-                yield from self._judge.emit(emit, known, scope, site, typed=typed)
-                if emit.untold:
-                    yield finding(scope.module, emit.call, "details-untold", "what `**` brings cannot be told")
-                if handed and outer.function is not None and not outer.function.is_open:
-                    yield finding(
-                        scope.module, emit.said["details"], "details-untold", "nobody hands these details over here"
-                    )
                 return
-        elif not sites and outer.function is not None and not outer.function.is_open:
-            yield finding(
-                site[1].module, site[0], "event-untold", f"nobody here says what `{outer.function.name}` emits"
-            )
-        if hops >= _HOPS:
+        elif names is Untold.UNKNOWN:
+            yield finding(place.module, node, "event-untold", "of which type this is cannot be told")
             return
-        for module, call in sites:
-            if outer.function is None:
-                continue
-            bindings = outer.function.bind(call)
+        elif not sites and outer is not None and not outer.is_open:
+            yield finding(place.module, node, "event-untold", f"nobody here says what `{outer.name}` emits")
+        for module, call in sites if outer is not None and hops < _HOPS else ():
+            bindings = outer.bind(call) if outer is not None else None
             caller = Scope(self._project, module, module.function_of(call))
             if bindings is not None:
                 yield from self._follow(emit, scope.bound(bindings, caller), (call, caller), hops + 1)
 
-    def _is_typed(self, site: Place) -> bool:
-        node, scope = site
+    def _judged(
+        self, emit: Emit, names: frozenset[str], scope: Scope, site: Place, *, is_handed: bool
+    ) -> Iterator[Finding]:
+        """An emit whose type is known, and whose callers have been looked at."""
+        node, place = site
+        typed = self._is_typed(emit.call, emit.scope) or self._is_typed(node, place)
+        yield from self._judge.emit(emit, names & self._registry.types.keys(), scope, site, typed=typed)
+        if emit.untold:
+            yield finding(emit.scope.module, emit.call, "details-untold", "what `**` brings cannot be told")
+        if is_handed:
+            yield finding(place.module, node, "details-untold", "what the details are, nobody here says")
+
+    def _is_typed(self, node: ast.AST, scope: Scope) -> bool:
+        """Whether a call is handed a typed event, or its class."""
         given = [*node.args, *(each.value for each in node.keywords)] if isinstance(node, ast.Call) else []
         return any(self._project.typed_class(each, scope.module) is not None for each in given)
 

@@ -1,7 +1,7 @@
 """What an expression may be, seen from where it stands: texts, words of an enumeration, and which name decides. Pure.
 
-A `Scope` is a function as it was called: its parameters are bound to expressions of the caller's scope, and so on out
-to a function whose callers have not been looked at. What depends on that one's parameters is not told yet; `bound` gives
+A `Scope` is a function as it was called: its parameters are bound to expressions of the caller's scope, and so on
+out to a function whose callers have not been looked at. What depends on that one's parameters is not told yet; `bound` gives
 it a caller.
 """
 
@@ -102,7 +102,9 @@ def _global(qualified: str, scope: Scope) -> list[Place] | Untold:
     return known if len(known) == len(values) else Untold.UNKNOWN
 
 
-def texts(node: ast.expr, scope: Scope, depth: int = 0) -> frozenset[str] | Untold:
+def texts(  # noqa: C901, PLR0911 - one line a form
+    node: ast.expr, scope: Scope, depth: int = 0
+) -> frozenset[str] | Untold:
     """Every text an expression may be. A typed class, or an event made of one, is asked for its `event_type`."""
     if depth > _DEPTH:
         return Untold.UNKNOWN
@@ -131,7 +133,12 @@ def texts(node: ast.expr, scope: Scope, depth: int = 0) -> frozenset[str] | Unto
 
 def event_types(node: ast.expr, scope: Scope, depth: int = 0) -> frozenset[str] | Untold:
     """The event types an expression may stand for: a name, a typed class, or an event that is made of one."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "type"
+        and len(node.args) == 1
+    ):
         node = node.args[0]  # the class of an event is asked as the event is
     typed = scope.project.typed_class(node, scope.module)
     if typed is not None:

@@ -1,4 +1,4 @@
-"""What must not go into an event, known by where it comes from: secrets by name, whole objects, exceptions' texts. Pure."""
+"""What must not go into an event, known by where it comes from: secrets by name, whole objects, errors' texts. Pure."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -24,8 +24,8 @@ _REQUEST_PARTS: Final = frozenset(
 )  # fmt: skip
 _REQUESTS: Final = frozenset({"request", "req", "response", "resp", "http_request", "environ"})
 _TEXT_OF_ERROR: Final = frozenset(
-    {"args", "message", "msg", "detail", "details", "strerror", "stderr", "stdout", "output", "body", "text", "response",
-     "reason", "doc", "object"}
+    {"args", "message", "msg", "detail", "details", "strerror", "stderr", "stdout", "output", "body", "text",
+     "response", "reason", "doc", "object"}
 )  # fmt: skip
 
 
@@ -50,7 +50,9 @@ def leaks(node: ast.expr, scope: Scope, names: KeyNames) -> Iterator[Leak]:
     yield from _leaks(node, scope, names, 0, frozenset())
 
 
-def _leaks(node: ast.expr, scope: Scope, names: KeyNames, depth: int, seen: frozenset[str]) -> Iterator[Leak]:
+def _leaks(  # noqa: C901 - one line a form
+    node: ast.expr, scope: Scope, names: KeyNames, depth: int, seen: frozenset[str]
+) -> Iterator[Leak]:
     own = _leak(node, scope, names)
     if own is not None:
         yield own
@@ -101,7 +103,7 @@ def _leak(node: ast.expr, scope: Scope, names: KeyNames) -> Leak | None:
     return None
 
 
-def _name_of(node: ast.expr) -> str:
+def _name_of(node: ast.expr) -> str:  # noqa: PLR0911 - one line a form
     """The name that says what a value is: of a variable, an attribute, a key, or a function that gives it."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
@@ -125,7 +127,7 @@ def _is_harmless(name: str) -> bool:
     return name.lower().endswith(_HARMLESS_ENDS)
 
 
-def _whole(node: ast.expr, scope: Scope) -> str | None:
+def _whole(node: ast.expr, scope: Scope) -> str | None:  # noqa: PLR0911 - one line a form
     called = _called(node)
     if called in _WHOLE_CALLS:
         return f"`{called}(...)`"

@@ -43,7 +43,10 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Finding]]:
     findings: list[Finding] = []
     for path in sorted(set(_files(paths, findings))):
         read = _read(path)
-        (findings if isinstance(read, Finding) else sources).append(read)  # type: ignore[attr-defined]
+        if isinstance(read, Finding):
+            findings.append(read)
+        else:
+            sources.append(read)
     return sources, findings
 
 
@@ -59,7 +62,7 @@ def _files(paths: Iterable[Path], findings: list[Finding]) -> Iterator[Path]:
             findings.append(Finding(str(path), 0, 0, "no such file or folder", "unreadable-source"))
 
 
-def _read(path: Path) -> Source | Finding:
+def _read(path: Path) -> Source | Finding:  # noqa: PLR0911 - one line a trouble
     file = str(path)
     try:
         size = path.stat().st_size
