@@ -1,9 +1,9 @@
 """What a registry may no longer say of an event that was released. Pure.
 
 Two promises are kept (ADR 0203). An event of any release is valid under the schema of every later one, because the
-store keeps events for as long as retention says, and a hold for longer. And a reader made for one release is not misled by an
-event of a later one: it may meet types and fields it does not know, and passes over them, but what it knows means what
-it meant.
+store keeps events for as long as retention says, and a hold for longer. And a reader made for one release is not
+misled by an event of a later one: it may meet types and fields it does not know, and passes over them, but what it
+knows means what it meant.
 """
 
 from collections.abc import Iterator, Mapping

@@ -64,7 +64,7 @@ def _emit(call: ast.Call, module: Module, project: Project, ways: frozenset[str]
     if name not in PRODUCER_CALLS:
         return None
     typed = first is not None and project.typed_class(first, module) is not None
-    text = isinstance(first, ast.Constant) and isinstance(first.value, str)
+    text = isinstance(first, ast.Constant) and isinstance(first.value, str) and "." in first.value
     if not (typed or (text and _is_method(call)) or said.keys() & _PRODUCER_WORDS or (untold and first is not None)):
         return None
     return Emit(call, scope, first, said, untold)

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from audit.event import Outcome
+from audit.event import Kind, Outcome, Severity
 from audit.redact.names import KeyNames
 from audit.registry.check import misfit
 from audit.registry.load import nearest
@@ -77,16 +77,28 @@ class Judge:
             if not typed:
                 yield from self._fields(name, details)
                 yield from self._missing(name, entry, emit, details, scope, site)
-            yield from self._severity(name, entry, emit, scope, site)
-            yield from self._envelope(name, entry, emit, scope, site)
+            if not (emit.untold or (typed and "severity" not in emit.said)):
+                yield from self._severity(name, entry, emit, scope, site)
+            yield from self._envelope(name, entry, emit, scope, site, typed=typed)
 
-    def leaks(self, emit: Emit) -> Iterator[Finding]:
-        """What must not be in it, of whatever type it is."""
+    def handed(self, emit: Emit, names: Iterable[str], scope: Scope) -> Iterator[Finding]:
+        """Values that a caller hands over and that do not fit; what is missing was said where the event is named."""
+        details = said(emit.said["details"], scope) if "details" in emit.said else Said()
+        for name in sorted(names):
+            yield from self._fields(name, details)
+
+    def leaks(self, emit: Emit, scope: Scope) -> Iterator[Finding]:
+        """What must not be in it, of whatever type it is.
+
+        Args:
+            emit: The call that emits.
+            scope: Where it stands; with callers bound, what they hand over is looked at too.
+        """
         for name in _CONTENT:
             if name in emit.said:
-                yield from self._leaks(emit.said[name], emit.scope)
+                yield from self._leaks(emit.said[name], scope)
         for value in emit.call.args:
-            yield from self._leaks(value, emit.scope)
+            yield from self._leaks(value, scope)
         block = block_of(emit.call, emit.scope.module)
         if block is not None and block[1]:
             for key, places in said_in_block(*block, emit.scope).values.items():
@@ -140,9 +152,8 @@ class Judge:
             yield finding(site[1].module, site[0], "missing-field", f"`{name}` needs `{key}`, which is not given")
 
     def _severity(self, name: str, entry: EventType, emit: Emit, scope: Scope, site: Place) -> Iterator[Finding]:
-        if "severity" not in emit.said:
-            return
-        told = texts(emit.said["severity"], scope)
+        # Whoever says none gets `info`.
+        told = texts(emit.said["severity"], scope) if "severity" in emit.said else frozenset([Severity.INFO.value])
         for word in sorted(told) if isinstance(told, frozenset) else ():
             try:
                 ours, _ = normalise(word)
@@ -154,8 +165,10 @@ class Judge:
                 reason = f"`{name}` is never `{ours}`; registered is {listed}"
                 yield finding(site[1].module, site[0], "wrong-severity", reason)
 
-    def _envelope(self, name: str, entry: EventType, emit: Emit, scope: Scope, site: Place) -> Iterator[Finding]:
-        default = {"kind": "domain"} if _last(emit.call) != EVENT else {}
+    def _envelope(
+        self, name: str, entry: EventType, emit: Emit, scope: Scope, site: Place, *, typed: bool
+    ) -> Iterator[Finding]:
+        default = {"kind": Kind.DOMAIN.value} if _last(emit.call) != EVENT and not typed else {}
         allowed: dict[str, tuple[str, ...]] = {
             "kind": (entry.kind.value,),
             "phase": tuple(phase.value for phase in entry.phases),

@@ -13,7 +13,7 @@ from lychgate.event_lint.fields import said
 from lychgate.event_lint.ignore import unsilenced
 from lychgate.event_lint.index import Module, Project
 from lychgate.event_lint.judge import Judge, finding
-from lychgate.event_lint.scope import Place, Scope, Untold, event_types
+from lychgate.event_lint.scope import Place, Scope, Untold, event_types, is_typed
 from lychgate.event_lint.source import read_sources
 from policies.errors import Finding
 
@@ -59,8 +59,8 @@ class _Run:
     def findings(self, ways: Collection[str]) -> Iterator[Finding]:
         """Of every emit, every change, every typed class."""
         for emit in emits(self._project, ways):
-            yield from self._judge.leaks(emit)
-            yield from self._follow(emit, emit.scope, (emit.call, emit.scope), 0)
+            yield from self._judge.leaks(emit, emit.scope)
+            yield from self._follow(emit, emit.scope, (emit.call, emit.scope))
         for module in self._project.modules:
             for call in module.calls:
                 scope = Scope(self._project, module, module.function_of(call))
@@ -81,21 +81,35 @@ class _Run:
                 file, line = self._registry.places.get(name, ("", 0))
                 yield Finding(file, line, 1 if line else 0, f"nothing here emits `{name}`", "never-emitted")
 
-    def _follow(self, emit: Emit, scope: Scope, site: Place, hops: int) -> Iterator[Finding]:
-        """Judge an emit where its type is known; where a function was given it, at each of its callers."""
+    def _follow(self, emit: Emit, scope: Scope, site: Place, hops: int = 0, *, told: bool = False) -> Iterator[Finding]:
+        """Judge an emit where its type is known, and what it is handed at each caller of the function it is in.
+
+        Args:
+            emit: The call that emits.
+            scope: Where it stands, with the callers on the way bound.
+            site: The outermost call on the way.
+            hops: How many callers there are on the way.
+            told: Whether it has been judged already: then its callers only answer for what they hand over.
+        """
         node, place = site
         names = event_types(emit.event, scope) if emit.event is not None else Untold.UNKNOWN
         handed = "details" in emit.said and said(emit.said["details"], scope).handed
         outer = scope.outermost().function
         sites = list(self._project.sites(outer)) if outer is not None else []
+        if hops:
+            yield from self._judge.leaks(emit, scope)
         if isinstance(names, frozenset):
             self._emitted |= names
-            yield from self._judge.unregistered(names, site)
-            if not (handed and sites):
-                yield from self._judged(
-                    emit, names, scope, site, is_handed=handed and outer is not None and not outer.is_open
-                )
-                return
+            known = names & self._registry.types.keys()
+            if told:
+                yield from self._judge.handed(emit, known, scope)
+            else:
+                yield from self._judge.unregistered(names, site)
+            if not told and not (handed and sites):
+                told = True
+                yield from self._judged(emit, known, scope, site)
+                if handed and outer is not None and not outer.is_open:
+                    yield finding(place.module, node, "details-untold", "what the details are, nobody here says")
         elif names is Untold.UNKNOWN:
             yield finding(place.module, node, "event-untold", "of which type this is cannot be told")
             return
@@ -105,24 +119,19 @@ class _Run:
             bindings = outer.bind(call) if outer is not None else None
             caller = Scope(self._project, module, module.function_of(call))
             if bindings is not None:
-                yield from self._follow(emit, scope.bound(bindings, caller), (call, caller), hops + 1)
+                yield from self._follow(emit, scope.bound(bindings, caller), (call, caller), hops + 1, told=told)
 
-    def _judged(
-        self, emit: Emit, names: frozenset[str], scope: Scope, site: Place, *, is_handed: bool
-    ) -> Iterator[Finding]:
-        """An emit whose type is known, and whose callers have been looked at."""
-        node, place = site
-        typed = self._is_typed(emit.call, emit.scope) or self._is_typed(node, place)
-        yield from self._judge.emit(emit, names & self._registry.types.keys(), scope, site, typed=typed)
+    def _judged(self, emit: Emit, known: Collection[str], scope: Scope, site: Place) -> Iterator[Finding]:
+        """An emit whose type is known, at the call that says so."""
+        typed = self._is_typed(emit.call, emit.scope) or self._is_typed(*site)
+        yield from self._judge.emit(emit, known, scope, site, typed=typed)
         if emit.untold:
             yield finding(emit.scope.module, emit.call, "details-untold", "what `**` brings cannot be told")
-        if is_handed:
-            yield finding(place.module, node, "details-untold", "what the details are, nobody here says")
 
     def _is_typed(self, node: ast.AST, scope: Scope) -> bool:
         """Whether a call is handed a typed event, or its class."""
         given = [*node.args, *(each.value for each in node.keywords)] if isinstance(node, ast.Call) else []
-        return any(self._project.typed_class(each, scope.module) is not None for each in given)
+        return any(is_typed(each, scope) for each in given)
 
     def _named(self, module: Module) -> Iterator[str]:
         """Types whose class is handed to something: `desk.changing(OrderCreated)`."""

@@ -1,8 +1,8 @@
 """What an expression may be, seen from where it stands: texts, words of an enumeration, and which name decides. Pure.
 
 A `Scope` is a function as it was called: its parameters are bound to expressions of the caller's scope, and so on
-out to a function whose callers have not been looked at. What depends on that one's parameters is not told yet; `bound` gives
-it a caller.
+out to a function whose callers have not been looked at. What depends on that one's parameters is not told yet; `bound`
+gives it a caller.
 """
 
 import ast
@@ -149,6 +149,16 @@ def event_types(node: ast.expr, scope: Scope, depth: int = 0) -> frozenset[str] 
             return places
         return _union([event_types(each, place, depth + 1) for each, place in places])
     return texts(node, scope, depth)
+
+
+def is_typed(node: ast.expr, scope: Scope, depth: int = 0) -> bool:
+    """Whether an expression is a typed event or its class, or a name that stands for nothing else."""
+    if scope.project.typed_class(node, scope.module) is not None:
+        return True
+    places = look_up(node.id, scope) if isinstance(node, ast.Name) and depth < _DEPTH else Untold.UNKNOWN
+    if isinstance(places, Untold):
+        return False
+    return bool(places) and all(is_typed(each, place, depth + 1) for each, place in places)
 
 
 def resolve(call: ast.Call, scope: Scope) -> Scope | None:

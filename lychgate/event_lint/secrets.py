@@ -62,7 +62,7 @@ def _leaks(  # noqa: C901 - one line a form
     if isinstance(node, ast.Call) and _called(node) in _HARMLESS_CALLS:
         return
     if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.value, ast.Call):
-        return  # a part of something: judged by the part's own name
+        return  # a part of something is judged by the part's own name
     if isinstance(node, ast.IfExp):
         waiting: Iterable[ast.AST] = (node.body, node.orelse)  # the condition only chooses
     elif isinstance(node, ast.Call):
@@ -154,6 +154,8 @@ def _is_request(node: ast.expr) -> bool:
 def _error_text(node: ast.expr, scope: Scope) -> str | None:
     """Of an exception: itself, its text, its parts that are text."""
     called = _called(node)
+    if isinstance(node, ast.Subscript):
+        node = node.value  # `exc.args[0]`
     if called in {"format_exc", "format_exception", "format_tb", "print_exc", "exc_info"}:
         return f"`{called}()`"
     if isinstance(node, ast.Name) and _is_caught(node, scope):
