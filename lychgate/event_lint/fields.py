@@ -104,7 +104,7 @@ def _name(node: ast.expr, name: str, scope: Scope, found: Said, depth: int) -> N
         for given, place in places:
             _add(given, place, found, depth + 1)
     if scope.function is not None:
-        for each in own_nodes(scope.function.node):
+        for each in scope.function.writes:
             _mutations(each, name, None, scope, found, depth)
 
 
@@ -204,7 +204,7 @@ def _passed(node: ast.Call, name: str, attr: str, scope: Scope, found: Said, dep
         return
     for param, value in inside.bindings.items():
         if value is not None and _is(value, name, None):
-            for each in own_nodes(inside.function.node):
+            for each in inside.function.writes:
                 _mutations(each, param, attr, inside, found, depth + 1)
 
 

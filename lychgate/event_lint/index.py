@@ -77,6 +77,12 @@ class Function:
         return _assigned(self.node)
 
     @cached_property
+    def writes(self) -> tuple[ast.AST, ...]:
+        """What may change a value that a name of its has: assignments and calls."""
+        kinds = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Call)
+        return tuple(node for node in own_nodes(self.node) if isinstance(node, kinds))
+
+    @cached_property
     def returned(self) -> list[ast.expr]:
         """What it returns."""
         return [node.value for node in own_nodes(self.node) if isinstance(node, ast.Return) and node.value is not None]
