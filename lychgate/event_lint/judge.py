@@ -25,6 +25,8 @@ _TYPES: Final[Mapping[str, FieldType]] = {
     "float": FieldType.NUMBER,
     "list": FieldType.LIST, "sorted": FieldType.LIST, "tuple": FieldType.LIST, "dict": FieldType.OBJECT,
 }  # fmt: skip
+_NAMES: Final = 8
+"""Names for names."""
 _LIKE: Final[Mapping[FieldType, frozenset[FieldType]]] = {
     FieldType.TIME: frozenset({FieldType.STRING}),
     FieldType.NUMBER: frozenset({FieldType.INTEGER, FieldType.NUMBER}),
@@ -136,8 +138,9 @@ class Judge:
                     if not self._names.denied(key):
                         reason = f"`{name}` has no field `{key}`{nearest(key, fields)}"
                         yield finding(scope.module, node, "unknown-field", reason)
-                elif (reason_why := unfit(node, scope, fields[key])) is not None:
-                    yield finding(scope.module, node, "field-type", f"`{name}`: `{key}` {reason_why}")
+                elif (why := unfit(node, scope, fields[key])) is not None:
+                    given, place = _given(node, scope)
+                    yield finding(place.module, given, "field-type", f"`{name}`: `{key}` {why}")
         for node, scope in details.untold:
             yield finding(scope.module, node, "details-untold", "what this puts into `details` cannot be told")
 
@@ -216,6 +219,7 @@ def finding(module: Module, node: ast.AST, rule: str, reason: str) -> Finding:
 
 def unfit(node: ast.expr, scope: Scope, field: Field) -> str | None:  # noqa: PLR0911 - one line a form
     """Why what an expression gives cannot be what a field holds; None if it may."""
+    node, scope = _stands_for(node, scope)
     told = texts(node, scope)
     if isinstance(told, frozenset):
         if field.type is FieldType.TIME:
@@ -232,6 +236,26 @@ def unfit(node: ast.expr, scope: Scope, field: Field) -> str | None:  # noqa: PL
     if found is FieldType.NUMBER and field.type is FieldType.INTEGER:
         return "is a number with a fraction, not an integer"
     return f"is {_SAMPLES[found]}, not {_SAMPLES[field.type]}"
+
+
+def _given(node: ast.expr, scope: Scope) -> Place:
+    """Where a value comes from that callers hand over: their place is where it is put right."""
+    while isinstance(node, ast.Name) and scope.function is not None and scope.bindings is not None:
+        value = scope.bindings.get(node.id) if node.id not in scope.function.assigned else None
+        if value is None or scope.caller is None:
+            break
+        node, scope = value, scope.caller
+    return node, scope
+
+
+def _stands_for(node: ast.expr, scope: Scope) -> Place:
+    """What a name stands for, where that is one thing."""
+    for _ in range(_NAMES):
+        places = look_up(node.id, scope) if isinstance(node, ast.Name) else Untold.UNKNOWN
+        if isinstance(places, Untold) or len(places) != 1:
+            break
+        node, scope = places[0]
+    return node, scope
 
 
 def _number(node: ast.expr) -> int | float | None:

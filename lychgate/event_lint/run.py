@@ -17,6 +17,8 @@ from lychgate.event_lint.scope import Place, Scope, Untold, event_types, is_type
 from lychgate.event_lint.source import read_sources
 from policies.errors import Finding
 
+_TOLD_HOPS: Final = 2
+"""So far are values followed that callers of a function hand over to an event that it names itself."""
 _HOPS: Final = 6
 """Functions that hand an event's type on, one to the next: ours have three. Beyond this it cannot be told."""
 
@@ -115,7 +117,7 @@ class _Run:
             return
         elif not sites and outer is not None and not outer.is_open:
             yield finding(place.module, node, "event-untold", f"nobody here says what `{outer.name}` emits")
-        for module, call in sites if outer is not None and hops < _HOPS else ():
+        for module, call in sites if outer is not None and hops < (_TOLD_HOPS if told else _HOPS) else ():
             bindings = outer.bind(call) if outer is not None else None
             caller = Scope(self._project, module, module.function_of(call))
             if bindings is not None:

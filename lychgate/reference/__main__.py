@@ -1,4 +1,4 @@
-"""`python -m lychgate.reference [FOLDER]`: write the pages; without a folder those of `docs/reference`, and the classes."""
+"""`python -m lychgate.reference [FOLDER]`: write the pages, to `docs/reference` unless told; then the classes, too."""
 
 import sys
 from pathlib import Path

@@ -33,9 +33,10 @@ buyer = { type = "string", max_length = 9, class = "pii", says = "Who." }
 [types."shop.basket.paid".changes]
 name = "pii"
 """
+CHANGES = '[types."shop.basket.paid".changes]'
 COMPATIBLE = [
     ("says", 'says = "A basket was paid."', 'says = "Somebody paid a basket."'),
-    ("a new optional field", '[types."shop.basket.paid".changes]', 'gift = { type = "boolean", says = "x" }\n[types."shop.basket.paid".changes]'),
+    ("a new optional field", CHANGES, 'gift = { type = "boolean", says = "x" }\n' + CHANGES),
     ("a new type", "format = 1", 'format = 1\n[types."shop.basket.lost"]\nsince = "1.1.0"\nsays = "x"\n'),
     ("another action behind", '["shop:pay"]', '["shop:pay", "shop:settle"]'),
     ("another severity behind", '["info", "notice"]', '["info", "notice", "warn"]'),
