@@ -2,12 +2,17 @@
 
 import ast
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
-from lychgate.event_lint.index import own_nodes
+from lychgate.event_lint.index import FunctionNode, own_nodes
 from lychgate.event_lint.scope import Place, Scope, Untold, look_up, resolve, texts
 
 _DEPTH: Final = 16
+CURRENT: Final = "current"
+"""What `AuditProducer` calls the recording of the handler that is being served."""
+
+
+Block: TypeAlias = ast.With | ast.AsyncWith | FunctionNode
 
 
 @dataclass(eq=False)
@@ -40,8 +45,8 @@ def said(node: ast.expr, scope: Scope) -> Said:
     return found
 
 
-def said_in_block(block: ast.With | ast.AsyncWith, name: str, scope: Scope) -> Said:
-    """What the block of a `with ... as name` puts into `name.details`."""
+def said_in_block(block: Block, name: str, scope: Scope) -> Said:
+    """What the block of a `with ... as name`, or a decorated handler, puts into `name.details`."""
     found = Said()
     for statement in block.body:
         for node in (statement, *own_nodes(statement)):
@@ -109,7 +114,7 @@ def _name(node: ast.expr, name: str, scope: Scope, found: Said, depth: int) -> N
 
 
 def _comprehended(node: ast.DictComp, scope: Scope, found: Said, depth: int) -> None:
-    """`{name: ... for name, value in some.items()}` has the keys of `some`."""
+    """`{name: ... for name, value in some.items()}` has the keys of `some`, and one over a list those of the list."""
     loop = node.generators[0]
     match (node.key, loop.target, loop.iter):
         case (
@@ -118,6 +123,11 @@ def _comprehended(node: ast.DictComp, scope: Scope, found: Said, depth: int) -> 
             ast.Call(func=ast.Attribute(value=inner, attr="items"), args=[]),
         ) if key == first and len(node.generators) == 1:
             _add(inner, scope, found, depth + 1)
+        case (ast.Name(id=key), ast.Name(id=each), ast.Tuple(elts=keys) | ast.List(elts=keys)) if (
+            key == each and len(node.generators) == 1
+        ):
+            for one in keys:
+                _entry(one, node.value, scope, found, depth)
         case _:
             found.untold.append((node, scope))
 
@@ -210,5 +220,8 @@ def _passed(node: ast.Call, name: str, attr: str, scope: Scope, found: Said, dep
 
 def _is(node: ast.expr, name: str, attr: str | None) -> bool:
     if attr is None:
-        return isinstance(node, ast.Name) and node.id == name
+        # `audit.current` is what a decorated handler fills in.
+        return (isinstance(node, ast.Name) and node.id == name) or (
+            name == CURRENT and isinstance(node, ast.Attribute) and node.attr == CURRENT
+        )
     return isinstance(node, ast.Attribute) and node.attr == attr and _is(node.value, name, None)

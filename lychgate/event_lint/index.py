@@ -124,6 +124,7 @@ class Module:
     functions: dict[ast.AST, Function] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
     classes: list[ast.ClassDef] = field(default_factory=list)
+    stars: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -132,8 +133,11 @@ class Module:
 
     @cached_property
     def assigned(self) -> Mapping[str, list[ast.expr | None]]:
-        """What its own names are given."""
-        return _assigned(self.source.tree)
+        """What its own names are given, and the attributes of its classes: `Names.OPENED`."""
+        found = _assigned(self.source.tree)
+        for node in self.classes:
+            found |= {f"{node.name}.{name}": values for name, values in _assigned(node).items()}
+        return found
 
     @cached_property
     def top(self) -> Mapping[str, Function]:
@@ -155,7 +159,10 @@ class Module:
             node = node.value
         if not isinstance(node, ast.Name):
             return ""
-        return ".".join([self.imports.get(node.id, f"{self.name}.{node.id}"), *parts])
+        own = self.imports.get(node.id)
+        if own is None and self.stars and node.id not in self.assigned and node.id not in self.top:
+            own = f"{self.stars[-1]}.{node.id}"  # of the last `import *`, which hides those before it
+        return ".".join([own or f"{self.name}.{node.id}", *parts])
 
 
 class Project:
@@ -197,13 +204,17 @@ class Project:
         for _ in range(_HOPS):
             owner, _, name = qualified.rpartition(".")
             module = self._by_name.get(owner)
+            if module is None:  # an attribute of a class
+                owner, _, holder = owner.rpartition(".")
+                module, name = self._by_name.get(owner), f"{holder}.{name}"
             if module is None:
                 return None
             if name in getattr(module, kind):
                 return module, name
-            if name not in module.imports:
+            first, _, rest = name.partition(".")
+            if first not in module.imports:
                 return None
-            qualified = module.imports[name]
+            qualified = f"{module.imports[first]}.{rest}".removesuffix(".")
         return None
 
     def typed_class(self, node: ast.expr, module: Module) -> str | None:
@@ -259,7 +270,10 @@ def _module(source: Source) -> Module:
         elif isinstance(node, ast.Call):
             module.calls.append(node)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            module.imports.update(_imported(node, module))
+            imported = dict(_imported(node, module))
+            if "*" in imported:
+                module.stars.append(imported.pop("*").removesuffix(".*"))
+            module.imports.update(imported)
         for child in ast.iter_child_nodes(node):
             module.parents[child] = node
             waiting.append((child, owner, within))

@@ -121,14 +121,22 @@ class Judge:
 
     def _details(self, emit: Emit, scope: Scope, site: Place) -> Said:
         found = said(emit.said["details"], scope) if "details" in emit.said else Said()
+        self._in_block(found, emit.call, scope)
         node, outside = site
-        block = block_of(node, outside.module) if isinstance(node, ast.Call) else None
-        if block is not None and block[1] and (found.recorded or node is emit.call):
-            more = said_in_block(*block, outside)
-            found.values.update({key: [*found.values.get(key, []), *places] for key, places in more.values.items()})
-            found.untold += more.untold
-            found.recorded = more.recorded
+        if isinstance(node, ast.Call) and node is not emit.call and found.recorded:
+            self._in_block(found, node, outside)
         return found
+
+    def _in_block(self, found: Said, call: ast.Call, scope: Scope) -> None:
+        """Add what the block of a call says, where it opens one."""
+        block = block_of(call, scope.module)
+        if block is None or not block[1]:
+            return
+        more = said_in_block(*block, scope)
+        for key, places in more.values.items():
+            found.values.setdefault(key, []).extend(places)
+        found.untold += more.untold
+        found.recorded = more.recorded
 
     def _fields(self, name: str, details: Said) -> Iterator[Finding]:
         fields = self._registry.fields(name)

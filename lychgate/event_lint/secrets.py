@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from audit.redact.names import KeyNames
-from lychgate.event_lint.scope import Place, Scope, Untold, look_up
+from lychgate.event_lint.scope import Place, Scope, Untold, look_up, resolve
 
 _DEPTH: Final = 6
 _HARMLESS_ENDS: Final = (
@@ -50,7 +50,7 @@ def leaks(node: ast.expr, scope: Scope, names: KeyNames) -> Iterator[Leak]:
     yield from _leaks(node, scope, names, 0, frozenset())
 
 
-def _leaks(  # noqa: C901 - one line a form
+def _leaks(  # noqa: C901, PLR0912 - one line a form
     node: ast.expr, scope: Scope, names: KeyNames, depth: int, seen: frozenset[str]
 ) -> Iterator[Leak]:
     own = _leak(node, scope, names)
@@ -65,6 +65,10 @@ def _leaks(  # noqa: C901 - one line a form
         return  # a part of something is judged by the part's own name
     if isinstance(node, ast.IfExp):
         waiting: Iterable[ast.AST] = (node.body, node.orelse)  # the condition only chooses
+    elif isinstance(node, ast.Call) and (inside := _inside(node, scope)) is not None:
+        for value in inside.function.returned if inside.function is not None and depth < _DEPTH else ():
+            yield from _leaks(value, inside, names, depth + 1, seen)
+        return
     elif isinstance(node, ast.Call):
         # A method of something is asked of it; a function's own name holds nothing.
         inner = [node.func.value] if isinstance(node.func, ast.Attribute) else []
@@ -79,6 +83,12 @@ def _leaks(  # noqa: C901 - one line a form
             yield from _leaks(inner_node, scope, names, depth + 1, seen)
     if isinstance(node, ast.Name) and node.id not in seen and len(seen) < _DEPTH:
         yield from _followed(node.id, scope, names, depth, seen)
+
+
+def _inside(node: ast.Call, scope: Scope) -> Scope | None:
+    """The inside of one of our own functions that gives something back: then that is what goes on."""
+    inside = resolve(node, scope)
+    return inside if inside is not None and inside.function is not None and inside.function.returned else None
 
 
 def _followed(name: str, scope: Scope, names: KeyNames, depth: int, seen: frozenset[str]) -> Iterator[Leak]:
@@ -108,6 +118,10 @@ def _name_of(node: ast.expr) -> str:  # noqa: PLR0911 - one line a form
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
+        case ast.Subscript(value=ast.Attribute(attr="cookies")):
+            return "cookie"
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="cookies"), attr="get")):
+            return "cookie"
         case ast.Subscript(slice=ast.Constant(value=str(key))):
             return key
         case ast.Call(
