@@ -66,6 +66,8 @@ def _emit(call: ast.Call, module: Module, project: Project, ways: frozenset[str]
     first = call.args[0] if call.args else said.get("event_type")
     if name in ways:
         return Emit(call, scope, first, said, untold)
+    if _hands_on(first, scope):
+        return None
     if name not in PRODUCER_CALLS:
         return _handed_over(call, scope, said, untold=untold)
     if len(call.args) > 1 and not _names_event(first, project, module) and name in _OUTBOX_CALLS:
@@ -104,6 +106,14 @@ def _keywords(call: ast.Call, scope: Scope) -> tuple[dict[str, ast.expr], bool]:
 
 def _name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _hands_on(first: ast.expr | None, scope: Scope) -> bool:
+    """Whether this is within a producer of somebody's own, which gives on what it was given: its callers are judged."""
+    function = scope.function
+    if function is None or function.name not in PRODUCER_CALLS or function.owner is None:
+        return False
+    return isinstance(first, ast.Name) and first.id in function.every and first.id not in function.assigned
 
 
 def _names_event(node: ast.expr | None, project: Project, module: Module) -> bool:

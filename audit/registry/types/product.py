@@ -44,6 +44,7 @@ class AssortmentImported(TypedEvent, frozen=True, kw_only=True):
         rows: How many lines the batch had; from 0.
         created: How many were new; from 0.
         updated: How many were known; from 0.
+        rejected: How many lines of the feed were left out; from 0.
     """
 
     event_type: ClassVar[str] = "product.assortment.imported"
@@ -52,6 +53,7 @@ class AssortmentImported(TypedEvent, frozen=True, kw_only=True):
     rows: int
     created: int
     updated: int
+    rejected: int | None = None
 
 
 class AssortmentExported(TypedEvent, frozen=True):
