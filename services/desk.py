@@ -96,7 +96,7 @@ class Desk:
                     details=self._details({**change.details, "code": code}),
                     severity=Severity.NOTICE if isinstance(exc, ServiceError) else Severity.ERROR,
                     trace_id=self.caller.trace_id,
-                    crud=change.crud,
+                    crud=change.crud or event.crud,
                 )
                 raise
             await self._recorded(event, _resource(event, resource_id or change.subject), change)
@@ -125,7 +125,7 @@ class Desk:
                 details=self._details(change.details),
                 severity=event.severity,
                 trace_id=self.caller.trace_id,
-                crud=change.crud,
+                crud=change.crud or event.crud,
             )
         except SpoolUnavailable as exc:
             raise Unrecorded from exc

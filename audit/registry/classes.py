@@ -86,6 +86,8 @@ def _class(called: str, name: str, entry: EventType) -> str:
         lines.append(f"    action: ClassVar[str | None] = {_text(entry.actions[0])}")
     if entry.resource is not None:
         lines.append(f"    resource_type: ClassVar[str | None] = {_text(entry.resource)}")
+    if entry.crud:
+        lines.append(f"    crud: ClassVar[str | None] = {_text(entry.crud[0])}")
     severity = (*entry.severity, *entry.failure)[0]
     if severity is not Severity.INFO:
         lines.append(f"    severity: ClassVar[Severity] = Severity.{severity.name}")

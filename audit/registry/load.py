@@ -17,7 +17,7 @@ from audit.registry.model import FIELD, NAME, VERSION, EventType, Field, FieldTy
 
 FILE: Final = "event_types.toml"
 FORMAT: Final = 1
-RESERVED: Final = frozenset({"event_type", "kind", "action", "resource_type", "severity", "details"})
+RESERVED: Final = frozenset({"event_type", "kind", "action", "resource_type", "crud", "severity", "details"})
 """Names a typed class has already; its field gets a `_` behind it, and stands in the event without."""
 _NUMBERS: Final = frozenset({FieldType.INTEGER, FieldType.NUMBER})
 _CRUD: Final = frozenset("crudx")

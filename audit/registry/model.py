@@ -200,7 +200,8 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         kind: What sort of thing happened.
         actions: The Cedar actions it happens under; the first is the typed class's. Empty: any, or none.
         resource: The Cedar type of what it happens to; None: any, or none.
-        crud: Of a success; empty where it is not said.
+        crud: Of a success; empty where it is not said. `x`, neither, may always be said: producers guess it from the
+            action's verb, and that is what they say where they cannot.
         severity: Of a success; the first is the typed class's. Empty where there is no success to tell of.
         failure: Of a failure. Domain events have `notice` (refused) and `error` (failed) unless said.
         phases: Which records there are of it.

@@ -95,7 +95,7 @@ def _of_success(entry: EventType) -> list[dict[str, Any]]:
     if Severity.INFO not in entry.severity:
         then["required"] = ["severity"]
     if entry.crud:
-        then["properties"]["crud"] = {"enum": [*entry.crud]}
+        then["properties"]["crud"] = {"enum": [*dict.fromkeys((*entry.crud, "x"))]}
     rules = [{"if": success, "then": then}]
     # A loss is never a success, and says everything all the same.
     whole = success if entry.severity else {}

@@ -22,6 +22,7 @@ class LogRead(TypedEvent, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.ADMIN
     action: ClassVar[str | None] = "audit:read"
     resource_type: ClassVar[str | None] = "AuditLog"
+    crud: ClassVar[str | None] = "r"
     view: str | None = None
     rows: int
     asked: dict[str, Any] | None = None

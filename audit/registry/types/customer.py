@@ -12,6 +12,7 @@ class CustomerCreated(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "customer.customer.created"
     action: ClassVar[str | None] = "customer:create"
     resource_type: ClassVar[str | None] = "Customer"
+    crud: ClassVar[str | None] = "c"
 
 
 class CustomerUpdated(TypedEvent, frozen=True):
@@ -20,6 +21,7 @@ class CustomerUpdated(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "customer.customer.updated"
     action: ClassVar[str | None] = "customer:update"
     resource_type: ClassVar[str | None] = "Customer"
+    crud: ClassVar[str | None] = "u"
 
 
 class ConsentChanged(TypedEvent, frozen=True):
@@ -28,6 +30,7 @@ class ConsentChanged(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "customer.consent.changed"
     action: ClassVar[str | None] = "customer:consent"
     resource_type: ClassVar[str | None] = "Customer"
+    crud: ClassVar[str | None] = "u"
 
 
 class CustomerErased(TypedEvent, frozen=True, kw_only=True):
@@ -41,6 +44,7 @@ class CustomerErased(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "customer.customer.erased"
     action: ClassVar[str | None] = "customer:erase"
     resource_type: ClassVar[str | None] = "Customer"
+    crud: ClassVar[str | None] = "d"
     severity: ClassVar[Severity] = Severity.NOTICE
     accounts: int
     orders: int
@@ -52,6 +56,7 @@ class CustomerExported(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "customer.customer.exported"
     action: ClassVar[str | None] = "customer:export"
     resource_type: ClassVar[str | None] = "Customer"
+    crud: ClassVar[str | None] = "r"
     severity: ClassVar[Severity] = Severity.NOTICE
 
 

@@ -11,6 +11,7 @@ class PartnerConfigured(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "integration.partner.configured"
     action: ClassVar[str | None] = "integration:configure"
     resource_type: ClassVar[str | None] = "Integration"
+    crud: ClassVar[str | None] = "u"
 
 
 class DeliveryTaken(TypedEvent, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class DeliveryTaken(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "integration.delivery.taken"
     action: ClassVar[str | None] = "integration:deliver"
     resource_type: ClassVar[str | None] = "Integration"
+    crud: ClassVar[str | None] = "c"
     delivery_id: str
 
 
@@ -32,6 +34,7 @@ class DeliveryRetried(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "integration.delivery.retried"
     action: ClassVar[str | None] = "integration:retry"
     resource_type: ClassVar[str | None] = "Integration"
+    crud: ClassVar[str | None] = "u"
 
 
 class StockSynced(TypedEvent, frozen=True, kw_only=True):
@@ -45,6 +48,7 @@ class StockSynced(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "integration.stock.synced"
     action: ClassVar[str | None] = "integration:sync_stock"
     resource_type: ClassVar[str | None] = "Integration"
+    crud: ClassVar[str | None] = "c"
     skus: int
     delivery_id: str
 

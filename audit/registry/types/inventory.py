@@ -15,6 +15,7 @@ class StockReceived(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "inventory.stock.received"
     action: ClassVar[str | None] = "inventory:receive"
     resource_type: ClassVar[str | None] = "Stock"
+    crud: ClassVar[str | None] = "u"
     quantity: int
 
 
@@ -28,6 +29,7 @@ class StockCounted(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "inventory.stock.counted"
     action: ClassVar[str | None] = "inventory:count"
     resource_type: ClassVar[str | None] = "Stock"
+    crud: ClassVar[str | None] = "u"
     quantity: int
 
 
@@ -41,6 +43,7 @@ class StockAdjusted(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "inventory.stock.adjusted"
     action: ClassVar[str | None] = "inventory:adjust"
     resource_type: ClassVar[str | None] = "Stock"
+    crud: ClassVar[str | None] = "u"
     quantity: int
 
 
@@ -54,6 +57,7 @@ class StockTransferred(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "inventory.stock.transferred"
     action: ClassVar[str | None] = "inventory:transfer"
     resource_type: ClassVar[str | None] = "Stock"
+    crud: ClassVar[str | None] = "u"
     quantity: int
 
 
@@ -67,6 +71,7 @@ class StockReserved(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "inventory.stock.reserved"
     action: ClassVar[str | None] = "inventory:reserve"
     resource_type: ClassVar[str | None] = "Stock"
+    crud: ClassVar[str | None] = "u"
     quantity: int
 
 
@@ -80,6 +85,7 @@ class StockReleased(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "inventory.stock.released"
     action: ClassVar[str | None] = "inventory:release"
     resource_type: ClassVar[str | None] = "Stock"
+    crud: ClassVar[str | None] = "u"
     quantity: int
 
 

@@ -11,6 +11,7 @@ class AccountEnrolled(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "loyalty.account.enrolled"
     action: ClassVar[str | None] = "loyalty:enrol"
     resource_type: ClassVar[str | None] = "LoyaltyAccount"
+    crud: ClassVar[str | None] = "c"
 
 
 class PointsEarned(TypedEvent, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class PointsEarned(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "loyalty.points.earned"
     action: ClassVar[str | None] = "loyalty:earn"
     resource_type: ClassVar[str | None] = "LoyaltyAccount"
+    crud: ClassVar[str | None] = "u"
     points: int
 
 
@@ -36,6 +38,7 @@ class PointsRedeemed(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "loyalty.points.redeemed"
     action: ClassVar[str | None] = "loyalty:redeem"
     resource_type: ClassVar[str | None] = "LoyaltyAccount"
+    crud: ClassVar[str | None] = "u"
     points: int
 
 
@@ -49,6 +52,7 @@ class PointsAdjusted(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "loyalty.points.adjusted"
     action: ClassVar[str | None] = "loyalty:adjust"
     resource_type: ClassVar[str | None] = "LoyaltyAccount"
+    crud: ClassVar[str | None] = "u"
     points: int
 
 
@@ -62,6 +66,7 @@ class AccountClosed(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "loyalty.account.closed"
     action: ClassVar[str | None] = "loyalty:close"
     resource_type: ClassVar[str | None] = "LoyaltyAccount"
+    crud: ClassVar[str | None] = "d"
     points_forfeited: int
 
 

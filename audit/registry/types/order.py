@@ -11,6 +11,7 @@ class OrderCreated(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "order.order.created"
     action: ClassVar[str | None] = "order:create"
     resource_type: ClassVar[str | None] = "Order"
+    crud: ClassVar[str | None] = "c"
 
 
 class OrderUpdated(TypedEvent, frozen=True):
@@ -19,6 +20,7 @@ class OrderUpdated(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "order.order.updated"
     action: ClassVar[str | None] = "order:update"
     resource_type: ClassVar[str | None] = "Order"
+    crud: ClassVar[str | None] = "u"
 
 
 class OrderDiscounted(TypedEvent, frozen=True, kw_only=True):
@@ -32,6 +34,7 @@ class OrderDiscounted(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "order.order.discounted"
     action: ClassVar[str | None] = "order:discount"
     resource_type: ClassVar[str | None] = "Order"
+    crud: ClassVar[str | None] = "u"
     percent: int
     off: int
 
@@ -46,6 +49,7 @@ class OrderCancelled(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "order.order.cancelled"
     action: ClassVar[str | None] = "order:cancel"
     resource_type: ClassVar[str | None] = "Order"
+    crud: ClassVar[str | None] = "u"
     reason: str
 
 
@@ -55,6 +59,7 @@ class OrderFulfilled(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "order.order.fulfilled"
     action: ClassVar[str | None] = "order:fulfil"
     resource_type: ClassVar[str | None] = "Order"
+    crud: ClassVar[str | None] = "u"
 
 
 class OrdersExported(TypedEvent, frozen=True):
@@ -63,6 +68,7 @@ class OrdersExported(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "order.orders.exported"
     action: ClassVar[str | None] = "order:export"
     resource_type: ClassVar[str | None] = "Order"
+    crud: ClassVar[str | None] = "r"
 
 
 EventName: TypeAlias = Literal[

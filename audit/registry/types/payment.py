@@ -12,6 +12,7 @@ class IntentCreated(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "payment.intent.created"
     action: ClassVar[str | None] = "payment:create"
     resource_type: ClassVar[str | None] = "Payment"
+    crud: ClassVar[str | None] = "c"
 
 
 class IntentConfirmed(TypedEvent, frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ class IntentConfirmed(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "payment.intent.confirmed"
     action: ClassVar[str | None] = "payment:confirm"
     resource_type: ClassVar[str | None] = "Payment"
+    crud: ClassVar[str | None] = "u"
     amount: int
     currency: str
     order_id: str
@@ -37,6 +39,7 @@ class IntentCancelled(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "payment.intent.cancelled"
     action: ClassVar[str | None] = "payment:cancel"
     resource_type: ClassVar[str | None] = "Payment"
+    crud: ClassVar[str | None] = "u"
 
 
 class RefundIssued(TypedEvent, frozen=True, kw_only=True):
@@ -51,6 +54,7 @@ class RefundIssued(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "payment.refund.issued"
     action: ClassVar[str | None] = "payment:refund"
     resource_type: ClassVar[str | None] = "Payment"
+    crud: ClassVar[str | None] = "u"
     severity: ClassVar[Severity] = Severity.NOTICE
     amount: int
     currency: str
@@ -67,6 +71,7 @@ class RefundRequested(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "payment.refund.requested"
     action: ClassVar[str | None] = "payment:request_refund"
     resource_type: ClassVar[str | None] = "Payment"
+    crud: ClassVar[str | None] = "c"
     request_id: str
 
 

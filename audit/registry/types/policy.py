@@ -24,6 +24,7 @@ class ShadowDiverged(TypedEvent, frozen=True, kw_only=True):
 
     event_type: ClassVar[str] = "policy.shadow.diverged"
     kind: ClassVar[Kind] = Kind.SYSTEM
+    crud: ClassVar[str | None] = "x"
     severity: ClassVar[Severity] = Severity.NOTICE
     decision_id: str
     kind_: Literal["newly_allowed", "newly_denied", "reasons"] = msgspec.field(name="kind")
@@ -56,6 +57,7 @@ class ReplayCompleted(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "policy.replay.completed"
     kind: ClassVar[Kind] = Kind.ADMIN
     action: ClassVar[str | None] = "policy:replay"
+    crud: ClassVar[str | None] = "r"
     candidate: str
     decisions: int
     same: int

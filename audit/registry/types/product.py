@@ -11,6 +11,7 @@ class ProductCreated(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "product.product.created"
     action: ClassVar[str | None] = "product:create"
     resource_type: ClassVar[str | None] = "Product"
+    crud: ClassVar[str | None] = "c"
 
 
 class ProductUpdated(TypedEvent, frozen=True):
@@ -19,6 +20,7 @@ class ProductUpdated(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "product.product.updated"
     action: ClassVar[str | None] = "product:update"
     resource_type: ClassVar[str | None] = "Product"
+    crud: ClassVar[str | None] = "u"
 
 
 class PriceChanged(TypedEvent, frozen=True):
@@ -27,6 +29,7 @@ class PriceChanged(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "product.price.changed"
     action: ClassVar[str | None] = "product:price"
     resource_type: ClassVar[str | None] = "Product"
+    crud: ClassVar[str | None] = "u"
 
 
 class ProductRetired(TypedEvent, frozen=True):
@@ -35,6 +38,7 @@ class ProductRetired(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "product.product.retired"
     action: ClassVar[str | None] = "product:retire"
     resource_type: ClassVar[str | None] = "Product"
+    crud: ClassVar[str | None] = "u"
 
 
 class AssortmentImported(TypedEvent, frozen=True, kw_only=True):
@@ -50,6 +54,7 @@ class AssortmentImported(TypedEvent, frozen=True, kw_only=True):
     event_type: ClassVar[str] = "product.assortment.imported"
     action: ClassVar[str | None] = "product:import"
     resource_type: ClassVar[str | None] = "Product"
+    crud: ClassVar[str | None] = "c"
     rows: int
     created: int
     updated: int
@@ -62,6 +67,7 @@ class AssortmentExported(TypedEvent, frozen=True):
     event_type: ClassVar[str] = "product.assortment.exported"
     action: ClassVar[str | None] = "product:export"
     resource_type: ClassVar[str | None] = "Product"
+    crud: ClassVar[str | None] = "r"
 
 
 EventName: TypeAlias = Literal[
