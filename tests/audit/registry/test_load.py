@@ -4,6 +4,7 @@ import pytest
 
 from audit.registry.errors import RegistryInvalid
 from audit.registry.load import joined, packaged, read
+from audit.settings.redaction import RedactionSettings
 
 HEAD = "format = 1\n"
 TYPE = '[types."shop.basket.opened"]\nsince = "1.0.0"\nsays = "A basket was opened."\n'
@@ -83,3 +84,18 @@ def test_registries_are_joined_and_a_type_stands_in_one() -> None:
     assert "order.order.created" in both.types
     with pytest.raises(RegistryInvalid, match=r"b\.toml: `shop\.basket\.opened` is registered in a\.toml already"):
         joined([other, read(HEAD + TYPE, "b.toml")])
+
+
+def test_personal_data_is_masked_by_the_default_configuration() -> None:
+    """A class in the registry is a path under `audit.redaction.paths`, or no view would know of it."""
+    paths = RedactionSettings().paths
+    missing = [
+        f"{name}: {path} ({data_class})"
+        for name, entry in packaged().types.items()
+        for path, data_class in [
+            *((f"changes.{step}", data_class) for step, data_class in entry.changes.items()),
+            *((f"details.{key}", field.data_class) for key, field in entry.details.items() if field.data_class),
+        ]
+        if path not in paths[data_class]
+    ]
+    assert missing == []
