@@ -57,7 +57,7 @@ def _of_file(findings: list[Finding], source: Source) -> Iterator[Finding]:
     for each in findings:
         about = {one for one in heard if one.rule == each.code and one.first <= each.line <= one.last}
         used |= about
-        if not about or each.code in _UNSILENCED:
+        if not about:
             yield each
     for one in heard:
         if one not in used:

@@ -107,3 +107,15 @@ async def test_what_is_noted_is_recorded_under_the_caller(retail: Retail) -> Non
     await desk.noting(OrdersExported(), "*")
     (event,) = await retail.events("order")
     assert (event.crud, event.tenant_id, event.trace_id) == ("r", "acme", desk.caller.trace_id)
+
+
+async def test_what_a_change_tells_stands_in_its_record(retail: Retail) -> None:
+    """The fields of the event, beside the decision it rests on."""
+    desk = await make_desk(retail)
+    async with desk.changing(OrderCancelled, "o-1001") as change:
+        change.tell(OrderCancelled(reason="late"))
+        change.crud = "u"
+    (event,) = await retail.events("order")
+    assert event.details is not None
+    assert event.details["reason"] == "late"
+    assert (event.action, event.crud, event.outcome) == ("order:cancel", "u", Outcome.SUCCESS)

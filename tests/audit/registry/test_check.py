@@ -100,6 +100,24 @@ def test_an_event_that_is_never_a_success_says_everything() -> None:
     assert len([each for each in faults(less) if "missing" in each or "required" in each]) >= 4
 
 
+def test_a_severity_that_is_left_out_is_info() -> None:
+    """Which is wrong where a type is never `info`, or a success of it is not: the schema says so of the bytes, too."""
+    late = msgspec.structs.replace(GOOD, event_type="audit.late", kind=Kind.SYSTEM, action=None, resource=None)
+    erased = msgspec.structs.replace(
+        GOOD,
+        event_type="customer.customer.erased",
+        action="customer:erase",
+        crud="d",
+        resource=Resource("Customer", "c-1"),
+        details={"accounts": 0, "orders": 0},
+    )
+    for event in (late, erased):
+        wire = msgspec.json.decode(msgspec.json.encode(event))
+        assert "severity" not in wire
+        assert any("severity" in each for each in problems(event, packaged()))
+        assert any("severity" in error.message for error in validator(event.event_type).iter_errors(wire))
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2, width=16) | st.text("ab", max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("k", max_size=1), inner, max_size=1),

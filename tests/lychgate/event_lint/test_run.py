@@ -61,6 +61,17 @@ def test_a_function_of_another_module_is_followed(tmp_path: Path) -> None:
     assert found(package) == ["use:3:29 field-type", "use:4:1 unknown-event"]
 
 
+def test_a_private_method_is_its_modules_own(tmp_path: Path) -> None:
+    """One of the same name and parameters in another module is another's."""
+    tell = 'class A:\n    def _tell(self, name):\n        audit.emit(name, tenant_id=t, actor=a, action="shop:open")\n'
+    package = tree(
+        tmp_path,
+        one=tell + 'def f(a):\n    a._tell("shop.basket.opened")\n',
+        two='def f(other):\n    other._tell("shop.basket.gone")\n',
+    )
+    assert found(package) == []
+
+
 def test_columns_count_characters(tmp_path: Path) -> None:
     """As editors do, where Python counts bytes."""
     text = 'x = "äöü"; audit.emit("shop.basket.gone", tenant_id=t, actor=a, action="shop:open")\n'
