@@ -118,8 +118,10 @@ def test_a_severity_that_is_left_out_is_info() -> None:
         assert any("severity" in error.message for error in validator(event.event_type).iter_errors(wire))
 
 
+FRACTIONS = st.floats(-2, 2, width=16).filter(lambda value: not value.is_integer())
+"""JSON Schema has 1.0 for an integer; nobody who writes Python means that."""
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2, width=16) | st.text("ab", max_size=3),
+    st.none() | st.booleans() | st.integers(-5, 5) | FRACTIONS | st.text("ab", max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("k", max_size=1), inner, max_size=1),
     max_leaves=4,
 )
@@ -142,6 +144,4 @@ def test_the_check_and_the_schema_are_of_one_mind(name: str, value: Any) -> None
     """For every form of a field and every value: both take it, or neither does."""
     registry = Registry(types={"a.b.done": EventType(since="1.0.0", says="x", details={name: FIELDS[name]})})
     details = schema(registry, "a.b.done")["allOf"][1]["else"]["properties"]["details"]["properties"][name]
-    if isinstance(value, float) and value.is_integer():
-        return  # JSON Schema has 1.0 for an integer; nobody who writes Python means that
     assert jsonschema.Draft202012Validator(details).is_valid(value) == (misfit(value, FIELDS[name]) is None)
