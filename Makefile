@@ -23,7 +23,7 @@ fuzz: ready ## a million hostile inputs through the data plane; ARGS="--inputs N
 chaos: ready programs ## kill, stop, fill and move what the audit rests on; ARGS="--rounds 20 --seed N --form both"
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-check: ready ## lint, types, import contracts, policies, the repository's own rules; ARGS goes to ruff: ARGS=--fix
+check: ready ## lint, types, import contracts, policies, events, the repository's own rules; ARGS goes to ruff: ARGS=--fix
 	@$(BIN)/ruff check $(ARGS)
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
@@ -31,6 +31,7 @@ check: ready ## lint, types, import contracts, policies, the repository's own ru
 	@$(BIN)/lychgate policy fmt --check
 	@$(BIN)/lychgate policy check
 	@$(BIN)/lychgate audit coverage services --fail-under 0.90
+	@$(BIN)/lychgate audit lint
 	@$(BIN)/pytest -q tests/test_repository.py tests/test_environment.py
 	@$(BIN)/towncrier build --draft --version unreleased > /dev/null 2>&1 || $(BIN)/towncrier build --draft
 

@@ -149,7 +149,9 @@ def statement(
         producer=NOBODY,
         actor=actor,
         action=action,
-        crud=more.get("crud") or _CRUD.get(action.rpartition(":")[2], "x"),
+        crud=more.get("crud")
+        or (typed.crud if typed is not None else None)
+        or _CRUD.get(action.rpartition(":")[2], "x"),
         resource=_resource(typed, more.get("resource"), more.get("resource_id")),
         outcome=more.get("outcome", Outcome.SUCCESS),
         latency_us=more.get("latency_us"),

@@ -4,20 +4,22 @@ Pure but for the tables it is made in. Filled by endpoints, recorded and made by
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from audit import event as audit_event
+from audit.registry.typed import TypedEvent
 from services.records import Record
 from services.store import R, Table
 
 Detail: TypeAlias = str | int | bool
+E_contra = TypeVar("E_contra", bound=TypedEvent, contravariant=True)
 
 
-class Change:
-    """What one request is about to alter.
+class Change(Generic[E_contra]):
+    """What one request is about to alter, told as an event of one type.
 
     Attributes:
-        details: What the record says beside the changed values: small, flat, free of secrets.
+        details: What the record says beside the changed values, also if the change fails: small, flat, free of secrets.
         subject: The id of the first record that is created, replaced or deleted.
         values: The changed values, one a top-level field, with the field's JSON pointer.
         crud: What it does to its subject, one of c r u d; None while it does nothing.
@@ -29,6 +31,10 @@ class Change:
         self.subject: str | None = None
         self.values: list[audit_event.Change] = []
         self._staged: list[Callable[[], None]] = []
+
+    def tell(self, event: E_contra) -> None:
+        """Say what the record says beside the changed values."""
+        self.details.update(event.details() or {})
 
     def create(self, table: Table[R], row: R) -> None:
         """A new record."""

@@ -6,7 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from audit.event import Resource, Severity
+from audit.registry.types.customer import (
+    ConsentChanged,
+    CustomerCreated,
+    CustomerErased,
+    CustomerExported,
+    CustomerUpdated,
+)
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unprocessable
 from services.page import DEFAULT_LIMIT, After, Limit, Page, page
@@ -92,8 +98,7 @@ async def read_customer(customer_id: str, desk: AtDesk) -> Customer:
 async def export_customer(customer_id: str, desk: AtDesk) -> Dossier:
     """Everything that is held on a person."""
     customer = desk.data.customers.get(customer_id)
-    subject = Resource(type="Customer", id=customer.id)
-    await desk.noting("customer.customer.exported", "customer:export", subject, severity=Severity.NOTICE)
+    await desk.noting(CustomerExported(), customer.id)
     return Dossier(
         customer=customer,
         accounts=list(desk.data.accounts.where(lambda row: row.customer_id == customer.id)),
@@ -104,7 +109,7 @@ async def export_customer(customer_id: str, desk: AtDesk) -> Dossier:
 @router.post("/customers", status_code=201)
 async def create_customer(new: NewCustomer, desk: AtDesk) -> Customer:
     """Enter a customer."""
-    async with desk.changing("customer.customer.created", "customer:create", "Customer") as change:
+    async with desk.changing(CustomerCreated) as change:
         _ensure_free(desk, new.email)
         customer = Customer(id=new_id("c"), since=desk.now, **new.model_dump())
         change.create(desk.data.customers, customer)
@@ -114,7 +119,7 @@ async def create_customer(new: NewCustomer, desk: AtDesk) -> Customer:
 @router.patch("/customers/{customer_id}")
 async def update_customer(customer_id: str, edit: CustomerEdit, desk: AtDesk) -> Customer:
     """Correct what is known of a customer."""
-    async with desk.changing("customer.customer.updated", "customer:update", "Customer", customer_id) as change:
+    async with desk.changing(CustomerUpdated, customer_id) as change:
         old = desk.data.customers.get(customer_id)
         if edit.email is not None and edit.email.casefold() != old.email.casefold():
             _ensure_free(desk, edit.email)
@@ -126,7 +131,7 @@ async def update_customer(customer_id: str, edit: CustomerEdit, desk: AtDesk) ->
 @router.put("/customers/{customer_id}/consent")
 async def set_consent(customer_id: str, consent: Consent, desk: AtDesk) -> Customer:
     """Note whether a customer wants to hear from the shop."""
-    async with desk.changing("customer.consent.changed", "customer:consent", "Customer", customer_id) as change:
+    async with desk.changing(ConsentChanged, customer_id) as change:
         old = desk.data.customers.get(customer_id)
         new = old.model_copy(update={"marketing_consent": consent.marketing})
         change.replace(desk.data.customers, old, new)
@@ -139,13 +144,11 @@ async def erase_customer(customer_id: str, desk: AtDesk) -> None:
 
     The record names the id and nothing of what was known: an audit that kept it would undo the erasure.
     """
-    async with desk.changing(
-        "customer.customer.erased", "customer:erase", "Customer", customer_id, severity=Severity.NOTICE
-    ) as change:
+    async with desk.changing(CustomerErased, customer_id) as change:
         customer = desk.data.customers.get(customer_id)
         accounts = desk.data.accounts.where(lambda row: row.customer_id == customer.id)
         orders = desk.data.orders.where(lambda row: row.customer_id == customer.id)
-        change.details.update(accounts=len(accounts), orders=len(orders))
+        change.tell(CustomerErased(accounts=len(accounts), orders=len(orders)))
         change.crud = "d"
         change.beside(lambda: desk.data.customers.remove(customer))
         for account in accounts:

@@ -9,19 +9,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Request
 
 from audit.errors import SpoolUnavailable
 from audit.event import Outcome, Resource, Severity
 from audit.producer import AuditProducer
+from audit.registry.typed import TypedEvent
 from roles.security_context import RequestContext
 from services.change import Change
 from services.clock import Clock
 from services.errors import ServiceError, Unrecorded
 from services.onward import Onward
 from services.store import Store, TenantData
+
+E = TypeVar("E", bound=TypedEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,7 @@ class Desk:
     backend: Backend
 
     @asynccontextmanager
-    async def changing(
-        self,
-        event_type: str,
-        action: str,
-        resource_type: str,
-        resource_id: str | None = None,
-        *,
-        severity: Severity = Severity.INFO,
-    ) -> AsyncIterator[Change]:
+    async def changing(self, event: type[E], resource_id: str | None = None) -> AsyncIterator[Change[E]]:
         """Judge, record and make one change, with nobody else changing the tenant's data meanwhile.
 
         The block judges and stages. When it ends, the record is made durable and only then the change is made, so
@@ -78,22 +73,18 @@ class Desk:
         a failure with the code the caller is told; buffered, so that the disk's trouble cannot hide the caller's.
 
         Args:
-            event_type: The past fact, `order.order.created`.
-            action: The Cedar action that the gateway decided.
-            resource_type: The Cedar type of what is changed.
+            event: What happens, `OrderCreated`: names the past fact, the Cedar action that the gateway decided and the
+                type of what is changed.
             resource_id: Its id; by default that of the first record the change touches.
-            severity: How grave a success is.
 
         Raises:
             Unrecorded: Nothing was changed.
         """
         async with self.data.lock:
-            change = Change()
+            change = Change[E]()
             try:
-                async with self.backend.audit.changing(
-                    event_type, action=action, caller=self.caller, severity=severity
-                ) as record:
-                    record.resource = Resource(type=resource_type, id=resource_id)
+                async with self.backend.audit.changing(event, caller=self.caller) as record:
+                    record.resource = _resource(event, resource_id)
                     try:
                         yield change
                     except ServiceError:
@@ -103,16 +94,14 @@ class Desk:
                         raise
                     finally:
                         record.crud, record.details = change.crud, {**change.details}
-                    record.resource = Resource(type=resource_type, id=resource_id or change.subject)
+                    record.resource = _resource(event, resource_id or change.subject)
                     record.changes = tuple(change.values)
                     record.then(change.make)
             except SpoolUnavailable as exc:
                 raise Unrecorded from exc
 
     @contextmanager
-    def preparing(
-        self, event_type: str, action: str, resource_type: str, resource_id: str | None = None
-    ) -> Iterator[None]:
+    def preparing(self, event: type[TypedEvent], resource_id: str | None = None) -> Iterator[None]:
         """Record what goes wrong before a change can be judged: while a feed is read, while another service is asked.
 
         The block holds no lock. When it ends well nothing is recorded yet: `changing` comes next, or was within.
@@ -122,30 +111,31 @@ class Desk:
         except BaseException as exc:
             refused = isinstance(exc, ServiceError)
             self.backend.audit.emit(
-                event_type,
-                action=action,
+                event.event_type,
+                action=event.action or "",
                 caller=self.caller,
-                resource=Resource(type=resource_type, id=resource_id),
+                resource=_resource(event, resource_id),
+                crud=event.crud,
                 outcome=Outcome.FAILURE,
                 details={"code": exc.code if isinstance(exc, ServiceError) else ServiceError.code},
                 severity=Severity.NOTICE if refused else Severity.ERROR,
             )
             raise
 
-    async def noting(
-        self, event_type: str, action: str, resource: Resource, severity: Severity = Severity.INFO
-    ) -> None:
+    async def noting(self, event: TypedEvent, resource_id: str) -> None:
         """Record something that changes nothing and still has to be answered for, before it happens.
 
         Raises:
             Unrecorded: It must not happen.
         """
         try:
-            await self.backend.audit.emit_durable(
-                event_type, action=action, caller=self.caller, resource=resource, severity=severity, crud="r"
-            )
+            await self.backend.audit.emit_durable(event, caller=self.caller, resource_id=resource_id, crud="r")
         except SpoolUnavailable as exc:
             raise Unrecorded from exc
+
+
+def _resource(event: type[TypedEvent], resource_id: str | None) -> Resource | None:
+    return Resource(type=event.resource_type, id=resource_id) if event.resource_type is not None else None
 
 
 def at_desk(request: Request) -> Desk:

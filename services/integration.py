@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from audit.registry.types.integration import DeliveryRetried, DeliveryTaken, PartnerConfigured, StockSynced
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unreachable
 from services.inventory import Lookup, LookupAnswer
@@ -106,9 +107,7 @@ async def list_deliveries(partner_id: str, desk: AtDesk) -> list[Delivery]:
 @router.put("/integration/partners/{partner_id}")
 async def configure_partner(partner_id: str, setup: PartnerSetup, desk: AtDesk) -> Partner:
     """Change how a partner is connected."""
-    async with desk.changing(
-        "integration.partner.configured", "integration:configure", "Integration", partner_id
-    ) as change:
+    async with desk.changing(PartnerConfigured, partner_id) as change:
         old = desk.data.partners.get(partner_id)
         new = Partner(id=old.id, **setup.model_dump())
         change.replace(desk.data.partners, old, new)
@@ -118,7 +117,7 @@ async def configure_partner(partner_id: str, setup: PartnerSetup, desk: AtDesk) 
 @router.post("/integration/partners/{partner_id}/deliveries", status_code=201)
 async def take_delivery(partner_id: str, feed: Feed, desk: AtDesk) -> Delivery:
     """Take a message in from a partner's system."""
-    async with desk.changing("integration.delivery.taken", "integration:deliver", "Integration", partner_id) as change:
+    async with desk.changing(DeliveryTaken, partner_id) as change:
         partner = _enabled(desk, partner_id)
         delivery = Delivery(
             id=new_id("d"),
@@ -128,7 +127,7 @@ async def take_delivery(partner_id: str, feed: Feed, desk: AtDesk) -> Delivery:
             attempts=1,
             updated_at=desk.now,
         )
-        change.details["delivery_id"] = delivery.id
+        change.tell(DeliveryTaken(delivery_id=delivery.id))
         change.create(desk.data.deliveries, delivery)
     return delivery
 
@@ -136,7 +135,7 @@ async def take_delivery(partner_id: str, feed: Feed, desk: AtDesk) -> Delivery:
 @router.post("/integration/deliveries/{delivery_id}/retry")
 async def retry_delivery(delivery_id: str, desk: AtDesk) -> Delivery:
     """Send again what a partner did not take."""
-    async with desk.changing("integration.delivery.retried", "integration:retry", "Integration", delivery_id) as change:
+    async with desk.changing(DeliveryRetried, delivery_id) as change:
         old = desk.data.deliveries.get(delivery_id)
         if old.status is not DeliveryStatus.FAILED:
             raise Conflict(f"delivery_{old.status}")
@@ -169,12 +168,10 @@ async def read_availability(order_id: str, desk: AtDesk) -> Availability:
 @router.post("/integration/stock-sync")
 async def sync_stock(wanted: SyncOrder, desk: AtDesk) -> SyncReport:
     """Send a partner every stock level, as the inventory service knows them."""
-    with desk.preparing("integration.stock.synced", "integration:sync_stock", "Integration", wanted.partner_id):
+    with desk.preparing(StockSynced, wanted.partner_id):
         _enabled(desk, wanted.partner_id)
         levels = await _levels(desk)  # before the change: see services.onward for why not within
-    async with desk.changing(
-        "integration.stock.synced", "integration:sync_stock", "Integration", wanted.partner_id
-    ) as change:
+    async with desk.changing(StockSynced, wanted.partner_id) as change:
         partner = _enabled(desk, wanted.partner_id)
         delivery = Delivery(
             id=new_id("d"),
@@ -184,7 +181,7 @@ async def sync_stock(wanted: SyncOrder, desk: AtDesk) -> SyncReport:
             attempts=0,
             updated_at=desk.now,
         )
-        change.details.update(skus=len(levels), delivery_id=delivery.id)
+        change.tell(StockSynced(skus=len(levels), delivery_id=delivery.id))
         change.create(desk.data.deliveries, delivery)
     return SyncReport(
         delivery_id=delivery.id,

@@ -1,12 +1,20 @@
 """The inventory service: what lies where, what is promised, and every movement of it."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from audit.registry.types.inventory import (
+    StockAdjusted,
+    StockCounted,
+    StockReceived,
+    StockReleased,
+    StockReserved,
+    StockTransferred,
+)
 from roles.security_context import context_rule
 from services.change import Change
 from services.desk import AtDesk, Desk
@@ -26,6 +34,9 @@ from services.records import (
 )
 
 router = APIRouter()
+
+Moved = TypeVar("Moved", StockReceived, StockCounted, StockAdjusted, StockTransferred, StockReserved, StockReleased)
+"""What moves goods."""
 
 
 class StockView(BaseModel):
@@ -132,69 +143,85 @@ async def list_movements(sku: str, desk: AtDesk) -> list[StockMovement]:
 @router.post("/inventory/stock/{sku}/receive")
 async def receive(sku: str, receipt: Receipt, desk: AtDesk) -> StockView:
     """Book goods in."""
-    async with desk.changing("inventory.stock.received", "inventory:receive", "Stock", sku) as change:
+    async with desk.changing(StockReceived, sku) as change:
         old = desk.data.stock.get(sku)
         new = _moved(old, receipt.place, receipt.quantity)
-        _book(change, desk, old, new, MovementKind.RECEIVED, receipt.quantity, receipt.supplier)
+        _book(change, desk, old, new, MovementKind.RECEIVED, StockReceived(quantity=receipt.quantity), receipt.supplier)
     return _view(new)
 
 
 @router.post("/inventory/stock/{sku}/count")
 async def count(sku: str, counted: Count, desk: AtDesk) -> StockView:
     """Set a stock level to what was counted."""
-    async with desk.changing("inventory.stock.counted", "inventory:count", "Stock", sku) as change:
+    async with desk.changing(StockCounted, sku) as change:
         old = desk.data.stock.get(sku)
         new = old.model_copy(
             update={"shelf": counted.shelf, "backroom": counted.backroom, "counted_at": desk.now},
         )
-        _book(change, desk, old, new, MovementKind.COUNTED, new.on_hand - old.on_hand, None)
+        _book(change, desk, old, new, MovementKind.COUNTED, StockCounted(quantity=new.on_hand - old.on_hand), None)
     return _view(new)
 
 
 @router.post("/inventory/stock/{sku}/adjust")
 async def adjust(sku: str, adjustment: Adjustment, desk: AtDesk) -> StockView:
     """Correct a stock level."""
-    async with desk.changing("inventory.stock.adjusted", "inventory:adjust", "Stock", sku) as change:
+    async with desk.changing(StockAdjusted, sku) as change:
         old = desk.data.stock.get(sku)
         new = _moved(old, adjustment.place, adjustment.quantity)
-        _book(change, desk, old, new, MovementKind.ADJUSTED, adjustment.quantity, adjustment.reason)
+        _book(
+            change,
+            desk,
+            old,
+            new,
+            MovementKind.ADJUSTED,
+            StockAdjusted(quantity=adjustment.quantity),
+            adjustment.reason,
+        )
     return _view(new)
 
 
 @router.post("/inventory/stock/{sku}/transfer")
 async def transfer(sku: str, carried: Transfer, desk: AtDesk) -> StockView:
     """Carry goods from the backroom to the shelf or back."""
-    async with desk.changing("inventory.stock.transferred", "inventory:transfer", "Stock", sku) as change:
+    async with desk.changing(StockTransferred, sku) as change:
         old = desk.data.stock.get(sku)
         origin = Place.SHELF if carried.to is Place.BACKROOM else Place.BACKROOM
         new = _moved(_moved(old, origin, -carried.quantity), carried.to, carried.quantity)
-        _book(change, desk, old, new, MovementKind.MOVED, carried.quantity, f"to the {carried.to}")
+        _book(
+            change,
+            desk,
+            old,
+            new,
+            MovementKind.MOVED,
+            StockTransferred(quantity=carried.quantity),
+            f"to the {carried.to}",
+        )
     return _view(new)
 
 
 @router.post("/inventory/stock/{sku}/reserve")
 async def reserve(sku: str, promise: Promise, desk: AtDesk) -> StockView:
     """Promise goods to an order."""
-    async with desk.changing("inventory.stock.reserved", "inventory:reserve", "Stock", sku) as change:
+    async with desk.changing(StockReserved, sku) as change:
         old = desk.data.stock.get(sku)
         desk.data.orders.get(promise.order_id)
         if promise.quantity > old.available:
             raise Conflict("out_of_stock")
         new = old.model_copy(update={"reserved": old.reserved + promise.quantity})
-        _book(change, desk, old, new, MovementKind.RESERVED, promise.quantity, promise.order_id)
+        _book(change, desk, old, new, MovementKind.RESERVED, StockReserved(quantity=promise.quantity), promise.order_id)
     return _view(new)
 
 
 @router.post("/inventory/stock/{sku}/release")
 async def release(sku: str, promise: Promise, desk: AtDesk) -> StockView:
     """Take a promise back."""
-    async with desk.changing("inventory.stock.released", "inventory:release", "Stock", sku) as change:
+    async with desk.changing(StockReleased, sku) as change:
         old = desk.data.stock.get(sku)
         desk.data.orders.get(promise.order_id)
         if promise.quantity > old.reserved:
             raise Conflict("not_reserved")
         new = old.model_copy(update={"reserved": old.reserved - promise.quantity})
-        _book(change, desk, old, new, MovementKind.RELEASED, promise.quantity, promise.order_id)
+        _book(change, desk, old, new, MovementKind.RELEASED, StockReleased(quantity=promise.quantity), promise.order_id)
     return _view(new)
 
 
@@ -218,19 +245,19 @@ def _moved(old: Stock, place: Place, quantity: int) -> Stock:
 
 
 def _book(
-    change: Change, desk: Desk, old: Stock, new: Stock, kind: MovementKind, quantity: int, reason: str | None
+    change: Change[Moved], desk: Desk, old: Stock, new: Stock, kind: MovementKind, moved: Moved, reason: str | None
 ) -> None:
     """Stage the new level and the movement that led to it."""
     movement = StockMovement(
         id=new_id("m"),
         sku=new.sku,
         kind=kind,
-        quantity=quantity,
+        quantity=moved.quantity,
         reason=reason,
         moved_at=desk.now,
         moved_by=desk.caller.sub,
     )
-    change.details["quantity"] = quantity
+    change.tell(moved)
     change.replace(desk.data.stock, old, new)
     change.beside(lambda: desk.data.movements.append(movement))
 

@@ -1,10 +1,11 @@
 """The loyalty service: members, their points, and the ledger that explains them."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from audit.registry.types.loyalty import AccountClosed, AccountEnrolled, PointsAdjusted, PointsEarned, PointsRedeemed
 from services.change import Change
 from services.desk import AtDesk, Desk
 from services.errors import Conflict
@@ -12,6 +13,9 @@ from services.page import DEFAULT_LIMIT, After, Limit, Page, page
 from services.records import LoyaltyAccount, LoyaltyEntry, PositiveMinorUnits, Text, Tier, new_id
 
 router = APIRouter()
+
+Booked = TypeVar("Booked", PointsEarned, PointsRedeemed, PointsAdjusted)
+"""What moves points."""
 
 SPENT_PER_POINT = 100
 """Minor units that earn one point."""
@@ -72,7 +76,7 @@ async def read_history(account_id: str, desk: AtDesk) -> list[LoyaltyEntry]:
 @router.post("/loyalty/accounts", status_code=201)
 async def enrol(enrolment: Enrolment, desk: AtDesk) -> LoyaltyAccount:
     """Make a customer a member."""
-    async with desk.changing("loyalty.account.enrolled", "loyalty:enrol", "LoyaltyAccount") as change:
+    async with desk.changing(AccountEnrolled) as change:
         customer = desk.data.customers.get(enrolment.customer_id)
         if desk.data.accounts.where(lambda row: row.customer_id == customer.id):
             raise Conflict("already_enrolled")
@@ -86,47 +90,49 @@ async def enrol(enrolment: Enrolment, desk: AtDesk) -> LoyaltyAccount:
 @router.post("/loyalty/accounts/{account_id}/earn")
 async def earn(account_id: str, purchase: Purchase, desk: AtDesk) -> LoyaltyAccount:
     """Book the points of a purchase, once an order."""
-    async with desk.changing("loyalty.points.earned", "loyalty:earn", "LoyaltyAccount", account_id) as change:
+    async with desk.changing(PointsEarned, account_id) as change:
         account = desk.data.accounts.get(account_id)
         order = desk.data.orders.get(purchase.order_id)
         if purchase.spent > order.total:
             raise Conflict("more_than_the_order")
         if desk.data.ledger.where(lambda entry: entry.account_id == account.id and entry.order_id == order.id):
             raise Conflict("already_earned")
-        return _book(change, desk, account, purchase.spent // SPENT_PER_POINT, "purchase", order.id)
+        return _book(
+            change, desk, account, PointsEarned(points=purchase.spent // SPENT_PER_POINT), "purchase", order.id
+        )
 
 
 @router.post("/loyalty/accounts/{account_id}/redeem")
 async def redeem(account_id: str, redemption: Redemption, desk: AtDesk) -> LoyaltyAccount:
     """Give points for a reward."""
-    async with desk.changing("loyalty.points.redeemed", "loyalty:redeem", "LoyaltyAccount", account_id) as change:
+    async with desk.changing(PointsRedeemed, account_id) as change:
         account = desk.data.accounts.get(account_id)
-        return _book(change, desk, account, -redemption.points, redemption.reward, None)
+        return _book(change, desk, account, PointsRedeemed(points=-redemption.points), redemption.reward, None)
 
 
 @router.post("/loyalty/accounts/{account_id}/adjust")
 async def adjust(account_id: str, correction: Correction, desk: AtDesk) -> LoyaltyAccount:
     """Put points right."""
-    async with desk.changing("loyalty.points.adjusted", "loyalty:adjust", "LoyaltyAccount", account_id) as change:
+    async with desk.changing(PointsAdjusted, account_id) as change:
         account = desk.data.accounts.get(account_id)
-        return _book(change, desk, account, correction.points, correction.reason, None)
+        return _book(change, desk, account, PointsAdjusted(points=correction.points), correction.reason, None)
 
 
 @router.delete("/loyalty/accounts/{account_id}")
 async def close(account_id: str, desk: AtDesk) -> LoyaltyAccount:
     """End a membership; what points are left go with it."""
-    async with desk.changing("loyalty.account.closed", "loyalty:close", "LoyaltyAccount", account_id) as change:
+    async with desk.changing(AccountClosed, account_id) as change:
         account = desk.data.accounts.get(account_id)
-        change.details["points_forfeited"] = account.points
+        change.tell(AccountClosed(points_forfeited=account.points))
         change.delete(desk.data.accounts, account)
     return account
 
 
 def _book(
-    change: Change, desk: Desk, account: LoyaltyAccount, points: int, reason: str, order_id: str | None
+    change: Change[Booked], desk: Desk, account: LoyaltyAccount, booked: Booked, reason: str, order_id: str | None
 ) -> LoyaltyAccount:
     """Stage the entry in the ledger and the account that follows from it."""
-    balance = account.points + points
+    balance = account.points + booked.points
     if balance < 0:
         raise Conflict("too_few_points")
     tier = next(tier for tier, least in TIERS if balance >= least)
@@ -134,13 +140,13 @@ def _book(
     entry = LoyaltyEntry(
         id=new_id("le"),
         account_id=account.id,
-        points=points,
+        points=booked.points,
         reason=reason,
         order_id=order_id,
         booked_at=desk.now,
         booked_by=desk.caller.sub,
     )
-    change.details["points"] = points
+    change.tell(booked)
     change.replace(desk.data.accounts, account, new)
     change.beside(lambda: desk.data.ledger.put(entry))
     return new

@@ -6,7 +6,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from audit.event import Resource
+from audit.registry.types.order import (
+    OrderCancelled,
+    OrderCreated,
+    OrderDiscounted,
+    OrderFulfilled,
+    OrdersExported,
+    OrderUpdated,
+)
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unprocessable
 from services.ndjson import NDJSON, written_lines
@@ -69,7 +76,7 @@ async def list_orders(
 @router.get("/orders/export")
 async def export_orders(desk: AtDesk) -> StreamingResponse:
     """Every order, one JSON object a line."""
-    await desk.noting("order.orders.exported", "order:export", Resource(type="Order", id="*"))
+    await desk.noting(OrdersExported(), "*")
     return StreamingResponse(written_lines(desk.data.orders.all()), media_type=NDJSON)
 
 
@@ -82,7 +89,7 @@ async def read_order(order_id: str, desk: AtDesk) -> Order:
 @router.post("/orders", status_code=201)
 async def create_order(new: NewOrder, desk: AtDesk) -> Order:
     """Sell something, at today's prices."""
-    async with desk.changing("order.order.created", "order:create", "Order") as change:
+    async with desk.changing(OrderCreated) as change:
         if new.customer_id is not None:
             desk.data.customers.get(new.customer_id)
         lines, currency = _priced(new.lines, desk)
@@ -104,7 +111,7 @@ async def create_order(new: NewOrder, desk: AtDesk) -> Order:
 @router.patch("/orders/{order_id}")
 async def update_order(order_id: str, edit: OrderEdit, desk: AtDesk) -> Order:
     """Note something on an order."""
-    async with desk.changing("order.order.updated", "order:update", "Order", order_id) as change:
+    async with desk.changing(OrderUpdated, order_id) as change:
         old = desk.data.orders.get(order_id)
         new = old.model_copy(update={"note": edit.note})
         change.replace(desk.data.orders, old, new)
@@ -114,11 +121,11 @@ async def update_order(order_id: str, edit: OrderEdit, desk: AtDesk) -> Order:
 @router.post("/orders/{order_id}/discount")
 async def discount_order(order_id: str, discount: Discount, desk: AtDesk) -> Order:
     """Mark an order down before it is paid."""
-    async with desk.changing("order.order.discounted", "order:discount", "Order", order_id) as change:
+    async with desk.changing(OrderDiscounted, order_id) as change:
         old = _in_status(desk, order_id, OrderStatus.PLACED)
         off = old.total * discount.percent // 100
         new = old.model_copy(update={"total": old.total - off})
-        change.details.update(percent=discount.percent, off=off)
+        change.tell(OrderDiscounted(percent=discount.percent, off=off))
         change.replace(desk.data.orders, old, new)
     return new
 
@@ -126,10 +133,10 @@ async def discount_order(order_id: str, discount: Discount, desk: AtDesk) -> Ord
 @router.post("/orders/{order_id}/cancel")
 async def cancel_order(order_id: str, cancellation: Cancellation, desk: AtDesk) -> Order:
     """Give an order up before it is handed over."""
-    async with desk.changing("order.order.cancelled", "order:cancel", "Order", order_id) as change:
+    async with desk.changing(OrderCancelled, order_id) as change:
         old = _in_status(desk, order_id, OrderStatus.PLACED, OrderStatus.PAID)
         new = old.model_copy(update={"status": OrderStatus.CANCELLED})
-        change.details["reason"] = cancellation.reason
+        change.tell(OrderCancelled(reason=cancellation.reason))
         change.replace(desk.data.orders, old, new)
     return new
 
@@ -137,7 +144,7 @@ async def cancel_order(order_id: str, cancellation: Cancellation, desk: AtDesk) 
 @router.post("/orders/{order_id}/fulfil")
 async def fulfil_order(order_id: str, desk: AtDesk) -> Order:
     """Hand a paid order over."""
-    async with desk.changing("order.order.fulfilled", "order:fulfil", "Order", order_id) as change:
+    async with desk.changing(OrderFulfilled, order_id) as change:
         old = _in_status(desk, order_id, OrderStatus.PAID)
         new = old.model_copy(update={"status": OrderStatus.FULFILLED})
         change.replace(desk.data.orders, old, new)

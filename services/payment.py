@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from audit.event import Severity
+from audit.registry.types.payment import IntentCancelled, IntentConfirmed, IntentCreated, RefundIssued, RefundRequested
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unprocessable
 from services.page import DEFAULT_LIMIT, After, Limit, Page, page
@@ -100,7 +100,7 @@ async def read_intent(intent_id: str, desk: AtDesk) -> PaymentIntent:
 @router.post("/payments/intents", status_code=201)
 async def create_intent(new: NewIntent, desk: AtDesk) -> PaymentIntent:
     """Begin to take what an order costs."""
-    async with desk.changing("payment.intent.created", "payment:create", "Payment") as change:
+    async with desk.changing(IntentCreated) as change:
         order = desk.data.orders.get(new.order_id)
         if order.status is not OrderStatus.PLACED:
             raise Conflict(f"order_{order.status}")
@@ -129,7 +129,7 @@ async def create_intent(new: NewIntent, desk: AtDesk) -> PaymentIntent:
 @router.post("/payments/intents/{intent_id}/confirm")
 async def confirm_intent(intent_id: str, desk: AtDesk) -> PaymentIntent:
     """Take the money. The order is paid with it."""
-    async with desk.changing("payment.intent.confirmed", "payment:confirm", "Payment", intent_id) as change:
+    async with desk.changing(IntentConfirmed, intent_id) as change:
         old = _in_status(desk, intent_id, IntentStatus.REQUIRES_CONFIRMATION)
         order = desk.data.orders.get(old.order_id)
         if order.status is not OrderStatus.PLACED:
@@ -138,7 +138,7 @@ async def confirm_intent(intent_id: str, desk: AtDesk) -> PaymentIntent:
             raise Conflict("order_changed")
         new = old.model_copy(update={"status": IntentStatus.SUCCEEDED})
         paid = order.model_copy(update={"status": OrderStatus.PAID})
-        change.details.update(amount=new.amount, currency=new.currency, order_id=order.id)
+        change.tell(IntentConfirmed(amount=new.amount, currency=new.currency, order_id=order.id))
         change.replace(desk.data.intents, old, new)
         change.beside(lambda: desk.data.orders.put(paid))
     return new
@@ -147,7 +147,7 @@ async def confirm_intent(intent_id: str, desk: AtDesk) -> PaymentIntent:
 @router.post("/payments/intents/{intent_id}/cancel")
 async def cancel_intent(intent_id: str, desk: AtDesk) -> PaymentIntent:
     """Give up an intent before its money was taken."""
-    async with desk.changing("payment.intent.cancelled", "payment:cancel", "Payment", intent_id) as change:
+    async with desk.changing(IntentCancelled, intent_id) as change:
         old = _in_status(desk, intent_id, IntentStatus.REQUIRES_CONFIRMATION)
         new = old.model_copy(update={"status": IntentStatus.CANCELLED})
         change.replace(desk.data.intents, old, new)
@@ -167,9 +167,7 @@ async def list_refunds(intent_id: str, desk: AtDesk) -> RefundsOfIntent:
 @router.post("/payments/intents/{intent_id}/refunds", status_code=201)
 async def issue_refund(intent_id: str, wanted: WantedRefund, desk: AtDesk) -> Refund:
     """Give money back."""
-    async with desk.changing(
-        "payment.refund.issued", "payment:refund", "Payment", intent_id, severity=Severity.NOTICE
-    ) as change:
+    async with desk.changing(RefundIssued, intent_id) as change:
         change.details["amount"] = wanted.amount
         old = _refundable(desk, intent_id, wanted.amount)
         new = old.model_copy(update={"refunded": old.refunded + wanted.amount})
@@ -181,7 +179,7 @@ async def issue_refund(intent_id: str, wanted: WantedRefund, desk: AtDesk) -> Re
             issued_at=desk.now,
             issued_by=desk.caller.sub,
         )
-        change.details.update(currency=old.currency, refund_id=refund.id)
+        change.tell(RefundIssued(amount=refund.amount, currency=old.currency, refund_id=refund.id))
         change.replace(desk.data.intents, old, new)
         change.beside(lambda: desk.data.refunds.put(refund))
     return refund
@@ -190,7 +188,7 @@ async def issue_refund(intent_id: str, wanted: WantedRefund, desk: AtDesk) -> Re
 @router.post("/payments/intents/{intent_id}/refund-requests", status_code=201)
 async def request_refund(intent_id: str, wanted: WantedRefund, desk: AtDesk) -> RefundRequest:
     """Ask for money to be given back by somebody who may."""
-    async with desk.changing("payment.refund.requested", "payment:request_refund", "Payment", intent_id) as change:
+    async with desk.changing(RefundRequested, intent_id) as change:
         intent = _refundable(desk, intent_id, wanted.amount)
         request = RefundRequest(
             id=new_id("rr"),
@@ -200,7 +198,7 @@ async def request_refund(intent_id: str, wanted: WantedRefund, desk: AtDesk) -> 
             opened_at=desk.now,
             opened_by=desk.caller.sub,
         )
-        change.details["request_id"] = request.id
+        change.tell(RefundRequested(request_id=request.id))
         change.create(desk.data.refund_requests, request)
     return request
 

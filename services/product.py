@@ -7,7 +7,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audit.event import Resource
+from audit.registry.types.product import (
+    AssortmentExported,
+    AssortmentImported,
+    PriceChanged,
+    ProductCreated,
+    ProductRetired,
+    ProductUpdated,
+)
 from services.desk import AtDesk, Desk
 from services.errors import Conflict
 from services.ndjson import NDJSON, read_lines, written_lines
@@ -96,7 +103,7 @@ async def list_products(
 @router.get("/products/export")
 async def export_products(desk: AtDesk) -> StreamingResponse:
     """The whole assortment, one JSON object a line."""
-    await desk.noting("product.assortment.exported", "product:export", Resource(type="Product", id="*"))
+    await desk.noting(AssortmentExported(), "*")
     return StreamingResponse(written_lines(desk.data.products.all()), media_type=NDJSON)
 
 
@@ -109,7 +116,7 @@ async def read_product(product_id: str, desk: AtDesk) -> Product:
 @router.post("/products", status_code=201)
 async def create_product(new: NewProduct, desk: AtDesk) -> Product:
     """Put something on sale."""
-    async with desk.changing("product.product.created", "product:create", "Product") as change:
+    async with desk.changing(ProductCreated) as change:
         if any(row.sku == new.sku for row in desk.data.products.all()):
             raise Conflict("sku_taken")
         product = Product(id=new_id("p"), **new.model_dump())
@@ -126,7 +133,7 @@ async def import_products(request: Request, desk: AtDesk) -> ImportReport:
     """
     report = ImportReport()
     batch: list[NewProduct] = []
-    with desk.preparing("product.assortment.imported", "product:import", "Product", "*"):
+    with desk.preparing(AssortmentImported, "*"):
         async for number, line in read_lines(request.stream()):
             try:
                 batch.append(NewProduct.model_validate_json(line))
@@ -144,7 +151,7 @@ async def import_products(request: Request, desk: AtDesk) -> ImportReport:
 async def _take_in(batch: list[NewProduct], report: ImportReport, desk: Desk) -> None:
     """Make one batch of a feed a change of its own; its record holds counts, not the rows."""
     products = desk.data.products
-    async with desk.changing("product.assortment.imported", "product:import", "Product", "*") as change:
+    async with desk.changing(AssortmentImported, "*") as change:
         known = {row.sku: row for row in products.all()}
         rows: dict[str, Product] = {}
         for new in batch:
@@ -152,17 +159,18 @@ async def _take_in(batch: list[NewProduct], report: ImportReport, desk: Desk) ->
             rows[new.sku] = Product(id=old.id if old else new_id("p"), **new.model_dump())
         change.crud = "c"
         updated = len(known.keys() & rows.keys())
-        change.details.update(rows=len(batch), created=len(rows) - updated, updated=updated, rejected=report.rejected)
+        created = len(rows) - updated
+        change.tell(AssortmentImported(rows=len(batch), created=created, updated=updated, rejected=report.rejected))
         for row in rows.values():
             change.beside(partial(products.put, row))
-    report.created += len(rows) - updated
+    report.created += created
     report.updated += updated
 
 
 @router.patch("/products/{product_id}")
 async def update_product(product_id: str, edit: ProductEdit, desk: AtDesk) -> Product:
     """Correct a product's description."""
-    async with desk.changing("product.product.updated", "product:update", "Product", product_id) as change:
+    async with desk.changing(ProductUpdated, product_id) as change:
         old = desk.data.products.get(product_id)
         new = old.model_copy(update=edit.model_dump(exclude_none=True))
         change.replace(desk.data.products, old, new)
@@ -172,7 +180,7 @@ async def update_product(product_id: str, edit: ProductEdit, desk: AtDesk) -> Pr
 @router.put("/products/{product_id}/price")
 async def price_product(product_id: str, wanted: NewPrice, desk: AtDesk) -> Product:
     """Set a product's price; orders already placed keep theirs."""
-    async with desk.changing("product.price.changed", "product:price", "Product", product_id) as change:
+    async with desk.changing(PriceChanged, product_id) as change:
         old = desk.data.products.get(product_id)
         new = old.model_copy(update={"price": wanted.price})
         change.replace(desk.data.products, old, new)
@@ -182,7 +190,7 @@ async def price_product(product_id: str, wanted: NewPrice, desk: AtDesk) -> Prod
 @router.delete("/products/{product_id}")
 async def retire_product(product_id: str, desk: AtDesk) -> Product:
     """Take a product off sale. It stays readable: orders name it."""
-    async with desk.changing("product.product.retired", "product:retire", "Product", product_id) as change:
+    async with desk.changing(ProductRetired, product_id) as change:
         old = desk.data.products.get(product_id)
         new = old.model_copy(update={"active": False})
         change.replace(desk.data.products, old, new)

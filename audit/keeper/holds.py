@@ -50,6 +50,7 @@ async def place(connection: Connection, scope: Scope, *, reason: str, by: str) -
         number: int = await connection.fetchval(
             "SELECT audit_hold_place($1, $2, $3, $4, $5, $6, $7, $8)", *scope, reason, by
         )
+        # audit:lint-ignore details-untold the fields of `Scope`, each registered
         said = {name: str(value) for name, value in scope._asdict().items() if value is not None and name != "tenant"}
         await _tell(connection, PLACED, scope.tenant, {"hold": number, "reason": reason, "placed_by": by, **said})
     return number

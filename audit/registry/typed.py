@@ -20,6 +20,7 @@ class TypedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         kind: What sort of thing happened.
         action: The Cedar action it happens under; None where the caller has to say.
         resource_type: The Cedar type of what it happens to; None where the caller has to say.
+        crud: What it does to it, one of c r u d x; None where the caller has to say.
         severity: Of a success; a failure is recorded at `error` or what is graver.
     """
 
@@ -27,6 +28,7 @@ class TypedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: ClassVar[Kind] = Kind.DOMAIN
     action: ClassVar[str | None] = None
     resource_type: ClassVar[str | None] = None
+    crud: ClassVar[str | None] = None
     severity: ClassVar[Severity] = Severity.INFO
 
     def details(self) -> dict[str, Any] | None:

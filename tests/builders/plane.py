@@ -30,6 +30,7 @@ from gateway.snapshot import build_snapshot
 from gateway.sources import ContextSource, FrontTls, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
 from roles.security_context.keys import new_private_jwk
 from tests.builders import tokens
+from tests.builders.registered import registered
 from tests.servers.upstream import Upstream, upstream
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,6 +156,12 @@ class TappedEmitter(Emitter):
         """Emit, and remember what it says."""
         self.events.append(decode(payload))
         super().emit_rendered_durable(payload, seq, tenant_id, then)
+
+    def close(self, *args: Any, **named: Any) -> bool:
+        """As the real one; whatever went into it is as the registry has it."""
+        clean = super().close(*args, **named)
+        registered(self.events)
+        return clean
 
 
 class Plane:

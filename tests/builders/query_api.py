@@ -25,6 +25,7 @@ from roles.security_context import (
     StaticKeys,
     new_private_jwk,
 )
+from tests.builders.registered import registered
 
 ROOT = Path(__file__).parents[2]
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -93,7 +94,7 @@ class Api:
     def recorded(self) -> list[AuditEvent]:
         """The reads on disk, in the order they were recorded."""
         payloads = [record for name in segments(self.spool) for record in contents(self.spool / name.text()).records]
-        return [decode(payload) for payload in payloads]
+        return registered(decode(payload) for payload in payloads)
 
 
 MakeApi = Callable[..., Awaitable[Api]]

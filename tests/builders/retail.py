@@ -36,6 +36,7 @@ from services.desk import Backend
 from services.onward import Onward
 from services.seed import sample_store
 from services.store import Store
+from tests.builders.registered import registered
 
 ISSUER = "lychgate"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -163,4 +164,6 @@ class Retail:
         self.app(service)
         await self.emitters[service].aclose()
         folder = self.spool / f"svc-{service}"
-        return [decode(record) for name in segments(folder) for record in contents(folder / name.text()).records]
+        return registered(
+            decode(record) for name in segments(folder) for record in contents(folder / name.text()).records
+        )

@@ -27,9 +27,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pytest
 
+from audit.codec import decode
 from audit.migrate import KEEPER, READER, WRITER, migrate
 from lychgate.postgres import PostgresServer
 from lychgate.postgres.place import SYSTEM_USER, system_account, wheel
+from tests.builders.registered import registered
 
 ADDRESS_VARIABLE = "LYCHGATE_TEST_POSTGRES"
 WRITER_PASSWORD = "the-writer-of-the-tests"
@@ -39,6 +41,8 @@ DEBIAN = Path("/usr/lib/postgresql/15/bin")
 _WHEEL, _DEBIAN = "wheel", "debian15"
 _READY_WITHIN_S = 60.0
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+_OWN_EVENTS = "SELECT body FROM audit_events WHERE producer_id IN ('audit-keeper', 'audit-consumer', 'policy-replay')"
+"""What our own processes have said in a store; whatever else is in one, tests have made up."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,9 @@ def migrated_database(postgres_server: Postgres, migrated_template: Callable[[Po
     """A database of this test's own with the audit's schema in it."""
     name = postgres_server.create(migrated_template(postgres_server))
     yield logins_of(postgres_server, name)
+    own = postgres_server.sql(_OWN_EVENTS, database=name)
     postgres_server.drop(name)
+    registered(decode(line.encode()) for line in own.splitlines())
 
 
 def logins_of(server: Postgres, name: str) -> Logins:

@@ -228,7 +228,8 @@ def recorded_actions(endpoint: Callable[..., Any]) -> set[str]:
         if not isinstance(node, ast.Call):
             continue
         if isinstance(node.func, ast.Attribute) and node.func.attr in {"changing", "noting"}:
-            actions.add(ast.literal_eval(node.args[1]))
+            named = node.args[0].func if isinstance(node.args[0], ast.Call) else node.args[0]
+            actions.add(getattr(module, ast.unparse(named)).action)
         elif isinstance(node.func, ast.Name) and node.func.id.startswith("_"):
             actions |= recorded_actions(getattr(module, node.func.id))
     return actions

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from starlette.requests import Request
 
-from audit.event import Outcome, Resource
+from audit.event import Outcome
+from audit.registry.types.order import OrderCancelled, OrdersExported, OrderUpdated
 from services.desk import Desk
 from services.errors import Conflict
 from tests.builders.retail import Retail
@@ -42,7 +43,7 @@ async def test_a_change_is_made_after_its_record_is_safe(retail: Retail, monkeyp
     monkeypatch.setattr(retail.emitters["order"], "emit_durable", slow)
 
     async def change() -> None:
-        async with desk.changing("order.order.updated", "order:update", "Order", "o-1001") as making:
+        async with desk.changing(OrderUpdated, "o-1001") as making:
             old = orders.get("o-1001")
             making.replace(orders, old, old.model_copy(update={"note": "new"}))
 
@@ -61,7 +62,7 @@ async def test_a_block_that_raises_changes_nothing_and_frees_the_lock(retail: Re
     desk = await make_desk(retail)
 
     async def change() -> None:
-        async with desk.changing("order.order.cancelled", "order:cancel", "Order", "o-1001") as changing:
+        async with desk.changing(OrderCancelled, "o-1001") as changing:
             changing.delete(desk.data.orders, desk.data.orders.get("o-1001"))
             raise Conflict("too_late")
 
@@ -78,7 +79,7 @@ async def test_a_cancelled_change_is_recorded_as_a_failure(retail: Retail) -> No
     desk = await make_desk(retail)
 
     async def change() -> None:
-        async with desk.changing("order.order.cancelled", "order:cancel", "Order", "o-1001"):
+        async with desk.changing(OrderCancelled, "o-1001"):
             await asyncio.sleep(60)
 
     with pytest.raises(TimeoutError):
@@ -94,15 +95,27 @@ async def test_tenants_do_not_wait_for_one_another(retail: Retail) -> None:
     async with (
         acme.data.lock,
         asyncio.timeout(10),
-        globex.changing("order.order.updated", "order:update", "Order", "o-5001") as change,
+        globex.changing(OrderUpdated, "o-5001") as change,
     ):
-        change.details["note"] = "x"
+        change.crud = "u"
     assert [event.tenant_id for event in await retail.events("order")] == ["globex"]
 
 
 async def test_what_is_noted_is_recorded_under_the_caller(retail: Retail) -> None:
     """A note that changes nothing tells who, what and in which trace all the same."""
     desk = await make_desk(retail)
-    await desk.noting("order.orders.exported", "order:export", Resource(type="Order", id="*"))
+    await desk.noting(OrdersExported(), "*")
     (event,) = await retail.events("order")
     assert (event.crud, event.tenant_id, event.trace_id) == ("r", "acme", desk.caller.trace_id)
+
+
+async def test_what_a_change_tells_stands_in_its_record(retail: Retail) -> None:
+    """The fields of the event, beside the decision it rests on."""
+    desk = await make_desk(retail)
+    async with desk.changing(OrderCancelled, "o-1001") as change:
+        change.tell(OrderCancelled(reason="late"))
+        change.crud = "u"
+    (event,) = await retail.events("order")
+    assert event.details is not None
+    assert event.details["reason"] == "late"
+    assert (event.action, event.crud, event.outcome) == ("order:cancel", "u", Outcome.SUCCESS)

@@ -44,6 +44,7 @@ async def test_a_refused_change_is_recorded_as_a_failure(retail: Retail) -> None
     )
     assert event.details is not None
     assert event.details["code"] == "order_placed"
+    assert event.crud == "u"  # what it would have done, where nothing was staged yet
     assert event.changes == ()
 
 

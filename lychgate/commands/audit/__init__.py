@@ -2,7 +2,19 @@
 
 import typer
 
-from lychgate.commands.audit import coverage, dead_letters, drain, hold, outbox, producers, purge, retire, spool, verify
+from lychgate.commands.audit import (
+    coverage,
+    dead_letters,
+    drain,
+    hold,
+    lint,
+    outbox,
+    producers,
+    purge,
+    retire,
+    spool,
+    verify,
+)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The audit's own tools.")
 app.add_typer(spool.app, name="spool")
@@ -12,6 +24,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(hold.app, name="hold")
 app.add_typer(outbox.app, name="outbox")
 coverage.add_to(app)
+lint.add_to(app)
 producers.add_to(app)
 purge.add_to(app)
 verify.add_to(app)

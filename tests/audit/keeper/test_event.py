@@ -23,7 +23,12 @@ async def test_an_event_is_there_if_its_transaction_is(migrated_database: Logins
         await record(connection, keeper_event("audit.purge.completed", gone, {"count": 1}))
         await transaction.rollback()
         async with connection.transaction():
-            await record(connection, keeper_event("audit.purge.completed", kept, {"count": 2}))
+            await record(
+                connection,
+                keeper_event(
+                    "audit.purge.completed", kept, {"count": 2, "deleted_from": [], "dropped": [], "kept_days": 30}
+                ),
+            )
     owner = await asyncpg.connect(migrated_database.owner)
     try:
         [row] = await owner.fetch("SELECT event_id, tenant_id, body->'details'->>'count' AS count FROM audit_events")

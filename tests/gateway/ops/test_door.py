@@ -76,11 +76,11 @@ async def test_decisions_are_counted_with_their_time(tmp_path: Path) -> None:
     door, _, emitter = _door(tmp_path, registry)
     case = _case(door, "SuperAdmin")
     door.admit(case)
-    assert await door.settle(case, None, {"note": 1}, durable=True) is None
+    assert await door.settle(case, None, {"workers": 1}, durable=True) is None
     assert registry.get_sample_value("lychgate_decisions_total", {"effect": "allow", "source": "evaluated"}) == 1
     assert registry.get_sample_value("lychgate_decision_duration_seconds_count") == 1
     (event,) = emitter.events
-    assert event.details == {"note": 1}
+    assert event.details == {"workers": 1}
     assert event.decision is not None
     assert event.decision.reasons == ("tenancy.super-admin",)
     await emitter.aclose()

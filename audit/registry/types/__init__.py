@@ -1,0 +1,1 @@
+"""Typed classes of our own events, a module for each service; generated from the registry by `make docs`."""
