@@ -1,40 +1,14 @@
-"""How a study keeps what it has measured: as JSON with the machine and the commit, and as a table in its README."""
+"""How the studies of libraries measure in turns, and keep it: as JSON, and as tables in their README."""
 
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- numbers: written by the script -->", "<!-- end of the numbers -->"
-
-
-def machine() -> dict[str, Any]:
-    """Where it was measured."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    return {
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "load_before": round(os.getloadavg()[0], 2),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-    }
-
-
-def commit() -> str:
-    """Of the tree it was measured on, with a plus where it had changes; empty without git."""
-    try:
-        told = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=12"]
-        return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the studies of stores share: the machine, a sampler of processes, percentiles, and tables in a README."""
+"""What the studies share: the machine, a sampler of processes, percentiles, and tables in a README."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def machine() -> dict[str, Any]:
-    """Where this runs: cores, memory in MiB, versions, and the commit it was made of."""
+    """Where this runs: cores, how busy they are, memory in MiB, versions, and the commit it was made of."""
     head = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -27,6 +27,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": model,
         "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
         "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "kernel": platform.release(),
         "python": platform.python_version(),

@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import cedarpy  # noqa: E402
 import grown  # noqa: E402
 import kept  # noqa: E402
+import measured  # noqa: E402
 import mistakes  # noqa: E402
 import world  # noqa: E402
 
@@ -278,8 +279,7 @@ def main() -> None:
         world.lines_of(file.read_text(encoding="utf-8")) for file in (world.ROOT / "policies").glob("*.cedar")
     )
     found = {
-        "machine": kept.machine(),
-        "commit": kept.commit(),
+        "machine": measured.machine(),
         "versions": kept.versions("cedarpy", "oso"),
         "quick": said.quick,
         "correctness": correctness(),

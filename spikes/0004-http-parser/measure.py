@@ -14,6 +14,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import behave  # noqa: E402
 import differ  # noqa: E402
 import kept  # noqa: E402
+import measured  # noqa: E402
 import speed  # noqa: E402
 import strict  # noqa: E402
 from readers import ALL  # noqa: E402
@@ -65,8 +66,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, default=strict.VECTORS, help="llhttp's requests, where they are")
     said = parser.parse_args()
     found = {
-        "machine": kept.machine(),
-        "commit": kept.commit(),
+        "machine": measured.machine(),
         "versions": kept.versions("httptools", "zttp", "h11"),
         "quick": said.quick,
         "strictness": strict.strictness(),
