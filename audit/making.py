@@ -1,5 +1,6 @@
 """How a service's statements become records of its spool; what `AuditProducer` is made of."""
 
+import os
 from collections.abc import Callable
 from typing import cast
 
@@ -8,6 +9,7 @@ import msgspec
 from audit.caller import WhoCalls
 from audit.codec import timestamp
 from audit.emit import Emitter
+from audit.errors import SpoolBusy
 from audit.event import AuditEvent, Outcome, Severity
 from audit.recording import Failure, Recording, graver
 from audit.statement import Free, Said, attributed, statement
@@ -30,13 +32,16 @@ class Making:
         self._service = service
         self._calls = calls
         self._now_ns = now_ns
+        self._pid = os.getpid()
 
     def begin(self, more: Free) -> int:
         """The time, nanoseconds since the epoch, if it is known whose doing it will be.
 
         Raises:
-            Unattributed: It is not.
+            SpoolBusy: This process was forked from the one that opened the folder.
+            Unattributed: It is not known.
         """
+        self._here()
         attributed(more, self._calls)
         return self._now_ns()
 
@@ -44,8 +49,10 @@ class Making:
         """An event, numbered: it must be emitted now.
 
         Raises:
+            SpoolBusy: This process was forked from the one that opened the folder.
             Unattributed: Nobody is named.
         """
+        self._here()
         occurred_at = timestamp(self._now_ns())
         made = statement(
             event, service=self._service, occurred_at=occurred_at, calls=self._calls, action=action, **more
@@ -67,8 +74,17 @@ class Making:
         return event.event_id
 
     def close(self) -> bool:
-        """Give the folder up; whether the epoch ended cleanly."""
-        return self._emitter.close()
+        """Give the folder up; whether the epoch ended cleanly. A forked process has nothing to give up."""
+        return os.getpid() == self._pid and self._emitter.close()
+
+    def _here(self) -> None:
+        """See that somebody writes what is emitted: the thread that does was not forked, and numbers would come twice.
+
+        Raises:
+            SpoolBusy: Nobody does.
+        """
+        if os.getpid() != self._pid:
+            raise SpoolBusy(f"service {self._service}: opened before a fork, in process {self._pid}; open it in each")
 
     async def keep(self, event: AuditEvent) -> None:
         """Give an event to the spool, and wait until it is safe.

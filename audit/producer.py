@@ -35,7 +35,8 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class AuditProducer:
-    """A service's emitter. Safe to use from its loop and from its worker threads.
+    """A service's emitter. Safe to use from its loop and from its worker threads; in the process that opened it alone.
+    Elsewhere, after a fork, everything raises `SpoolBusy`.
 
     Args:
         emitter: Over the service's own spool folder.
