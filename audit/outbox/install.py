@@ -60,7 +60,8 @@ def outbox_sql(
         role = quoted(writer)
         parts.append(
             f"GRANT USAGE ON SCHEMA {place} TO {role};\n"
-            f"GRANT INSERT (body), SELECT (event_id) ON {place}.audit_outbox TO {role};"
+            f"GRANT INSERT (body), SELECT (event_id) ON {place}.audit_outbox TO {role};\n"
+            f"GRANT EXECUTE ON FUNCTION {place}.audit_outbox_id() TO {role};"  # where it is not everybody's
         )
     if relay is not None:
         role = quoted(relay)
