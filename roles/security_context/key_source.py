@@ -131,7 +131,8 @@ class Download:
 class JwksKeys:
     """Keys fetched from the gateway's `/.well-known/jwks.json`, kept, and fetched again when one is missing.
 
-    A fetch that fails keeps what was there: services outlive a restart of the gateway.
+    A fetch that fails keeps what was there: services outlive a restart of the gateway. Who has keys to go on with does
+    not wait for somebody else's fetch.
     """
 
     def __init__(
@@ -162,16 +163,18 @@ class JwksKeys:
     async def keys(self) -> TrustedKeys:
         """What is kept, fetched first if there is nothing or it is too old."""
         if self._shelf.stale(self._monotonic()):
-            await self._fetch()
+            await self._fetch(wait=self._shelf.keys is None)
         return self._shelf.kept()
 
     async def refreshed(self) -> TrustedKeys:
         """What the gateway publishes now, unless it was asked a moment ago."""
-        await self._fetch()
+        await self._fetch(wait=True)
         return self._shelf.kept()
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, *, wait: bool) -> None:
         asked_at = self._monotonic()
+        if not wait and self._lock.locked():
+            return  # somebody is at it, and there are keys to go on with
         async with self._lock:
             if not self._shelf.begin(asked_at, self._monotonic()):
                 return

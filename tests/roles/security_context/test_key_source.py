@@ -26,12 +26,15 @@ class Publisher:
         self.asked = 0
         self.now = 1000.0
         self.takes_s = 0.0
+        self.holds: asyncio.Event | None = None
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request, after giving others a turn."""
         assert str(request.url) == URL
         self.asked += 1
         await asyncio.sleep(0)
+        if self.holds is not None:
+            await self.holds.wait()
         self.now += self.takes_s
         return self.answer()
 
@@ -91,6 +94,22 @@ async def test_requests_at_once_share_one_fetch(publisher: Publisher) -> None:
     found = await asyncio.gather(*(keys.keys() for _ in range(20)))
     assert publisher.asked == 1
     assert all(each.get(kid(JWKS)) for each in found)
+
+
+async def test_a_gateway_that_does_not_answer_holds_up_who_asks_and_nobody_else(publisher: Publisher) -> None:
+    """There are keys to go on with."""
+    keys = publisher.keys()
+    await keys.keys()
+    publisher.now += 301
+    publisher.holds = asyncio.Event()
+    first = asyncio.create_task(keys.keys())
+    while publisher.asked < 2:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert (await keys.keys()).get(kid(JWKS)) is not None
+    publisher.holds.set()
+    assert (await first).get(kid(JWKS)) is not None
+    assert publisher.asked == 2
 
 
 @pytest.mark.parametrize(
