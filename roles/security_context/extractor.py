@@ -7,8 +7,9 @@ reached. No service parses a tenant, a user or a role itself. The rules are `acc
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roles.errors import ContextRejected
 from roles.security_context import headers
@@ -38,7 +39,7 @@ class SecurityContextExtractor:
     """The dependency: `Depends(extractor)` for a whole application, a router or an endpoint.
 
     It leaves what it found at `request.state.context` and for `current_context()`, and the trace id at
-    `request.state.trace_id`, the latter also when it refuses. What it raises is answered by `refuse`.
+    `request.state.trace_id`, the latter also when it refuses. `install` sees to what a dependency cannot.
     """
 
     def __init__(
@@ -55,6 +56,11 @@ class SecurityContextExtractor:
         self._acceptance = Acceptance(verifier, clock)
         self._keys = keys
         self._reads = reads
+
+    def install(self, app: FastAPI) -> None:
+        """Have an application answer refusals, and begin each of its requests as nobody's."""
+        app.add_exception_handler(ContextRejected, refuse)
+        app.add_middleware(Anew)
 
     async def __call__(self, request: Request) -> RequestContext:
         """Say who asks.
@@ -85,6 +91,22 @@ class SecurityContextExtractor:
         request.state.context = found
         serving(found)
         return found
+
+
+class Anew:
+    """Begins each request as nobody's: a dependency is only asked by endpoints that have it.
+
+    A server may start a request within the context of the one before it on the same connection (uvicorn does where a
+    request has waited for an answer), so that an endpoint without the guard would find that one's caller.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        serving(None)
+        await self._app(scope, receive, send)
 
 
 def refuse(request: Request, exc: Exception) -> Response:
