@@ -4,7 +4,7 @@ A request's `X-Security-Context` in, a `RequestContext` out; without a context t
 reached. No service parses a tenant, a user or a role itself. The rules are `acceptance`'s.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from fastapi import FastAPI, Request
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from roles.errors import ContextRejected
 from roles.security_context import headers
 from roles.security_context.acceptance import Acceptance, Need, Received, drive
+from roles.security_context.asgi import target_of
 from roles.security_context.context import RequestContext, serving
 from roles.security_context.key_source import KeySource
 from roles.security_context.keys import TrustedKeys
@@ -119,18 +120,10 @@ def refuse(request: Request, exc: Exception) -> Response:
 def _received(request: Request, reads: bool) -> Received:
     return Received(
         method=request.method,
-        target=_target(request.scope),
+        target=target_of(request.scope),
         contexts=request.headers.getlist(headers.CONTEXT),
         trace_id=request.headers.get(headers.TRACE_ID),
         traceparent=request.headers.get(headers.TRACEPARENT),
         decision_id=request.headers.get(headers.DECISION_ID, ""),
         reads=reads,
     )
-
-
-def _target(scope: Mapping[str, object]) -> bytes | None:
-    """Path and query as received: not what the framework made of the path."""
-    path, query = scope.get("raw_path"), scope.get("query_string")
-    if not isinstance(path, bytes) or not isinstance(query, bytes):
-        return None
-    return path + b"?" + query if query else path
