@@ -1,5 +1,6 @@
 """How a service's statements become records of its spool; what `AuditProducer` is made of."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import cast
@@ -86,13 +87,14 @@ class Making:
         if os.getpid() != self._pid:
             raise SpoolBusy(f"service {self._service}: opened before a fork, in process {self._pid}; open it in each")
 
-    async def keep(self, event: AuditEvent) -> None:
-        """Give an event to the spool, and wait until it is safe.
+    def keep(self, event: AuditEvent) -> "asyncio.Future[None]":
+        """Give an event to the spool; done when it is safe.
 
         Raises:
-            SpoolUnavailable: It is not.
+            SpoolUnavailable: From the call: there is no room, and no record. From the future: the disk has refused, and
+                the record may stand there all the same.
         """
-        await self._emitter.emit_durable(event)
+        return self._emitter.emit_durable(event)
 
     def ended(self, record: Recording, began_ns: int, more: Free) -> Free:
         """What was said beforehand and in the block, and how long it took."""
