@@ -6,16 +6,19 @@ from collections.abc import Callable
 from typing import cast
 
 import msgspec
+import structlog
 
 from audit.caller import WhoCalls
 from audit.codec import timestamp
 from audit.emit import Emitter
-from audit.errors import SpoolBusy
+from audit.errors import AuditError, SpoolBusy
 from audit.event import AuditEvent, Outcome, Severity
-from audit.recording import Failure, Recording, graver
+from audit.recording import Failure, Recording, failure_of, graver
 from audit.statement import Free, Said, attributed, statement
 
 _US_PER_NS = 1000
+
+_log = structlog.get_logger("audit.emit")
 
 
 class Making:
@@ -96,16 +99,37 @@ class Making:
         """
         return self._emitter.emit_durable(event)
 
-    def ended(self, record: Recording, began_ns: int, more: Free) -> Free:
-        """What was said beforehand and in the block, and how long it took."""
-        return said_of(record, more, (self._now_ns() - began_ns) // _US_PER_NS)
+    def done(self, event: Said, action: str | None, record: Recording, began_ns: int, more: Free) -> AuditEvent:
+        """The event of a block that did what it was for, numbered: it must be emitted now.
+
+        Raises:
+            TypeError: What the block says cannot be said. That is recorded as its failure: what it did may be done.
+        """
+        try:
+            return self.event(record.event or event, action, self._ended(record, began_ns, more))
+        except AuditError:
+            raise
+        except Exception as exc:
+            self.failed(event, action, record, began_ns, failure_of(exc), more)
+            raise
 
     def failed(
         self, event: Said, action: str | None, record: Recording, began_ns: int, failure: Failure, more: Free
     ) -> None:
         """Record a block that did not do what it was for. Never durable: the disk's trouble must not hide its own."""
-        said = failed_of(event, failure, self.ended(record, began_ns, more))
-        self.emit(self.event(record.event or event, action, said))
+        try:
+            said = failed_of(event, failure, self._ended(record, began_ns, more))
+            made = self.event(record.event or event, action, said)
+        except AuditError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever the block has left there must not hide how it failed
+            _log.warning("audit_event_not_as_said", error=type(exc).__name__)
+            made = self.event(event, action, failed_of(event, failure, self._ended(Recording(), began_ns, more)))
+        self.emit(made)
+
+    def _ended(self, record: Recording, began_ns: int, more: Free) -> Free:
+        """What was said beforehand and in the block, and how long it took."""
+        return said_of(record, more, (self._now_ns() - began_ns) // _US_PER_NS)
 
 
 class Calls:
@@ -130,8 +154,7 @@ class Calls:
         if failure is not None:
             self._making.failed(self._event, self._action, record, began_ns, failure, more)
             return None
-        said = self._making.ended(record, began_ns, more)
-        made = self._making.event(record.event or self._event, self._action, said)
+        made = self._making.done(self._event, self._action, record, began_ns, more)
         if self._durable:
             return made
         self._making.emit(made)

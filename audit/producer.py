@@ -35,7 +35,8 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 class AuditProducer:
     """A service's emitter. Safe to use from its loop and from its worker threads; in the process that opened it alone.
-    Elsewhere, after a fork, everything raises `SpoolBusy`.
+
+    Elsewhere, after a fork, whatever emits raises `SpoolBusy`.
 
     Args:
         emitter: Over the service's own spool folder.
@@ -130,7 +131,7 @@ class AuditProducer:
         except BaseException as exc:
             self._making.failed(event, action, record, began_ns, failure_of(exc), more)
             raise
-        made = self._making.event(record.event or event, action, self._making.ended(record, began_ns, more))
+        made = self._making.done(event, action, record, began_ns, more)
         self._making.emit(made, durable=durable)
 
     @overload
@@ -163,7 +164,7 @@ class AuditProducer:
         except BaseException as exc:
             self._making.failed(event, action, change, began_ns, failure_of(exc), more)
             raise
-        made = self._making.event(change.event or event, action, self._making.ended(change, began_ns, more))
+        made = self._making.done(event, action, change, began_ns, more)
         safe = self._making.keep(made)  # raises where there is no room: no record, no change
         try:
             await safe

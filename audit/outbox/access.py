@@ -12,9 +12,9 @@ from audit.settings.outbox import OutboxSettings
 _CONNECT_S: Final = 5.0
 _COMMAND_S: Final = 60.0
 _ALIVE: Final = "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
-"""The server asks whether we are still there. A relay whose machine dies says nothing any more, and its rows stay locked,
-and `complete_through` with them, until the server notices: by default after two hours. Said here and not at the login,
-because a pooler refuses what it does not know there."""
+"""The server asks whether we are still there. A relay whose machine dies says nothing any more, and its rows stay
+locked, and `complete_through` with them, until the server notices: by default after two hours. Said here and not at the
+login, because a pooler refuses what it does not know there."""
 _SHOWN_COUNT: Final = 100
 
 Connect: TypeAlias = Callable[[], Awaitable["asyncpg.Connection[Any]"]]

@@ -27,6 +27,7 @@ class Publisher:
         self.now = 1000.0
         self.takes_s = 0.0
         self.holds: asyncio.Event | None = None
+        self.entered = asyncio.Event()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request, after giving others a turn."""
@@ -34,6 +35,7 @@ class Publisher:
         self.asked += 1
         await asyncio.sleep(0)
         if self.holds is not None:
+            self.entered.set()
             await self.holds.wait()
         self.now += self.takes_s
         return self.answer()
@@ -103,8 +105,7 @@ async def test_a_gateway_that_does_not_answer_holds_up_who_asks_and_nobody_else(
     publisher.now += 301
     publisher.holds = asyncio.Event()
     first = asyncio.create_task(keys.keys())
-    while publisher.asked < 2:
-        await asyncio.sleep(0)
+    await publisher.entered.wait()
     async with asyncio.timeout(5):
         assert (await keys.keys()).get(kid(JWKS)) is not None
     publisher.holds.set()

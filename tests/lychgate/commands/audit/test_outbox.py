@@ -133,7 +133,7 @@ async def test_what_is_not_there_is_said(tmp_path: Path, shop: Shop) -> None:
 
 
 async def test_the_database_asks_whether_the_relay_lives(shop: Shop) -> None:
-    """A machine that dies says nothing: within a minute its rows are free again, not after the two hours of the default."""
+    """A machine that dies says nothing: its rows are free within a minute, not after the two hours of the default."""
     connection = await connecting(OutboxSettings(dsn=SecretStr(shop.relay)))()
     asked = [await connection.fetchval(f"SHOW tcp_keepalives_{name}") for name in ("idle", "interval", "count")]
     await connection.close()
