@@ -377,7 +377,7 @@ async def test_a_repeated_field_is_seen_over_a_real_server() -> None:
 
 
 async def test_a_request_that_waited_for_another_is_not_that_one_s() -> None:
-    """The server starts it within the other's context; an endpoint without the guard must not find that one's caller."""
+    """The server starts it within the other's context, where an endpoint without the guard would find that caller."""
     app = FastAPI()
     guard = SecurityContextExtractor(
         ContextVerifier(ISSUER, "order"), StaticKeys(SIGNER.trusted_keys("order")), clock=lambda: NOW
