@@ -210,6 +210,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, said: Refusal) -> 
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
             return
         kind = "websocket.http"
-    fields = [(name.lower().encode(), value.encode()) for name, value in said.fields]
+    one = str(scope.get("http_version", "1.1")).startswith("1")  # HTTP/2 knows no `Connection` (RFC 9113 s8.2.2)
+    fields = [(name.lower().encode(), value.encode()) for name, value in said.fields if one or name != "Connection"]
     await send({"type": f"{kind}.response.start", "status": said.status, "headers": fields})
     await send({"type": f"{kind}.response.body", "body": b"" if scope.get("method") == "HEAD" else said.body})

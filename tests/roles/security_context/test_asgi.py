@@ -166,3 +166,19 @@ async def test_after_the_body_the_application_hears_what_comes() -> None:
     await guarded(app)(given, receive, nothing)
     assert heard == [{"type": "http.request", "body": b"ab", "more_body": False}, {"type": "http.disconnect"}]
     assert given["state"] == {"kept": 1}  # the server's own stays as it was
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.1", True), ("2", False)])
+async def test_a_refused_body_ends_the_connection_where_there_is_one_to_end(version: str, said: bool) -> None:
+    """HTTP/2 has no `Connection`, and breaks off where one is sent."""
+    sent: list[Any] = []
+    token = real_signer().sign(make_context(htm="POST", htp=target_hash(b"/orders"), htb=body_hash(b"x")))
+    place = {"path": "/orders", "raw_path": b"/orders", "method": "POST", "http_version": version}
+    asked = {**scope("http", **{"x-security-context": token, "content-length": "99999999"}), **place}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await guarded(nothing)(asked, nothing, send)
+    assert sent[0]["status"] == 413
+    assert ((b"connection", b"close") in sent[0]["headers"]) is said

@@ -113,6 +113,23 @@ async def test_a_gateway_that_does_not_answer_holds_up_who_asks_and_nobody_else(
     assert publisher.asked == 2
 
 
+async def test_forged_ids_do_not_queue_before_a_gateway_that_does_not_answer(publisher: Publisher) -> None:
+    """All wait for one attempt, however long it takes, and none for another's after it."""
+    keys = publisher.keys()
+    await keys.keys()
+    publisher.now += 5
+    publisher.takes_s = 30
+    publisher.holds = asyncio.Event()
+    first = asyncio.create_task(keys.refreshed())
+    await publisher.entered.wait()
+    publisher.now += 1
+    later = [asyncio.create_task(keys.refreshed()) for _ in range(20)]
+    await asyncio.sleep(0)
+    publisher.holds.set()
+    await asyncio.gather(first, *later)
+    assert publisher.asked == 2
+
+
 @pytest.mark.parametrize(
     "answer",
     [
