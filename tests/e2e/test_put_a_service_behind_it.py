@@ -320,21 +320,22 @@ async def test_the_outbox_of_the_page_keeps_record_and_change_together(reader: R
     printed = reader.run("the outbox's SQL").stdout
     assert printed == outbox_sql("outbox-shipping", writer="shipping_app", relay="shipping_relay")
     await connection.execute(printed.replace("shipping_app", str(role)).replace("shipping_relay", str(role)))
-    await connection.execute("CREATE TABLE shipments (id text PRIMARY KEY, status text)")
-    await connection.execute("INSERT INTO shipments VALUES ('s-1', 'packed')")
+    await connection.execute("CREATE TABLE shipments (tenant_id text, id text, status text)")
+    await connection.execute("INSERT INTO shipments VALUES ('acme', 's-1', 'packed'), ('globex', 's-2', 'packed')")
     context = RequestContext(
         tenant_id="acme", sub="u-1", idp="dev", roles=(), trace_id="0" * 31 + "1", decision_id="d", policy_version="v",
         act=None, token="",
     )  # fmt: skip
     with on_behalf_of(context):
-        await found["cancel"](connection, "s-1")
-        with pytest.raises(LookupError):
-            await found["cancel"](connection, "s-1")
+        await found["cancel"](connection, context, "s-1")
+        for gone in ("s-1", "s-2"):  # it is cancelled; it is another tenant's
+            with pytest.raises(LookupError):
+                await found["cancel"](connection, context, gone)
     bodies = [
         json.loads(row["body"]) for row in await connection.fetch("SELECT body FROM audit_outbox ORDER BY event_id")
     ]
     await connection.close()
-    assert [body["outcome"] for body in bodies] == ["success", "failure"]
+    assert [body["outcome"] for body in bodies] == ["success", "failure", "failure"]
     assert bodies[0]["details"] == {"decision_id": "d", "shipment": "s-1"}
     assert {body["tenant_id"] for body in bodies} == {"acme"}
 
