@@ -25,6 +25,7 @@ import pytest
 from audit.codec import decode
 from audit.event import Outcome
 from audit.outbox.install import outbox_sql
+from audit.spool.folder import peek
 from audit.spool.segment import contents, segments
 from roles.security_context import on_behalf_of
 from roles.security_context.claims import target_hash
@@ -279,7 +280,6 @@ print(server.server_port, flush=True)
 import signal
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
-flask_app.audit.close()
 """
     variables = {**reader.environment, "SPOOL": str(tmp_path)}
     jwks = json.dumps(real_signer().public_jwks())
@@ -308,6 +308,9 @@ flask_app.audit.close()
     folder = tmp_path / "svc-shipping-0"
     events = [decode(payload) for name in segments(folder) for payload in contents(folder / name.text()).records]
     assert [event.outcome for event in events] == [Outcome.SUCCESS, Outcome.FAILURE]
+    view = peek(folder)
+    assert view is not None
+    assert view.ended  # as it was left: nothing is missing, and nobody has to wait for more
     assert {event.tenant_id for event in events} == {"acme"}
 
 
