@@ -1,18 +1,24 @@
 """How a service's statements become records of its spool; what `AuditProducer` is made of."""
 
+import asyncio
+import os
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
+import structlog
 
 from audit.caller import WhoCalls
 from audit.codec import timestamp
 from audit.emit import Emitter
+from audit.errors import AuditError, SpoolBusy
 from audit.event import AuditEvent, Outcome, Severity
-from audit.recording import Failure, Recording, graver
+from audit.recording import Failure, Recording, failure_of, graver
 from audit.statement import Free, Said, attributed, statement
 
 _US_PER_NS = 1000
+
+_log = structlog.get_logger("audit.emit")
 
 
 class Making:
@@ -30,13 +36,16 @@ class Making:
         self._service = service
         self._calls = calls
         self._now_ns = now_ns
+        self._pid = os.getpid()
 
     def begin(self, more: Free) -> int:
         """The time, nanoseconds since the epoch, if it is known whose doing it will be.
 
         Raises:
-            Unattributed: It is not.
+            SpoolBusy: This process was forked from the one that opened the folder.
+            Unattributed: It is not known.
         """
+        self._here()
         attributed(more, self._calls)
         return self._now_ns()
 
@@ -44,8 +53,10 @@ class Making:
         """An event, numbered: it must be emitted now.
 
         Raises:
+            SpoolBusy: This process was forked from the one that opened the folder.
             Unattributed: Nobody is named.
         """
+        self._here()
         occurred_at = timestamp(self._now_ns())
         made = statement(
             event, service=self._service, occurred_at=occurred_at, calls=self._calls, action=action, **more
@@ -67,27 +78,58 @@ class Making:
         return event.event_id
 
     def close(self) -> bool:
-        """Give the folder up; whether the epoch ended cleanly."""
-        return self._emitter.close()
+        """Give the folder up; whether the epoch ended cleanly. A forked process has nothing to give up."""
+        return os.getpid() == self._pid and self._emitter.close()
 
-    async def keep(self, event: AuditEvent) -> None:
-        """Give an event to the spool, and wait until it is safe.
+    def _here(self) -> None:
+        """See that somebody writes what is emitted: the thread that does was not forked, and numbers would come twice.
 
         Raises:
-            SpoolUnavailable: It is not.
+            SpoolBusy: Nobody does.
         """
-        await self._emitter.emit_durable(event)
+        if os.getpid() != self._pid:
+            raise SpoolBusy(f"service {self._service}: opened before a fork, in process {self._pid}; open it in each")
 
-    def ended(self, record: Recording, began_ns: int, more: Free) -> Free:
-        """What was said beforehand and in the block, and how long it took."""
-        return said_of(record, more, (self._now_ns() - began_ns) // _US_PER_NS)
+    def keep(self, event: AuditEvent) -> "asyncio.Future[None]":
+        """Give an event to the spool; done when it is safe.
+
+        Raises:
+            SpoolUnavailable: From the call: there is no room, and no record. From the future: the disk has refused, and
+                the record may stand there all the same.
+        """
+        return self._emitter.emit_durable(event)
+
+    def done(self, event: Said, action: str | None, record: Recording, began_ns: int, more: Free) -> AuditEvent:
+        """The event of a block that did what it was for, numbered: it must be emitted now.
+
+        Raises:
+            TypeError: What the block says cannot be said. That is recorded as its failure: what it did may be done.
+        """
+        try:
+            return self.event(record.event or event, action, self._ended(record, began_ns, more))
+        except AuditError:
+            raise
+        except Exception as exc:
+            self.failed(event, action, record, began_ns, failure_of(exc), more)
+            raise
 
     def failed(
         self, event: Said, action: str | None, record: Recording, began_ns: int, failure: Failure, more: Free
     ) -> None:
         """Record a block that did not do what it was for. Never durable: the disk's trouble must not hide its own."""
-        said = failed_of(event, failure, self.ended(record, began_ns, more))
-        self.emit(self.event(record.event or event, action, said))
+        try:
+            said = failed_of(event, failure, self._ended(record, began_ns, more))
+            made = self.event(record.event or event, action, said)
+        except AuditError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever the block has left there must not hide how it failed
+            _log.warning("audit_event_not_as_said", error=type(exc).__name__)
+            made = self.event(event, action, failed_of(event, failure, self._ended(Recording(), began_ns, more)))
+        self.emit(made)
+
+    def _ended(self, record: Recording, began_ns: int, more: Free) -> Free:
+        """What was said beforehand and in the block, and how long it took."""
+        return said_of(record, more, (self._now_ns() - began_ns) // _US_PER_NS)
 
 
 class Calls:
@@ -112,8 +154,7 @@ class Calls:
         if failure is not None:
             self._making.failed(self._event, self._action, record, began_ns, failure, more)
             return None
-        said = self._making.ended(record, began_ns, more)
-        made = self._making.event(record.event or self._event, self._action, said)
+        made = self._making.done(self._event, self._action, record, began_ns, more)
         if self._durable:
             return made
         self._making.emit(made)

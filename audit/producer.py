@@ -23,7 +23,6 @@ from typing import Any, TypeVar, Unpack, overload
 
 from audit.caller import WhoCalls
 from audit.emit import Emitter
-from audit.errors import SpoolUnavailable
 from audit.event import Severity
 from audit.making import Calls, Making
 from audit.recorded import Arguments, Current, Recorded
@@ -35,7 +34,9 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class AuditProducer:
-    """A service's emitter. Safe to use from its loop and from its worker threads.
+    """A service's emitter. Safe to use from its loop and from its worker threads; in the process that opened it alone.
+
+    Elsewhere, after a fork, whatever emits raises `SpoolBusy`.
 
     Args:
         emitter: Over the service's own spool folder.
@@ -130,7 +131,7 @@ class AuditProducer:
         except BaseException as exc:
             self._making.failed(event, action, record, began_ns, failure_of(exc), more)
             raise
-        made = self._making.event(record.event or event, action, self._making.ended(record, began_ns, more))
+        made = self._making.done(event, action, record, began_ns, more)
         self._making.emit(made, durable=durable)
 
     @overload
@@ -163,12 +164,11 @@ class AuditProducer:
         except BaseException as exc:
             self._making.failed(event, action, change, began_ns, failure_of(exc), more)
             raise
-        made = self._making.event(change.event or event, action, self._making.ended(change, began_ns, more))
+        made = self._making.done(event, action, change, began_ns, more)
+        safe = self._making.keep(made)  # raises where there is no room: no record, no change
         try:
-            await self._making.keep(made)
+            await safe
             change.make()
-        except SpoolUnavailable:
-            raise  # there is no record, and no change
         except BaseException as exc:
             # The record may say that it was done. A second one says that it was not, or not wholly.
             failure = Failure({ERROR: type(exc).__name__, INSTEAD_OF: made.event_id}, Severity.ERROR)

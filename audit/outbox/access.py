@@ -11,6 +11,10 @@ from audit.settings.outbox import OutboxSettings
 
 _CONNECT_S: Final = 5.0
 _COMMAND_S: Final = 60.0
+_ALIVE: Final = "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+"""The server asks whether we are still there. A relay whose machine dies says nothing any more, and its rows stay
+locked, and `complete_through` with them, until the server notices: by default after two hours. Said here and not at the
+login, because a pooler refuses what it does not know there."""
 _SHOWN_COUNT: Final = 100
 
 Connect: TypeAlias = Callable[[], Awaitable["asyncpg.Connection[Any]"]]
@@ -34,7 +38,16 @@ def connecting(settings: OutboxSettings) -> Connect:
         raise OutboxUnusable("audit.outbox.dsn is no `postgresql://` URL")
 
     async def connect() -> "asyncpg.Connection[Any]":
-        return await asyncpg.connect(address, timeout=_CONNECT_S, command_timeout=_COMMAND_S)
+        try:
+            connection = await asyncpg.connect(address, timeout=_CONNECT_S, command_timeout=_COMMAND_S)
+        except ValueError:  # from None: it quotes the address, where a password may stand in the wrong place
+            raise OutboxUnusable("audit.outbox.dsn is no `postgresql://` URL that can be read") from None
+        try:
+            await connection.execute(_ALIVE)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     return connect
 

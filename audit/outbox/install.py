@@ -26,9 +26,15 @@ def quoted(identifier: str) -> str:
 
 
 def outbox_sql(
-    producer: str, *, schema: str = "public", writer: str | None = None, relay: str | None = None, notify: bool = True
+    producer: str,
+    *,
+    schema: str = "public",
+    writer: str | None = None,
+    relay: str | None = None,
+    notify: bool = True,
+    transaction: bool = True,
 ) -> str:
-    """The statements that make an outbox, in one transaction.
+    """The statements that make an outbox.
 
     Args:
         producer: Whose records these will be: `outbox-order`. One outbox has one, and no other outbox has the same.
@@ -37,6 +43,8 @@ def outbox_sql(
         relay: The role the relay logs in as.
         notify: Wake the relay at each commit. Without it the relay looks once in a while; commits that notify wait for
             one another for a moment.
+        transaction: Whether they bring a transaction of their own. A migration that runs in one already has to say no:
+            a `COMMIT` would end its own.
 
     Raises:
         ValueError: A name is none.
@@ -60,7 +68,8 @@ def outbox_sql(
         role = quoted(writer)
         parts.append(
             f"GRANT USAGE ON SCHEMA {place} TO {role};\n"
-            f"GRANT INSERT (body), SELECT (event_id) ON {place}.audit_outbox TO {role};"
+            f"GRANT INSERT (body), SELECT (event_id) ON {place}.audit_outbox TO {role};\n"
+            f"GRANT EXECUTE ON FUNCTION {place}.audit_outbox_id() TO {role};"  # where it is not everybody's
         )
     if relay is not None:
         role = quoted(relay)
@@ -70,4 +79,5 @@ def outbox_sql(
             f"GRANT SELECT ON {place}.audit_outbox_life TO {role};"
         )
     parts.append(f"UPDATE {place}.audit_outbox_life SET version = greatest(version, {VERSION});")  # noqa: S608 - quoted
-    return "BEGIN;\n" + "\n\n".join(parts) + "\nCOMMIT;\n"
+    text = "\n\n".join(parts) + "\n"
+    return f"BEGIN;\n{text}COMMIT;\n" if transaction else text

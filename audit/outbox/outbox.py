@@ -21,7 +21,7 @@ from audit.errors import NoTransaction
 from audit.making import failed_of, said_of
 from audit.outbox.body import body_of
 from audit.outbox.install import quoted
-from audit.recording import Recording, failure_of
+from audit.recording import Failure, Recording, failure_of
 from audit.redact import Rules, WriteRedactor
 from audit.registry.typed import TypedEvent
 from audit.statement import Free, More, Said, attributed, statement
@@ -156,15 +156,25 @@ class Outbox:
                 said = said_of(record, more, (self._now_ns() - began_ns) // _US_PER_NS)
                 await self._write(connection, record.event or event, action, said)
         except BaseException as exc:
-            said = said_of(record, more, (self._now_ns() - began_ns) // _US_PER_NS)
+            latency_us = (self._now_ns() - began_ns) // _US_PER_NS
             try:
-                await self._write(connection, record.event or event, action, failed_of(event, failure_of(exc), said))
+                body = self._failed(event, action, record, failure_of(exc), more, latency_us)
+                await connection.fetchval(self._numeric, body)
             except Exception as second:  # noqa: BLE001  # whatever it is, it must not hide the first
                 _log.warning("outbox_failure_not_recorded", error=type(second).__name__)
             raise
 
     async def _write(self, connection: Connection, event: Said, action: str | None, more: Free) -> str:
         return str(await connection.fetchval(self._numeric, self._body(event, action, more)))
+
+    def _failed(
+        self, event: Said, action: str | None, record: Recording, failure: Failure, more: Free, latency_us: int
+    ) -> bytes:
+        try:
+            said = failed_of(event, failure, said_of(record, more, latency_us))
+            return self._body(record.event or event, action, said)
+        except (TypeError, ValueError, AttributeError):  # what the block has left there must not hide how it failed
+            return self._body(event, action, failed_of(event, failure, said_of(Recording(), more, latency_us)))
 
     def _body(self, event: Said, action: str | None, more: Free) -> bytes:
         # The database says when it happened: its clock is the one that the watermark goes by.

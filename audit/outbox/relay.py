@@ -27,7 +27,7 @@ _COUNTED: Final = 100_000
 _BACKOFF_FIRST_S: Final = 0.05
 _DOUBLINGS: Final = 16
 _REPORT_S: Final = 1.0
-_NOW_MS: Final = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_NOW_MS: Final = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _AWAY: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 _log = structlog.get_logger("audit.outbox")
@@ -93,7 +93,7 @@ class OutboxRelay:
         self._woken = asyncio.Event()
         self._failures = 0
         self.well_at = time.monotonic()
-        self._reported_at = -1e9
+        self._reported_at = self._measured_at = -1e9
         table = f"{quoted(schema)}.audit_outbox"
         self._find = (
             f"SELECT event_id, octet_length(body) AS size FROM {table} WHERE refused IS NULL"  # noqa: S608 - quoted
@@ -105,7 +105,7 @@ class OutboxRelay:
         self._look = (
             f"SELECT (SELECT event_id FROM {table} WHERE refused IS NULL ORDER BY event_id LIMIT 1) AS oldest,"  # noqa: S608
             f" (SELECT count(*) FROM (SELECT FROM {table} WHERE refused IS NULL LIMIT {_COUNTED}) AS few) AS waiting,"
-            f" (SELECT count(*) FROM {table} WHERE refused IS NOT NULL) AS refused"
+            f" (SELECT count(*) FROM {table} WHERE refused IS NOT NULL) AS refused, {_NOW_MS} AS now_ms"
         )
         self._whose = f"SELECT producer, epoch, version FROM {quoted(schema)}.audit_outbox_life"  # noqa: S608
 
@@ -136,7 +136,12 @@ class OutboxRelay:
         try:
             connection, life = await self._ready()
             self._woken.clear()
-            went = await self._batch(connection, life)
+            try:
+                went = await self._batch(connection, life)
+            except SinkUnavailable:
+                if time.monotonic() - self._measured_at >= _REPORT_S:
+                    await self._measure(connection)  # now above all somebody wants to know how long rows have waited
+                raise
             if not went or time.monotonic() - self._reported_at >= _REPORT_S:
                 await self._report(connection, life)
         except SinkUnavailable as exc:
@@ -249,24 +254,28 @@ class OutboxRelay:
     async def _report(self, connection: "asyncpg.Connection[Any]", life: Life) -> None:
         """Say how far it is: to whoever scrapes, and to the store."""
         async with connection.transaction():
-            now_ms: int = await connection.fetchval(
-                "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-            )
+            now_ms: int = await connection.fetchval(f"SELECT {_NOW_MS}")
             number: int = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
         # Committed: what is open now, is open without us.
         least_open: int = await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         through_ms = self._horizon.observe(now_ms, number, least_open)
-        seen = await connection.fetchrow(self._look)
-        if seen is None:
-            return
-        oldest_ms = seen["oldest"].int >> 80 if seen["oldest"] is not None else None
-        self._metrics.rows.set(seen["waiting"])
-        self._metrics.refused_rows.set(seen["refused"])
-        self._metrics.oldest_seconds.set(0.0 if oldest_ms is None else max(0, now_ms - oldest_ms) / 1000)
+        oldest_ms = await self._measure(connection)
         self._reported_at = time.monotonic()
         if through_ms is not None:
             at_ms = through_ms if oldest_ms is None else min(through_ms, oldest_ms)
             await self._sink.report([Watermark(life.producer, life.epoch, at_ms, ended=False)])
+
+    async def _measure(self, connection: "asyncpg.Connection[Any]") -> int | None:
+        """Count what waits; the time of the oldest, milliseconds since the epoch."""
+        seen = await connection.fetchrow(self._look)
+        if seen is None:
+            raise asyncpg.InterfaceError("no answer")
+        oldest_ms: int | None = seen["oldest"].int >> 80 if seen["oldest"] is not None else None
+        self._metrics.rows.set(seen["waiting"])
+        self._metrics.refused_rows.set(seen["refused"])
+        self._metrics.oldest_seconds.set(0.0 if oldest_ms is None else max(0, seen["now_ms"] - oldest_ms) / 1000)
+        self._measured_at = time.monotonic()
+        return oldest_ms
 
     async def _pause(self, of: str, exc: Exception, retry_after_s: float | None) -> None:
         self._failures += 1

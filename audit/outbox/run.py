@@ -62,7 +62,9 @@ async def _relay(audit: AuditSettings, store: StoreSettings) -> None:
         """Why it is not ready."""
         return None if time.monotonic() - relay.well_at < _STUCK_S else "the relay does not get on"
 
-    health = Health(settings.metrics_port, registry, problem) if settings.metrics_port is not None else None
+    health = None
+    if settings.metrics_port is not None:
+        health = Health(settings.metrics_port, registry, problem, host=settings.metrics_host)
     task = asyncio.ensure_future(relay.run())
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -18,6 +18,7 @@ class OutboxSettings(Section):
     poll_interval_s: float = Field(1.0, gt=0, description="Wait for a word that there is something.")
     backoff_max_s: float = Field(5.0, gt=0, description="Longest pause after failures.")
     deliver_s: float = Field(30.0, gt=0, description="A sink that takes longer has failed.")
+    metrics_host: str = Field("127.0.0.1", description="Where the relay listens; loopback unless configured.")
     metrics_port: int | None = Field(None, ge=0, lt=65536, description="The relay's metrics, liveness, readiness.")
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ whatever other sinks are configured.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 import structlog
@@ -14,11 +15,13 @@ from prometheus_client import CollectorRegistry
 from audit.breaker import Breaker
 from audit.delivery import make_beside, make_sink
 from audit.emit import Emitter
-from audit.errors import SinkUnavailable, WrongRole
+from audit.errors import SinkUnavailable, SpoolBusy, SpoolUnavailable, WrongRole
 from audit.guard import GuardedSink
 from audit.keeper.run import beside, make_keeper
 from audit.metrics import IngestMetrics, RelayMetrics, SinkMetrics, StandingMetrics
 from audit.relay import Relay, RelayStatus
+from audit.relay.held import held
+from audit.relay.lane import Lane
 from audit.relay.skip import skipped_event
 from audit.settings import AuditSettings, StoreSettings
 from audit.sinks import Sink, TappedSink
@@ -61,8 +64,11 @@ class Delivery:
         self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         self._watch = _watch(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay
+        self._folder = audit.spool.folder
+        self._held = ExitStack()
+        self._holds = False
         self._relay = Relay(
-            audit.spool.folder,
+            self._folder,
             self._sink,
             beside=self._beside,
             batch_records=settings.batch_records,
@@ -82,8 +88,8 @@ class Delivery:
         refused: WrongRole | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                for lane in self._relay.lanes[1:]:  # these wait for nobody
-                    tasks.create_task(lane.run())
+                for lane in self._relay.lanes[1:]:  # these wait for no other sink
+                    tasks.create_task(self._relaying(lane))
                 tasks.create_task(self._main())
         except* WrongRole as group:
             found: BaseException = group
@@ -96,9 +102,28 @@ class Delivery:
     async def _main(self) -> None:
         await self._reach()
         if self._keeper is None or self._watch is None:
-            await self._relay.main.run()
+            await self._relaying(self._relay.main)
         else:
-            await beside(self._relay.main.run(), self._keeper, self._watch.run())
+            await beside(self._relaying(self._relay.main), self._keeper, self._watch.run())
+
+    async def _relaying(self, lane: Lane) -> None:
+        told = False
+        while (problem := self._hold()) is not None:
+            if not told:
+                told = True
+                _log.warning("audit_relay_elsewhere", reason=problem)
+            await asyncio.sleep(_PING_S)
+        await lane.run()
+
+    def _hold(self) -> str | None:
+        """Become the only relay over the folders, until `close`; says why that cannot be now."""
+        if not self._holds:
+            try:
+                self._held.enter_context(held(self._folder))
+            except (SpoolBusy, SpoolUnavailable) as exc:
+                return str(exc)
+            self._holds = True
+        return None
 
     def record_with(self, emitter: Emitter) -> None:
         """Say who records what a sink beside the main one was moved over."""
@@ -138,13 +163,15 @@ class Delivery:
 
     async def flush(self) -> bool:
         """Deliver what the spool holds; returns whether the sinks that are required got all of it in time."""
-        delivered = await self._relay.flush(FLUSH_S)
+        delivered = self._hold() is None and await self._relay.flush(FLUSH_S)
         if not delivered:
             _log.warning("audit_left_in_spool", backlog_bytes=self._relay.status().backlog_bytes)
         return delivered
 
     async def close(self) -> None:
-        """Give the sinks' connections up."""
+        """Give the folders and the sinks' connections up."""
+        self._held.close()
+        self._holds = False
         await asyncio.gather(self._sink.close(), *(other.sink.close() for other in self._beside))
 
     def status(self) -> dict[str, Any]:

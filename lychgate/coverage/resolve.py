@@ -24,6 +24,8 @@ _LITERALS: Final = {
     ast.JoinedStr: "str",
     ast.GeneratorExp: "generator",
 }
+_MAKERS: Final = {"audit.opening.open_producer": "audit.producer.AuditProducer"}
+"""Functions that are not in the service's own code, and what they return."""
 _WRAPPING: Final = {"Annotated", "Optional", "Final", "ClassVar", "Required"}
 _YIELDING: Final = {
     "Iterator",
@@ -286,8 +288,8 @@ class Resolver:
                 return Instance(cls)
             case External(dotted="typing.cast") if call.args:
                 return self.annotation(call.args[0], scope, fuel - 1)
-            case External() as maker:
-                return Instance(maker)
+            case External(dotted=dotted):
+                return Instance(External(_MAKERS.get(dotted, dotted)))
             case Function() as function:
                 return self._returned(function, fuel - 1)
             case _:

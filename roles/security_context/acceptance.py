@@ -109,7 +109,7 @@ class Acceptance:
             idp=context.idp,
             roles=context.roles,
             trace_id=_trace_of(context, received, trace_id),
-            decision_id=context.jti if context.bound else received.decision_id,
+            decision_id=context.jti if context.bound else headers.usable_decision_id(received.decision_id),
             policy_version=context.policy_version,
             act=context.act,
             token=token,

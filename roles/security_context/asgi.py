@@ -5,8 +5,9 @@
 What it found stands in `scope["state"]["context"]` (Starlette: `request.state.context`), the trace id beside it.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
 
 from roles.errors import ContextRejected, ContextUnusable
 from roles.security_context import headers
@@ -163,7 +164,7 @@ def _received(scope: Scope, *, reads: bool) -> Received:
             others.setdefault(small, value.decode("latin-1"))
     return Received(
         method="GET" if opens else scope["method"],
-        target=_target(scope),
+        target=target_of(scope),
         contexts=contexts,
         trace_id=others.get(_TRACE_ID),
         traceparent=others.get(_TRACEPARENT),
@@ -179,12 +180,19 @@ def _path(scope: Scope) -> str | None:
     return path if isinstance(path, str) and raw == path.encode() else None
 
 
-def _target(scope: Scope) -> bytes | None:
-    """Path and query as received; None where the server does not say."""
-    path, query = scope.get("raw_path"), scope.get("query_string")
-    if not isinstance(path, bytes) or not isinstance(query, bytes):
+def target_of(scope: Mapping[str, Any]) -> bytes | None:
+    """Path and query as received, not what a framework made of the path.
+
+    None where the server does not say, and where the path that will be served is another: something between the server
+    and us has rewritten it, and a context for what was asked is none for what is done.
+    """
+    raw, query, path = scope.get("raw_path"), scope.get("query_string"), scope.get("path")
+    if not isinstance(raw, bytes) or not isinstance(query, bytes):
         return None
-    return path + b"?" + query if query else path
+    decoded = unquote(raw.decode("latin-1"))
+    if decoded not in {path, f"{scope.get('root_path', '')}{path}"}:  # frameworks differ in which of the two is `path`
+        return None
+    return raw + b"?" + query if query else raw
 
 
 def _length(scope: Scope) -> int | None:
@@ -202,6 +210,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, said: Refusal) -> 
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
             return
         kind = "websocket.http"
-    fields = [(name.lower().encode(), value.encode()) for name, value in said.fields]
+    one = str(scope.get("http_version", "1.1")).startswith("1")  # HTTP/2 knows no `Connection` (RFC 9113 s8.2.2)
+    fields = [(name.lower().encode(), value.encode()) for name, value in said.fields if one or name != "Connection"]
     await send({"type": f"{kind}.response.start", "status": said.status, "headers": fields})
     await send({"type": f"{kind}.response.body", "body": b"" if scope.get("method") == "HEAD" else said.body})

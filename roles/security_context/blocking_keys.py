@@ -79,13 +79,16 @@ class BlockingJwksKeys:
         try:
             if not self._shelf.begin(asked_at, self._monotonic()):
                 return
-            if self._client is not None:
-                self._shelf.put(self._download(self._client))
-            else:
-                with httpx.Client(trust_env=False) as client:
-                    self._shelf.put(self._download(client))
-        except (httpx.HTTPError, ContextUnusable) as exc:
-            not_fetched(self._url, exc)
+            try:
+                if self._client is not None:
+                    self._shelf.put(self._download(self._client))
+                else:
+                    with httpx.Client(trust_env=False) as client:
+                        self._shelf.put(self._download(client))
+            except (httpx.HTTPError, ContextUnusable) as exc:
+                not_fetched(self._url, exc)
+            finally:
+                self._shelf.end(self._monotonic())
         finally:
             self._lock.release()
 

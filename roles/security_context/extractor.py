@@ -4,15 +4,17 @@ A request's `X-Security-Context` in, a `RequestContext` out; without a context t
 reached. No service parses a tenant, a user or a role itself. The rules are `acceptance`'s.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, TypeVar
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roles.errors import ContextRejected
 from roles.security_context import headers
 from roles.security_context.acceptance import Acceptance, Need, Received, drive
+from roles.security_context.asgi import target_of
 from roles.security_context.context import RequestContext, serving
 from roles.security_context.key_source import KeySource
 from roles.security_context.keys import TrustedKeys
@@ -38,7 +40,7 @@ class SecurityContextExtractor:
     """The dependency: `Depends(extractor)` for a whole application, a router or an endpoint.
 
     It leaves what it found at `request.state.context` and for `current_context()`, and the trace id at
-    `request.state.trace_id`, the latter also when it refuses. What it raises is answered by `refuse`.
+    `request.state.trace_id`, the latter also when it refuses. `install` sees to what a dependency cannot.
     """
 
     def __init__(
@@ -55,6 +57,11 @@ class SecurityContextExtractor:
         self._acceptance = Acceptance(verifier, clock)
         self._keys = keys
         self._reads = reads
+
+    def install(self, app: FastAPI) -> None:
+        """Have an application answer refusals, and begin each of its requests as nobody's."""
+        app.add_exception_handler(ContextRejected, refuse)
+        app.add_middleware(Anew)
 
     async def __call__(self, request: Request) -> RequestContext:
         """Say who asks.
@@ -87,6 +94,22 @@ class SecurityContextExtractor:
         return found
 
 
+class Anew:
+    """Begins each request as nobody's: a dependency is only asked by endpoints that have it.
+
+    A server may start a request within the context of the one before it on the same connection (uvicorn does where a
+    request has waited for an answer), so that an endpoint without the guard would find that one's caller.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        serving(None)
+        await self._app(scope, receive, send)
+
+
 def refuse(request: Request, exc: Exception) -> Response:
     """The answer to a request without a context to believe: an exception handler for `ContextRejected`."""
     rejected = exc if isinstance(exc, ContextRejected) else ContextRejected(Reason.MALFORMED)
@@ -97,18 +120,10 @@ def refuse(request: Request, exc: Exception) -> Response:
 def _received(request: Request, reads: bool) -> Received:
     return Received(
         method=request.method,
-        target=_target(request.scope),
+        target=target_of(request.scope),
         contexts=request.headers.getlist(headers.CONTEXT),
         trace_id=request.headers.get(headers.TRACE_ID),
         traceparent=request.headers.get(headers.TRACEPARENT),
         decision_id=request.headers.get(headers.DECISION_ID, ""),
         reads=reads,
     )
-
-
-def _target(scope: Mapping[str, object]) -> bytes | None:
-    """Path and query as received: not what the framework made of the path."""
-    path, query = scope.get("raw_path"), scope.get("query_string")
-    if not isinstance(path, bytes) or not isinstance(query, bytes):
-        return None
-    return path + b"?" + query if query else path

@@ -68,7 +68,7 @@ class Shelf:
         self.keys: TrustedKeys | None = None
         self._max_age_s = max_age_s
         self._min_interval_s = min_interval_s
-        self._fetched_at = self._tried_at = float("-inf")
+        self._fetched_at = self._began_at = self._tried_at = float("-inf")
 
     def stale(self, now: float) -> bool:
         """Whether there is nothing, or it is too old."""
@@ -78,8 +78,12 @@ class Shelf:
         """Whether to fetch now: not where somebody else has, since it was asked for or a moment ago."""
         if self._tried_at >= asked_at or now - self._tried_at < self._min_interval_s:
             return False
-        self._tried_at = now
+        self._began_at = now
         return True
+
+    def end(self, now: float) -> None:
+        """Take that a fetch has ended, well or not: whoever has waited for it does not begin another."""
+        self._tried_at = now
 
     def put(self, jwks: bytes) -> None:
         """Keep what was fetched.
@@ -88,7 +92,7 @@ class Shelf:
             ContextUnusable: It is no set of public keys; what was there stays.
         """
         self.keys = TrustedKeys.from_jwks(jwks)
-        self._fetched_at = self._tried_at
+        self._fetched_at = self._began_at
 
     def kept(self) -> TrustedKeys:
         """What is kept.
@@ -131,7 +135,8 @@ class Download:
 class JwksKeys:
     """Keys fetched from the gateway's `/.well-known/jwks.json`, kept, and fetched again when one is missing.
 
-    A fetch that fails keeps what was there: services outlive a restart of the gateway.
+    A fetch that fails keeps what was there: services outlive a restart of the gateway. Who has keys to go on with does
+    not wait for somebody else's fetch.
     """
 
     def __init__(
@@ -162,16 +167,18 @@ class JwksKeys:
     async def keys(self) -> TrustedKeys:
         """What is kept, fetched first if there is nothing or it is too old."""
         if self._shelf.stale(self._monotonic()):
-            await self._fetch()
+            await self._fetch(wait=self._shelf.keys is None)
         return self._shelf.kept()
 
     async def refreshed(self) -> TrustedKeys:
         """What the gateway publishes now, unless it was asked a moment ago."""
-        await self._fetch()
+        await self._fetch(wait=True)
         return self._shelf.kept()
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, *, wait: bool) -> None:
         asked_at = self._monotonic()
+        if not wait and self._lock.locked():
+            return  # somebody is at it, and there are keys to go on with
         async with self._lock:
             if not self._shelf.begin(asked_at, self._monotonic()):
                 return
@@ -183,6 +190,8 @@ class JwksKeys:
                         self._shelf.put(await self._download(client))
             except (httpx.HTTPError, ContextUnusable) as exc:
                 not_fetched(self._url, exc)
+            finally:
+                self._shelf.end(self._monotonic())
 
     async def _download(self, client: httpx.AsyncClient) -> bytes:
         async with client.stream("GET", self._url, follow_redirects=False) as response:

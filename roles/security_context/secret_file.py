@@ -6,7 +6,7 @@ over, so the next one is known before the gateway signs with it.
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -17,10 +17,18 @@ from roles.security_context.keys import TrustedKeys
 _LOG: Final = structlog.get_logger(__name__)
 
 
+class _Held(NamedTuple):
+    """What was read last, and what of it is believed until when; for ever where that is None."""
+
+    ring: KeyRing
+    keys: TrustedKeys
+    until: float | None
+
+
 class BlockingSecretFileKeys:
     """The secrets of a file, kept, and read again when they are old or one is missing. Usable from several threads.
 
-    A file that cannot be read keeps what was there.
+    A file that cannot be read keeps what was there, each key of it as long as its own time says.
     """
 
     def __init__(
@@ -52,17 +60,25 @@ class BlockingSecretFileKeys:
         self._min_interval_s = min_interval_s
         self._lock = threading.Lock()
         self._tried_at = monotonic()
-        self._keys = self._parsed()
+        self._held = self._at_now(KeyRing.parse(read()))
 
     def keys(self) -> TrustedKeys:
-        """What is kept, read again if it is too old."""
+        """What is kept, read again if it is too old.
+
+        Raises:
+            ContextUnusable: The time of every key is over.
+        """
         self._read_after(self._max_age_s)
-        return self._keys
+        return self._believed()
 
     def refreshed(self) -> TrustedKeys:
-        """What the file holds now, unless it was read a moment ago."""
+        """What the file holds now, unless it was read a moment ago.
+
+        Raises:
+            ContextUnusable: The time of every key is over.
+        """
         self._read_after(self._min_interval_s)
-        return self._keys
+        return self._believed()
 
     def _read_after(self, age_s: float) -> None:
         """A file of some hundred bytes, at most twice a second: cheap enough for a loop."""
@@ -71,13 +87,22 @@ class BlockingSecretFileKeys:
                 return
             self._tried_at = self._monotonic()
         try:
-            self._keys = self._parsed()
+            held = self._at_now(KeyRing.parse(self._read()))
+            with self._lock:
+                self._held = held
         except (OSError, ContextUnusable) as exc:
             _LOG.warning("context_secret_not_read", error=type(exc).__name__)
 
-    def _parsed(self) -> TrustedKeys:
-        turns = KeyRing.parse(self._read()).at(self._clock())
-        return TrustedKeys.from_secrets(key.jwk for key in (*turns.next, turns.current, *turns.last))
+    def _believed(self) -> TrustedKeys:
+        with self._lock:
+            if self._held.until is not None and self._clock() >= self._held.until:
+                self._held = self._at_now(self._held.ring)
+            return self._held.keys
+
+    def _at_now(self, ring: KeyRing) -> _Held:
+        turns = ring.at(self._clock())
+        keys = TrustedKeys.from_secrets(key.jwk for key in (*turns.next, turns.current, *turns.last))
+        return _Held(ring, keys, turns.until)
 
 
 class SecretFileKeys:
@@ -100,9 +125,17 @@ class SecretFileKeys:
         self._file = BlockingSecretFileKeys(read, clock=clock, monotonic=monotonic)
 
     async def keys(self) -> TrustedKeys:
-        """What is kept, read again if it is too old."""
+        """What is kept, read again if it is too old.
+
+        Raises:
+            ContextUnusable: The time of every key is over.
+        """
         return self._file.keys()
 
     async def refreshed(self) -> TrustedKeys:
-        """What the file holds now, unless it was read a moment ago."""
+        """What the file holds now, unless it was read a moment ago.
+
+        Raises:
+            ContextUnusable: The time of every key is over.
+        """
         return self._file.refreshed()

@@ -2,7 +2,7 @@
 
 trust = Trust("order", jwks_url="http://gateway:8081/.well-known/jwks.json")
 
-app = FastAPI(dependencies=[Depends(trust.extractor())])   # FastAPI
+guard = trust.guard(app)                                      # FastAPI: APIRouter(dependencies=[Depends(guard)])
 app = trust.asgi(app, exempt={"/healthz"})                 # any ASGI application
 app.wsgi_app = trust.wsgi(app.wsgi_app, exempt={"/healthz"})  # Flask, any WSGI application
 """
@@ -18,6 +18,7 @@ from roles.security_context.verifier import ContextVerifier
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+    from fastapi import FastAPI
 
     from roles.security_context.asgi import App, SecurityContextMiddleware
     from roles.security_context.blocking_keys import BlockingKeySource
@@ -76,8 +77,14 @@ class Trust:
         """Without the secret."""
         return f"Trust({self._service!r}, {self._jwks_url or 'a shared secret'})"
 
+    def guard(self, app: "FastAPI", *, reads: bool = False) -> "SecurityContextExtractor":
+        """The FastAPI dependency for the endpoints of an application, which answers refusals from now on."""
+        guard = self.extractor(reads=reads)
+        guard.install(app)
+        return guard
+
     def extractor(self, *, reads: bool = False) -> "SecurityContextExtractor":
-        """The FastAPI dependency; have `ContextRejected` answered by `refuse`."""
+        """The FastAPI dependency alone; `guard` has an application answer what it raises."""
         from roles.security_context.extractor import SecurityContextExtractor
 
         return SecurityContextExtractor(self._verifier, self.keys(), clock=self._clock, reads=reads)

@@ -15,6 +15,7 @@ and `X-Security-Context` are one; servers either drop the first (werkzeug, gunic
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
 
 from roles.errors import ContextRejected
 from roles.security_context import headers
@@ -140,7 +141,21 @@ def _variable(field: str) -> str:
 
 
 def _target(environ: dict[str, Any]) -> bytes | None:
-    """Path and query as received; None where the server does not say, or has put it together again."""
+    """Path and query as received, if they are what will be served.
+
+    None where the server does not say, or has put it together again; and where something between the server and us has
+    rewritten it: a context for what was asked is none for what is done.
+    """
+    target = _raw(environ)
+    if target is None:
+        return None
+    path, _, query = target.partition(b"?")
+    served = _served(environ).encode("latin-1", "replace")
+    same = unquote_to_bytes(path) == served and query == environ.get("QUERY_STRING", "").encode("latin-1", "replace")
+    return target if same else None
+
+
+def _raw(environ: dict[str, Any]) -> bytes | None:
     for name in _TARGETS:
         target = environ.get(name)
         if isinstance(target, str) and target.startswith("/"):
@@ -151,11 +166,15 @@ def _target(environ: dict[str, Any]) -> bytes | None:
     return None
 
 
+def _served(environ: dict[str, Any]) -> str:
+    """The path as the application will see it, decoded."""
+    return str(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+
+
 def _path(environ: dict[str, Any]) -> str | None:
     """The path, where it is plain: as received and as the application will see it; else None."""
-    served = str(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
-    target = _target(environ)
-    return served if target is None or target.partition(b"?")[0] == served.encode("latin-1", "replace") else None
+    served, raw = _served(environ), _raw(environ)
+    return served if raw is None or raw.partition(b"?")[0] == served.encode("latin-1", "replace") else None
 
 
 def _held(environ: dict[str, Any], limit_bytes: int) -> bytes:

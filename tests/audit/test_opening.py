@@ -1,5 +1,7 @@
 """A service's producer, opened in one call."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,25 @@ def test_processes_of_one_service_take_a_folder_each(tmp_path: Path) -> None:
         open_producer("payment", spool=tmp_path, limits=brief)
     for each in (two, three, alone):
         each.close()
+
+
+def test_a_producer_is_of_the_process_that_opened_it(tmp_path: Path) -> None:
+    """In a forked one nobody would write what is emitted: it is told so, and the opener's numbers are its own."""
+    audit = open_producer("order", spool=tmp_path, calls=Caller)
+    audit.emit("a.b.before", action="order:create")
+    child = os.fork()
+    if child == 0:
+        told = 0
+        with suppress(SpoolBusy):
+            audit.emit("a.b.child", action="order:create")
+            told = 1
+        with suppress(SpoolBusy), audit.recording("a.b.child", action="order:create"):
+            told = 2
+        told += 4 if audit.close() else 0
+        os._exit(told)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    audit.emit("a.b.after", action="order:create")
+    assert audit.close()
+    folder = tmp_path / "svc-order"
+    events = [decode(payload) for name in segments(folder) for payload in contents(folder / name.text()).records]
+    assert [(event.event_type, event.producer.seq) for event in events] == [("a.b.before", 1), ("a.b.after", 2)]

@@ -229,3 +229,31 @@ async def test_a_change_that_is_cancelled_while_it_is_recorded_is_told_of(emitte
     assert made == []
     last = on_disk(tmp_path, emitter)[-1]
     assert (last.outcome, (last.details or {})["error"]) == (Outcome.FAILURE, "CancelledError")
+
+
+async def test_a_record_the_disk_has_refused_may_stand_there_and_is_taken_back(
+    emitter: Emitter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that were written and not synced can survive: without a second record the first would be believed."""
+    producer = AuditProducer(emitter, service="order", calls=Caller)
+    made: list[str] = []
+    keep = emitter.emit_durable
+
+    def unsynced(event: AuditEvent) -> "asyncio.Future[None]":
+        keep(event)
+        refused = asyncio.get_running_loop().create_future()
+        refused.set_exception(SpoolUnavailable("sync"))
+        return refused
+
+    monkeypatch.setattr(emitter, "emit_durable", unsynced)
+
+    async def change() -> None:
+        async with producer.changing(Cancelled) as changing:
+            changing.then(lambda: made.append("never"))
+
+    with pytest.raises(SpoolUnavailable):
+        await change()
+    assert made == []
+    stands, back = on_disk(tmp_path, emitter)
+    assert (stands.outcome, back.outcome) == (Outcome.SUCCESS, Outcome.FAILURE)
+    assert (back.details or {})["instead_of"] == stands.event_id

@@ -220,3 +220,28 @@ async def test_fastapi_sees_the_handler_through_it(audit: AuditProducer, emitter
     }
     assert paid == {f"o-{n}": n for n in range(1, 6)}
     assert [event.outcome for event in events if event.crud == "d"] == [Outcome.FAILURE]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"resource_id": "o-1"}, {"details": "o-1"}],
+    ids=["an id without a type", "details that are none"],
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_handler_says_wrongly_costs_what_it_says_and_no_record(
+    audit: AuditProducer, emitter: Emitter, tmp_path: Path, said: dict[str, Any], fails: bool
+) -> None:
+    """What it did may be done; and its own failure is not hidden."""
+
+    @audit.recorded("order.order.created", action="order:create")
+    def create() -> None:
+        for name, value in said.items():
+            setattr(audit.current, name, value)
+        if fails:
+            raise PermissionError
+
+    with pytest.raises(PermissionError if fails else TypeError):
+        create()
+    [event] = told(tmp_path, emitter)
+    assert event.outcome is Outcome.FAILURE
+    assert (event.details or {})["error"] == ("PermissionError" if fails else "TypeError")

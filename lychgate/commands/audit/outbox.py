@@ -33,14 +33,20 @@ def sql(
     writer: Annotated[str | None, typer.Option(help="The role the service logs in as: it may add events.")] = None,
     relay_role: Annotated[str | None, typer.Option("--relay", help="The role the relay logs in as.")] = None,
     notify: Annotated[bool, typer.Option(help="Wake the relay at each commit.")] = True,
+    transaction: Annotated[
+        bool, typer.Option(help="Print BEGIN and COMMIT; not for migrations that run in one.")
+    ] = True,
 ) -> None:
     """Print the SQL that makes the outbox, or brings an older one forward: for the service's own migrations."""
     from audit.outbox.install import outbox_sql
 
     try:
-        typer.echo(outbox_sql(producer, schema=schema, writer=writer, relay=relay_role, notify=notify), nl=False)
+        text = outbox_sql(
+            producer, schema=schema, writer=writer, relay=relay_role, notify=notify, transaction=transaction
+        )
     except ValueError as exc:
         raise ConfigurationError(str(exc)) from exc
+    typer.echo(text, nl=False)
 
 
 def relay(config: ConfigOption = None, log_format: LogFormatOption = LogFormat.JSON) -> None:

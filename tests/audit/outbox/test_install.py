@@ -47,6 +47,29 @@ async def test_a_service_adds_events_and_touches_none(shop: Shop) -> None:
                 await connection.execute(statement)
 
 
+async def test_it_leaves_a_migration_s_transaction_alone(database: str) -> None:
+    """A `COMMIT` of its own would end it, and a step that fails afterwards would not undo what came before."""
+    shop = Shop(database)
+    async with shop.connected(shop.owner) as owner:
+        migration = owner.transaction()
+        await migration.start()
+        await owner.execute(outbox_sql(PRODUCER, transaction=False))
+        await migration.rollback()
+        assert await owner.fetchval("SELECT to_regclass('audit_outbox')") is None
+
+
+async def test_a_service_may_write_where_functions_are_nobody_s(database: str) -> None:
+    """As hardened databases have it: what a row's default calls is granted with the rest."""
+    shop = Shop(database)
+    async with shop.connected(shop.owner) as owner:
+        await owner.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+    await shop.install()
+    async with shop.connected() as connection:
+        event_id = await shop.sell(connection, "o-1")
+    assert [str(row["event_id"]) for row in await shop.rows()] == [event_id]
+    await shop.remove()
+
+
 async def test_the_relay_removes_events_and_writes_none(shop: Shop) -> None:
     """Nor does it change one."""
     async with shop.connected(shop.relay) as connection:

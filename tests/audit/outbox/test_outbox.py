@@ -129,3 +129,17 @@ async def test_other_drivers_get_a_statement(shop: Shop) -> None:
     assert odd % "x" == 'INSERT INTO "100%".audit_outbox (body) VALUES (x) RETURNING event_id'
     assert SCHEMA.replace('"', '""') in text
     assert decode(b'{"event_id":"a","occurred_at":"b","producer":{"id":"c","epoch":1,"seq":1},' + given[0][1:])
+
+
+async def test_what_a_block_says_wrongly_does_not_hide_its_failure(shop: Shop) -> None:
+    """It is rolled back and recorded, without what it said."""
+    async with shop.connected() as connection:
+
+        async def fail() -> None:
+            async with shop.outbox.recording(connection, "a.b.c", action="order:create", **WHO) as record:
+                record.resource_id = "an id without a type"
+
+        with pytest.raises(TypeError):
+            await fail()
+    [event] = await events(shop)
+    assert (event.outcome, event.details) == (Outcome.FAILURE, {"error": "TypeError"})

@@ -77,7 +77,8 @@ async def test_a_sink_that_is_away_keeps_every_row(shop: Shop) -> None:
     for _ in range(3):
         assert await relaying.relay.step() == 1
     assert relaying.counted("audit_outbox_failures_total", of="sink") == 3
-    assert len(await shop.rows()) == 3
+    assert (relaying.counted("audit_outbox_pending"), len(await shop.rows())) == (3, 3)
+    assert relaying.counted("audit_outbox_oldest_seconds") > 0
     async with shop.connected(shop.relay) as other:  # nobody holds them
         assert len(await other.fetch(f"SELECT FROM {TABLE} FOR UPDATE NOWAIT")) == 3
     sink.away = False

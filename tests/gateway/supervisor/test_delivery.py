@@ -11,8 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from audit.emit import Emitter
-from audit.errors import WrongRole
+from audit.errors import SpoolBusy, WrongRole
 from audit.event import AuditEvent, Kind, Phase
+from audit.relay.held import held
 from audit.settings import (
     AuditSettings,
     KafkaSettings,
@@ -87,6 +88,26 @@ async def test_a_store_that_comes_late_is_reached(tmp_path: Path, migrated_datab
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await delivery.close()
+
+
+async def test_what_another_relay_is_at_is_left_to_it(tmp_path: Path, migrated_database: Logins) -> None:
+    """Each clears what its own sinks have, also what the other's still need. The gateway is ready all the same."""
+    await asyncio.to_thread(_recorded, tmp_path)
+    delivery = _delivery(tmp_path, _store(migrated_database.writer))
+    with held(tmp_path):
+        running = asyncio.ensure_future(delivery.run())
+        await until(lambda: delivery.reached, "the store is reached")
+        assert not await delivery.flush()
+        assert delivery.status()["backlog_bytes"] == {}  # it has not even looked
+    await until(lambda: delivery.status()["caught_up"], "what was spooled is delivered")
+    with pytest.raises(SpoolBusy), held(tmp_path):
+        raise AssertionError
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert await delivery.flush()
+    await delivery.close()
+    with held(tmp_path):
+        pass
 
 
 async def test_a_store_that_is_away_is_asked_again_and_a_flush_gives_up(

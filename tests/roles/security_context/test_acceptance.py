@@ -78,3 +78,16 @@ async def test_who_has_no_keys_believes_nobody() -> None:
     with pytest.raises(ContextRejected) as caught:
         drive_blocking(RULES.steps(received(), "t"), old)
     assert caught.value.reason == Reason.KEYS_UNAVAILABLE
+
+
+def test_what_nobody_signed_is_no_decision() -> None:
+    """Beside a context for reading the field is taken if it may be an id; beside a bound one it is not looked at."""
+
+    def decided(request: Received) -> str:
+        return drive_blocking(RULES.steps(request, "t"), lambda _: real_signer().trusted_keys("order")).decision_id
+
+    reading = Received("GET", b"/orders", [real_signer().sign(make_context())])
+    assert decided(reading._replace(decision_id="d-1")) == "d-1"
+    assert decided(reading._replace(decision_id="d-1, and what somebody would like to see in a record")) == ""
+    bound = received(htb=None)._replace(decision_id="d-1")
+    assert decided(bound) == make_context().jti

@@ -89,6 +89,38 @@ async def test_a_client_that_leaves_is_answered_nothing() -> None:
     await guarded(nothing)(scope("http", **{"x-security-context": token}), receive, nothing)
 
 
+@pytest.mark.parametrize(
+    ("place", "fits"),
+    [
+        ({}, True),
+        ({"path": "/refunds"}, False),  # something has rewritten it: that was not decided
+        ({"query_string": b"all=1"}, False),
+        ({"path": "/a b", "raw_path": b"/a%20b"}, True),
+        ({"path": "/\u00e4", "raw_path": b"/%C3%A4"}, True),
+        ({"path": "/a/b", "raw_path": b"/a%2Fb"}, True),
+        ({"path": "/b", "raw_path": b"/a%2Fb"}, False),
+        ({"root_path": "/shop", "path": "/orders", "raw_path": b"/shop/orders"}, True),
+        ({"root_path": "/shop", "path": "/shop/orders", "raw_path": b"/shop/orders"}, True),
+        ({"root_path": "/shop", "path": "/other", "raw_path": b"/shop/orders"}, False),
+    ],
+)
+async def test_a_path_that_is_not_served_is_not_believed(place: dict[str, Any], fits: bool) -> None:
+    """However it came to be another: a context is for what is done."""
+    given = {**scope("http"), "method": "POST", "path": "/orders", "raw_path": b"/orders", **place}
+    token = real_signer().sign(make_context(htm="POST", htp=target_hash(given["raw_path"])))
+    given["headers"] = [(b"x-security-context", token.encode())]
+    reached: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope["path"])
+
+    async def send(message: Any) -> None:
+        del message
+
+    await guarded(app)(given, nothing, send)
+    assert bool(reached) is fits
+
+
 async def test_a_server_that_keeps_no_target_verifies_no_bound_context() -> None:
     """And nobody is served after the application has failed."""
     token = real_signer().sign(make_context(htm="GET", htp=target_hash(b"/ws")))
@@ -134,3 +166,19 @@ async def test_after_the_body_the_application_hears_what_comes() -> None:
     await guarded(app)(given, receive, nothing)
     assert heard == [{"type": "http.request", "body": b"ab", "more_body": False}, {"type": "http.disconnect"}]
     assert given["state"] == {"kept": 1}  # the server's own stays as it was
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.1", True), ("2", False)])
+async def test_a_refused_body_ends_the_connection_where_there_is_one_to_end(version: str, said: bool) -> None:
+    """HTTP/2 has no `Connection`, and breaks off where one is sent."""
+    sent: list[Any] = []
+    token = real_signer().sign(make_context(htm="POST", htp=target_hash(b"/orders"), htb=body_hash(b"x")))
+    place = {"path": "/orders", "raw_path": b"/orders", "method": "POST", "http_version": version}
+    asked = {**scope("http", **{"x-security-context": token, "content-length": "99999999"}), **place}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await guarded(nothing)(asked, nothing, send)
+    assert sent[0]["status"] == 413
+    assert ((b"connection", b"close") in sent[0]["headers"]) is said

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from roles.errors import ContextRejected, ContextUnusable
 from roles.security_context.claims import Actor, SecurityContext, body_hash, target_hash
+from roles.security_context.context import current_context
 from roles.security_context.extractor import RequestContext, SecurityContextExtractor, context_rule, refuse
 from roles.security_context.key_source import KeySource, StaticKeys
 from roles.security_context.keys import TrustedKeys
@@ -373,3 +374,20 @@ async def test_a_repeated_field_is_seen_over_a_real_server() -> None:
         two = b"x-SECURITY-context: " + token + b"\r\n"
         assert (await exchange(address, request + one + b"\r\n"))[9:12] == b"200"
         assert (await exchange(address, request + one + two + b"\r\n"))[9:12] == b"401"
+
+
+async def test_a_request_that_waited_for_another_is_not_that_one_s() -> None:
+    """The server starts it within the other's context, where an endpoint without the guard would find that caller."""
+    app = FastAPI()
+    guard = SecurityContextExtractor(
+        ContextVerifier(ISSUER, "order"), StaticKeys(SIGNER.trusted_keys("order")), clock=lambda: NOW
+    )
+    guard.install(app)
+    app.add_api_route("/guarded", lambda: str(current_context()), dependencies=[Depends(guard)])
+    app.add_api_route("/open", lambda: str(current_context()))
+    request = "GET /{} HTTP/1.1\r\nHost: order\r\n{}\r\n\r\n"
+    first = request.format("guarded", f"X-Security-Context: {SIGNER.sign(make_context())}")
+    async with served(app) as address:
+        said = await exchange(address, (first + request.format("open", "Connection: close")).encode())
+    assert said.count(b"HTTP/1.1 200") == 2
+    assert (said.count(b"acme/"), said.count(b'"None"')) == (1, 1)

@@ -77,3 +77,20 @@ def test_a_trace_of_zeros_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(headers, "_AT_ONCE", 2)
     monkeypatch.setattr(headers, "_TRACES", [])
     assert headers.new_trace_id() == bytes(range(1, 17)).hex()
+
+
+@pytest.mark.parametrize(
+    ("text", "usable"),
+    [
+        ("0199f0c3-5d2e-7a10-8000-000000000001", True),
+        ("", False),
+        ("a" * 65, False),
+        ("a\nb", False),
+        ("d-1\n", False),
+        ("\u00e9", False),
+        ("'; --", False),
+    ],
+)
+def test_what_is_no_decision_id_is_none(text: str, usable: bool) -> None:
+    """It goes into records, and beside a context for reading nobody has signed it."""
+    assert headers.usable_decision_id(text) == (text if usable else "")

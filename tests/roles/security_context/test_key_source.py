@@ -26,12 +26,17 @@ class Publisher:
         self.asked = 0
         self.now = 1000.0
         self.takes_s = 0.0
+        self.holds: asyncio.Event | None = None
+        self.entered = asyncio.Event()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request, after giving others a turn."""
         assert str(request.url) == URL
         self.asked += 1
         await asyncio.sleep(0)
+        if self.holds is not None:
+            self.entered.set()
+            await self.holds.wait()
         self.now += self.takes_s
         return self.answer()
 
@@ -91,6 +96,38 @@ async def test_requests_at_once_share_one_fetch(publisher: Publisher) -> None:
     found = await asyncio.gather(*(keys.keys() for _ in range(20)))
     assert publisher.asked == 1
     assert all(each.get(kid(JWKS)) for each in found)
+
+
+async def test_a_gateway_that_does_not_answer_holds_up_who_asks_and_nobody_else(publisher: Publisher) -> None:
+    """There are keys to go on with."""
+    keys = publisher.keys()
+    await keys.keys()
+    publisher.now += 301
+    publisher.holds = asyncio.Event()
+    first = asyncio.create_task(keys.keys())
+    await publisher.entered.wait()
+    async with asyncio.timeout(5):
+        assert (await keys.keys()).get(kid(JWKS)) is not None
+    publisher.holds.set()
+    assert (await first).get(kid(JWKS)) is not None
+    assert publisher.asked == 2
+
+
+async def test_forged_ids_do_not_queue_before_a_gateway_that_does_not_answer(publisher: Publisher) -> None:
+    """All wait for one attempt, however long it takes, and none for another's after it."""
+    keys = publisher.keys()
+    await keys.keys()
+    publisher.now += 5
+    publisher.takes_s = 30
+    publisher.holds = asyncio.Event()
+    first = asyncio.create_task(keys.refreshed())
+    await publisher.entered.wait()
+    publisher.now += 1
+    later = [asyncio.create_task(keys.refreshed()) for _ in range(20)]
+    await asyncio.sleep(0)
+    publisher.holds.set()
+    await asyncio.gather(first, *later)
+    assert publisher.asked == 2
 
 
 @pytest.mark.parametrize(

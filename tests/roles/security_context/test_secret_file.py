@@ -95,3 +95,28 @@ async def test_a_file_that_cannot_be_read_keeps_what_was_there(text: str | None)
     file.text = KeyRing((new_key("HS256", NOW, NOW),)).text()
     file.now += 60
     assert await keys.keys() is not before
+
+
+async def test_a_key_whose_time_is_over_is_believed_no_longer_whatever_becomes_of_the_file() -> None:
+    """Neither where the file is gone, nor where it holds nothing else."""
+    ring = KeyRing.parse(new_private_jwk("HS256")).rotated(
+        NOW, alg="HS256", signs_from=NOW + 60, believed_until=NOW + 100
+    )
+    first, second = ring.keys
+    file = File(ring.text())
+    gone = file.keys()
+    file.text = KeyRing((first,)).text()
+    alone = file.keys()
+    file.text = None
+    file.now = NOW + 99
+    for keys in (gone, alone):
+        assert (await keys.keys()).get(first.kid) is not None
+    file.now = NOW + 100
+    assert (await gone.keys()).get(first.kid) is None
+    VERIFIER.verify(signed(second.jwk, file.now), await gone.keys(), file.now)
+    for ask in (alone.keys, alone.refreshed):
+        with pytest.raises(ContextUnusable):
+            await ask()
+    file.text = ring.text()
+    file.now += 60
+    assert (await alone.keys()).get(second.kid) is not None

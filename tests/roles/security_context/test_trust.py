@@ -12,8 +12,8 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from audit.private_file import read_private
-from roles.errors import ContextRejected, ContextUnusable
-from roles.security_context import ContextVerifier, Trust, current_context, new_private_jwk, refuse
+from roles.errors import ContextUnusable
+from roles.security_context import ContextVerifier, Trust, current_context, new_private_jwk
 from roles.security_context.signer import ContextSigner
 from tests.builders.contexts import ISSUER, NOW, make_context, real_signer
 
@@ -51,9 +51,9 @@ async def seen(app: Any, token: str) -> int:
 async def test_each_kind_of_application_is_guarded_in_a_few_lines(jwks_url: str) -> None:
     """FastAPI, ASGI, WSGI; keys are fetched, and another service's context is refused."""
     trust = Trust("order", jwks_url=jwks_url, clock=lambda: NOW)
-    inner = FastAPI(dependencies=[Depends(trust.extractor())])
-    inner.add_exception_handler(ContextRejected, refuse)
-    inner.add_api_route("/orders", lambda: current_context() is not None)
+    inner = FastAPI()
+    guarded = [Depends(trust.guard(inner))]
+    inner.add_api_route("/orders", lambda: current_context() is not None, dependencies=guarded)
     outer = FastAPI()
     outer.add_api_route("/orders", lambda: current_context() is not None)
     good, other = real_signer().sign(make_context()), real_signer().sign(make_context(aud="payment"))

@@ -54,6 +54,10 @@ def echo(environ: Any, start_response: Any) -> list[bytes]:
         ({"RAW_URI": None}, "401"),  # nobody knows what was asked for
         ({"RAW_URI": "http://order/orders"}, "401"),  # another form of it
         ({"RAW_URI": "/orders\u20ac"}, "401"),  # no bytes
+        ({"PATH_INFO": "/refunds"}, "401"),  # something has rewritten it: that was not decided
+        ({"QUERY_STRING": "all=1"}, "401"),
+        ({"SCRIPT_NAME": "/orders", "PATH_INFO": ""}, "200"),
+        ({"SCRIPT_NAME": "/shop"}, "401"),
         ({"CONTENT_LENGTH": "x"}, "401"),
         ({"CONTENT_LENGTH": "-1"}, "401"),
         ({"CONTENT_LENGTH": "\u0661"}, "401"),  # a digit, and none of HTTP's

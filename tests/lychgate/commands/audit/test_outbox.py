@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from audit.outbox.access import connecting
+from audit.settings.outbox import OutboxSettings
 from tests.builders import command
 from tests.builders.aged import ask
 from tests.builders.outbox import SCHEMA, Shop
@@ -115,6 +118,10 @@ async def test_what_is_not_there_is_said(tmp_path: Path, shop: Shop) -> None:
     (tmp_path / "dsn").write_text("postgresql://u:hunter2@127.0.0.1:1/d")
     away = await status(file)
     assert (away.returncode, "hunter2" in away.stderr) == (2, False)
+    for wrong in ("u:hunter2@127.0.0.1:port/d", "u:hun/ter2@127.0.0.1/d", "u:[hunter2@h"):
+        (tmp_path / "dsn").write_text(f"postgresql://{wrong}")
+        unread = await status(file)
+        assert (unread.returncode, "can be read" in unread.stderr, "hun" in unread.stderr) == (2, True, False), wrong
     (tmp_path / "dsn").write_text("hunter2")
     assert "hunter2" not in (await status(file)).stderr
     (tmp_path / "dsn").unlink()
@@ -123,6 +130,14 @@ async def test_what_is_not_there_is_said(tmp_path: Path, shop: Shop) -> None:
     assert "must name" in (await status(file)).stderr
     file.write_text(json.dumps({"audit": {"outbox": {"dsn": "postgresql://a", "dsn_file": "b"}}}))
     assert "both given" in (await status(file)).stderr
+
+
+async def test_the_database_asks_whether_the_relay_lives(shop: Shop) -> None:
+    """A machine that dies says nothing: its rows are free within a minute, not after the two hours of the default."""
+    connection = await connecting(OutboxSettings(dsn=SecretStr(shop.relay)))()
+    asked = [await connection.fetchval(f"SHOW tcp_keepalives_{name}") for name in ("idle", "interval", "count")]
+    await connection.close()
+    assert int(asked[0]) + int(asked[1]) * int(asked[2]) <= 60
 
 
 def test_a_relay_without_a_database_says_so(tmp_path: Path) -> None:
