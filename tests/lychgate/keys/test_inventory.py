@@ -99,7 +99,7 @@ def test_what_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path) -> None
     ]
     assert key_findings(found, NOW) == []
     private(tmp_path / "context.jwk", new_private_jwk()).chmod(0o644)
-    private(tmp_path / "cursor.key", "x").chmod(0o640)
+    private(tmp_path / "cursor.key", "x").chmod(0o660)
     assert key_findings(found, NOW) == [
         f"{tmp_path / name}: others may read this key; `chmod 600` it, and think of a new one"
         for name in ("context.jwk", "cursor.key")
