@@ -17,6 +17,7 @@ import yaml
 from lychgate import cli
 from lychgate.reference import PAGES
 from lychgate.settings import load
+from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import bring
 from tests.servers.helm import CHART, LEAST, NAME, SETS, Object, Pod, helm, one, pods, rendered, template, values
@@ -197,7 +198,8 @@ def test_the_configuration_is_in_order(tmp_path: Path, which: str) -> None:
     for name in set(re.findall(r"/run/secrets/(\S+)", text)):
         file = tmp_path / "secrets" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("5e" * 32)
+        file.touch(0o600)
+        file.write_text(new_private_jwk() if name.endswith("context.jwk") else "A" * 43 + "=")
     for path, to in {"/etc/lychgate": tmp_path, "/run/secrets": tmp_path / "secrets", "/var/lib": tmp_path}.items():
         text = text.replace(path, str(to))
     file = tmp_path / "lychgate.yaml"
