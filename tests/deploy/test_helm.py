@@ -16,7 +16,7 @@ import yaml
 
 from lychgate import cli
 from lychgate.reference import PAGES
-from lychgate.settings import load
+from lychgate.settings import Settings, load
 from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import bring
@@ -335,6 +335,56 @@ def test_everything_else_is_denied() -> None:
     assert stores == [{"ports": [{"protocol": "TCP", "port": 5432}], "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}]}]
 
 
+def test_a_collector_and_a_search_engine_are_reached_where_they_are_named() -> None:
+    """On the ports of their URLs: spans by gateways, records by whoever relays. Nothing of it where they are not."""
+    sinks = {"search": {"url": "https://search.example", "refused_folder": "/var/lib/lychgate/refused"}}
+    config = {**LEAST["config"], "telemetry": {"endpoint": "http://otel:4318/v1/traces"}, "audit": {"sinks": sinks}}
+    peers = {
+        "collectors": [{"podSelector": {"matchLabels": {"app": "otel"}}}],
+        "search": [{"ipBlock": {"cidr": "::1/128"}}],
+    }
+    done = template(values({"config": config, "networkPolicy": peers}))
+    assert done.returncode == 0, done.stderr
+    collector = {"ports": [{"protocol": "TCP", "port": 4318}], "to": peers["collectors"]}
+    search = {"ports": [{"protocol": "TCP", "port": 443}], "to": peers["search"]}
+    ways = {
+        part: one(objects(done.stdout), "NetworkPolicy", f"{NAME}-{part}")["spec"]["egress"]
+        for part in ("gateway", "query", "migrate")
+    }
+    assert collector in ways["gateway"]
+    assert search in ways["gateway"]
+    assert collector not in ways["query"]
+    assert search in ways["query"]
+    assert {port["port"] for rule in ways["migrate"] for port in rule["ports"]} == {5432}
+
+
+@pytest.mark.parametrize("word", ["on", "0123", "a: b", "a\n  port: 1", "#a", '"'])
+def test_what_is_given_as_text_stays_text(word: str) -> None:
+    """Whatever YAML would make of it: what the chart decides of the configuration is all there."""
+    done = template(values({"store": {"host": word, "database": word, "owner": word}}))
+    assert done.returncode == 0, done.stderr
+    written = yaml.safe_load(one(objects(done.stdout), "ConfigMap", f"{NAME}-config")["data"]["lychgate.yaml"])
+    assert [written["store"][key] for key in ("host", "database")] == [word, word]
+    assert written["store"]["owner"]["user"] == word
+    assert written["audit"]["spool"]["folder"] == "/var/lib/lychgate/spool"
+
+
+def test_rules_arrive_as_they_were_given() -> None:
+    """Also a text that begins with spaces or ends without a new line."""
+    texts = {"routes": "  # indented\n[a]\n\ttab", "roles": "\n\n  b\n", "policies": {"x.cedar": "  permit;\n<&>\\"}}
+    done = template(values({"rules": {"configMap": "", "policiesConfigMap": "", **texts}}))
+    assert done.returncode == 0, done.stderr
+    rules = one(objects(done.stdout), "ConfigMap", f"{NAME}-rules")["data"]
+    assert rules == {"routes.toml": texts["routes"], "roles.toml": texts["roles"]}
+    assert one(objects(done.stdout), "ConfigMap", f"{NAME}-policies")["data"] == texts["policies"]
+
+
+def test_every_section_of_the_configuration_may_be_given() -> None:
+    """One that the schema does not know could not be set at all; those of one machine alone have no place there."""
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
+    assert set(Settings.model_fields) - set(schema) == {"samples", "coverage", "up"}
+
+
 def test_the_public_service_carries_the_public_port_alone() -> None:
     """Operations have a service of their own, inside the cluster."""
     public = one(rendered("full"), "Service", f"{NAME}-gateway")["spec"]
@@ -398,6 +448,10 @@ REFUSED: list[tuple[Object, str]] = [
     ({"drain": {"claims": ["data-postgres-0"]}}, "is no claim of this release"),
     ({"drain": {"claims": [f"state-{NAME}-gateway-x"]}}, "is no claim of this release"),
     ({"files": [{"name": "a", "secret": "b", "configMap": "c"}]}, "oneOf"),
+    ({"networkPolicy": {"enabled": None}}, "missing property 'enabled'"),
+    ({"networkPolicy": {"servicePorts": None}}, "missing property 'servicePorts'"),
+    ({"networkPolicy": {"issuerPorts": None}}, "missing property 'issuerPorts'"),
+    ({"kafka": {"bootstrapServers": "kafka-1,kafka-2", "securityProtocol": "SSL"}}, "does not match pattern"),
     ({"store": {"host": ""}}, "minLength"),
 ]
 
