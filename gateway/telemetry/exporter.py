@@ -21,6 +21,8 @@ from gateway.telemetry_settings import TelemetrySettings
 
 _BATCH_SPANS: Final = 512
 _FLUSH_S: Final = 1.0
+_ANSWER_BYTES: Final = 64 * 1024
+"""What of a collector's answer is read, so that its connection can be used again; nothing of it is needed."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +52,8 @@ class Exporter:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it would log each refusal, with its text
         session = requests.Session()
         session.trust_env = False  # no proxy and no credential that nobody configured here
+        session.stream = True
+        session.hooks["response"] = [_glance]
         self._collector = OTLPSpanExporter(
             endpoint=settings.endpoint,
             certificate_file=str(settings.ca_file) if settings.ca_file is not None else None,
@@ -114,3 +118,11 @@ class Exporter:
         if taken is self._failing:  # said when it begins and when it ends, not for each batch
             self._failing = not taken
             _log.warning("spans_not_taken" if self._failing else "spans_taken_again", spans=len(batch))
+
+
+def _glance(answer: requests.Response, **_: object) -> None:
+    """Read no more of an answer than a collector has to say, and do not take being sent elsewhere for being heard."""
+    answer.raw.read(_ANSWER_BYTES, decode_content=False)
+    answer.close()
+    if answer.is_redirect:
+        raise requests.TooManyRedirects("the collector is elsewhere")
