@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The keys of this installation.")
 
+_YEAR_S = 31_536_000
 _SERVICE = typer.Option(help="Whose shared secret, with `context.alg: HS256`; may be given several times.")
 
 
@@ -62,7 +63,9 @@ def rotate(
     service: Annotated[list[str] | None, _SERVICE] = None,
     in_s: Annotated[
         int | None,
-        typer.Option("--in", min=1, help="Seconds until the next key signs.", show_default="a little over ttl_s"),
+        typer.Option(
+            "--in", min=1, max=_YEAR_S, help="Seconds until the next key signs.", show_default="a little over ttl_s"
+        ),
     ] = None,
     at_once: Annotated[
         bool, typer.Option("--now", help="The new key signs at once and no other is believed: one was stolen.")

@@ -75,6 +75,7 @@ def test_at_once_and_retire(tmp_path: Path) -> None:
     assert f"{only['kid']} signs now; no other key" in done.stdout
     assert here.keys("retire").stdout == f"context: 1 of them stay in {here.file}\n"
     assert here.keys("rotate", "--now", "--in", "5").returncode == 2
+    assert here.keys("rotate", "--in", str(10**12)).returncode == 2
 
 
 def test_each_service_has_its_own(tmp_path: Path) -> None:
