@@ -44,10 +44,9 @@ def new(
     For a fleet, whose gateways must have the same one, and for a secret shared with a service. Its file is its owner's
     alone.
     """
-    from lychgate.clock import utc_now
     from lychgate.keys.rotation import write_new
 
-    kid = write_new(file, alg, int(utc_now().timestamp())).kid
+    kid = write_new(file, alg)
     if as_json:
         print_json({"file": str(file), "kid": kid, "alg": alg})
     else:

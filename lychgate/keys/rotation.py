@@ -16,8 +16,8 @@ from typing import Final
 from audit.private_file import read_private
 from lychgate.errors import ConfigurationError, LychgateError
 from roles.errors import ContextUnusable
-from roles.security_context.key_ring import HeldKey, KeyRing, new_key
-from roles.security_context.keys import Alg
+from roles.security_context.key_ring import KeyRing, new_key
+from roles.security_context.keys import Alg, new_private_jwk
 
 _MODE: Final = 0o600
 
@@ -107,23 +107,25 @@ def rewrite(file: Path, change: Callable[[KeyRing], KeyRing], *, out: Path | Non
         raise ConfigurationError(f"{file}: {exc}") from exc
 
 
-def write_new(file: Path, alg: Alg, now: int) -> HeldKey:
-    """Write a first key into a file of its own, for its owner alone.
+def write_new(file: Path, alg: Alg) -> str:
+    """Write a first key into a file of its own, for its owner alone: one JWK, as release 0.1.0 and others read it, too.
 
     Args:
         file: The file; must not be there yet.
         alg: What the key is for.
-        now: The present, seconds since the epoch.
+
+    Returns:
+        Its id.
 
     Raises:
         ConfigurationError: The file is there, or cannot be written.
     """
-    key = new_key(alg, now, 0)
+    jwk = new_private_jwk(alg)
     try:
-        _create(file, KeyRing((key,)).text())
+        _create(file, jwk + "\n")
     except OSError as exc:
         raise ConfigurationError(f"{exc.filename or file}: {exc.strerror}") from exc
-    return key
+    return KeyRing.parse(jwk).keys[0].kid
 
 
 @contextmanager

@@ -106,8 +106,8 @@ def test_a_first_key_is_made_where_no_gateway_shall(tmp_path: Path) -> None:
     file = tmp_path / "order.jwk"
     done = run("keys", "new", str(file), "--alg", "HS256", "--json")
     assert done.returncode == 0
-    [key] = json.loads(file.read_text())["keys"]
-    assert json.loads(done.stdout) == {"file": str(file), "kid": key["kid"], "alg": "HS256"}
+    kid = json.loads(file.read_text())["kid"]
+    assert json.loads(done.stdout) == {"file": str(file), "kid": kid, "alg": "HS256"}
     again = run("keys", "new", str(file))
     assert (again.returncode, again.stderr) == (2, f"lychgate: {file}: File exists\n")
     assert run("keys", "new", str(tmp_path / "x"), "--alg", "none").returncode == 2

@@ -221,10 +221,11 @@ def test_a_disk_that_is_full_leaves_no_half_of_another_file(
 def test_a_first_key_is_made_once(tmp_path: Path, alg: Alg) -> None:
     """For its owner alone, able to sign at once whatever the clock says, and never in the place of another."""
     file = tmp_path / "first.jwk"
-    key = write_new(file, alg, NOW)
+    kid = write_new(file, alg)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert KeyRing.parse(read_private(file)).signing_at(0, alg).current == key
+    assert KeyRing.parse(read_private(file)).signing_at(0, alg).current.kid == kid
+    assert json.loads(file.read_text())["kid"] == kid  # no set: 0.1.0 reads one key
     with pytest.raises(ConfigurationError, match=r"first\.jwk: File exists"):
-        write_new(file, alg, NOW)
+        write_new(file, alg)
     with pytest.raises(ConfigurationError, match=r"none/first\.jwk: No such file"):
-        write_new(tmp_path / "none" / "first.jwk", alg, NOW)
+        write_new(tmp_path / "none" / "first.jwk", alg)
