@@ -158,4 +158,4 @@ def _make_key(path: Path, alg: str) -> None:
             return
         _log.info("context_key_made", file=str(path))
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from roles.security_context.key_ring import KeyRing, new_key
 from roles.security_context.keys import Alg, new_private_jwk
 
 _MODE: Final = 0o600
+_DRAFT_CHARS: Final = 8
+"""What `mkstemp` adds to a draft's name."""
 
 
 class NotRotated(LychgateError):
@@ -141,6 +143,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _replace(file: Path, text: str) -> None:
     before = file.stat()
+    for left in file.parent.glob(f".{file.name}.{'?' * _DRAFT_CHARS}"):  # by one that was killed: keys like the others
+        left.unlink(missing_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # 0600 from its first byte on
     draft = Path(name)
     try:

@@ -106,6 +106,7 @@ def test_killed_anywhere_it_is_the_old_file_or_the_new(file: Path) -> None:
         pytest.fail("it was always killed")
     assert instant > 3
     assert len(ring.keys) == 2
+    assert list(file.parent.iterdir()) == [file]  # nor is a copy of the keys left by those that were killed
 
 
 def test_two_at_once_are_one(file: Path) -> None:
