@@ -5,6 +5,7 @@ mode stay those of the file that is replaced, so that the gateway can read what 
 """
 
 import fcntl
+import glob
 import os
 import stat
 import tempfile
@@ -20,8 +21,6 @@ from roles.security_context.key_ring import KeyRing, new_key
 from roles.security_context.keys import Alg, new_private_jwk
 
 _MODE: Final = 0o600
-_DRAFT_CHARS: Final = 8
-"""What `mkstemp` adds to a draft's name."""
 
 
 class NotRotated(LychgateError):
@@ -143,9 +142,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _replace(file: Path, text: str) -> None:
     before = file.stat()
-    for left in file.parent.glob(f".{file.name}.{'?' * _DRAFT_CHARS}"):  # by one that was killed: keys like the others
+    prefix = f".{file.name}.draft-"
+    for left in file.parent.glob(f"{glob.escape(prefix)}*"):  # by one that was killed: it holds the keys as well
         left.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # 0600 from its first byte on
+    descriptor, name = tempfile.mkstemp(prefix=prefix, dir=file.parent)  # 0600 from its first byte on
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as opened:
