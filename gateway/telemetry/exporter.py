@@ -87,14 +87,13 @@ class Exporter:
         self._metrics.dropped.labels("queue").inc(len(self._waiting))
         if self._thread.is_alive():  # the collector has a batch that it neither takes nor refuses
             self._metrics.dropped.labels("collector").inc(self._in_hand)
-        self._waiting.clear()
 
     def _run(self) -> None:
         while True:
             self._wake.wait(_FLUSH_S)
             self._wake.clear()
             stopping = self._stopped
-            while self._waiting:
+            while self._waiting and not self._given_up:
                 self._send([self._waiting.popleft() for _ in range(min(_BATCH_SPANS, len(self._waiting)))])
                 if stopping and self._failing:
                     return
