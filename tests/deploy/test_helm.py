@@ -471,6 +471,19 @@ def test_one_gateway_or_one_who_knows_may_go_without_redis() -> None:
         assert template(values({"redis": {"url": ""}}, given)).returncode == 0
 
 
+def test_a_release_that_is_taken_down_can_be_drained_whole() -> None:
+    """Nothing runs any more, and the claims of the first pods are taken as those of the last."""
+    claims = [f"state-{NAME}-{part}-{ordinal}" for part in ("gateway", "query") for ordinal in (0, 1)]
+    done = template(values({"gateway": {"replicas": 0}, "query": {"replicas": 0}, "drain": {"claims": claims}}))
+    assert done.returncode == 0, done.stderr
+    found = objects(done.stdout)
+    assert [each["spec"]["replicas"] for each in found if each["kind"] == "StatefulSet"] == [0, 0]
+    jobs = [each for each in found if each["kind"] == "Job" and each["metadata"]["name"].startswith("drain-")]
+    assert {
+        job["spec"]["template"]["spec"]["volumes"][-1]["persistentVolumeClaim"]["claimName"] for job in jobs
+    } == set(claims)
+
+
 def test_the_schema_knows_every_value_and_no_other() -> None:
     """`values.yaml` and `values.schema.json` name the same keys, at every depth; every table is closed."""
     schema = json.loads((CHART / "values.schema.json").read_text())
