@@ -15,20 +15,24 @@ _ROOTS = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 def read_private(file: Path) -> bytes:
     """The bytes of a file with a key in it. Links are followed: what they lead to counts.
 
-    It belongs to us and to nobody else (0600), or to root, and then our group may read it too (0640): that is how a
-    secret is mounted into a container. The rule is that of libpq for `sslkey`.
+    It belongs to us and to nobody else (0600), or to root, and then a group may read it too (0640): that is how a
+    secret is mounted into a container, and root may rotate it. The rule is that of libpq for `sslkey`.
 
     Raises:
         OSError: It cannot be read, or others can; `strerror` says which.
     """
     # without waiting: to open a pipe is to wait for somebody who writes
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-        found = os.fstat(opened.fileno())
-        if problem := not_private(found):
-            raise PermissionError(errno.EACCES, problem, str(file))
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a file", str(file))
-        data = opened.read(LIMIT_BYTES + 1)
+        if problem := not_private(found):
+            raise PermissionError(errno.EACCES, problem, str(file))
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
+            data = opened.read(LIMIT_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > LIMIT_BYTES:
         raise OSError(errno.EFBIG, f"more than {LIMIT_BYTES} bytes are no key", str(file))
     return data
@@ -39,7 +43,6 @@ def not_private(found: os.stat_result) -> str | None:
     ours = os.geteuid()
     if ours != 0 and found.st_uid not in {0, ours}:
         return "another user owns this key"
-    by_root = found.st_uid == 0 and ours != 0
-    if found.st_mode & (_ROOTS if by_root else _OURS):
+    if found.st_mode & (_ROOTS if found.st_uid == 0 else _OURS):
         return "others may read this key; `chmod 600` it, and think of a new one"
     return None

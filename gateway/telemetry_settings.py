@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from gateway.settings import Section
 from gateway.spans import Sampling
@@ -25,7 +25,7 @@ class TelemetrySettings(Section):
         service_name: What the spans are filed under.
         sample_ratio: Which share of traces is told of, chosen by the trace's id.
         follow_caller: Whether a caller's `traceparent` decides instead; only where callers are our own.
-        timeout_s: How long the collector may take for a batch; it is then dropped.
+        timeout_s: How long the collector may take for a batch; it is then dropped. A stop waits for one batch.
         queue_spans: How many wait for the collector at most; what comes beyond is dropped and counted.
     """
 
@@ -35,7 +35,7 @@ class TelemetrySettings(Section):
     service_name: _Word = "lychgate"
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
     follow_caller: bool = False
-    timeout_s: PositiveFloat = 5.0
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     queue_spans: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ What `lychgate audit spool drain` does. Each dead producer's epoch is ended as t
 is delivered, and the sink is told that nothing can follow; so `complete_through` waits for none of them any more.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +67,12 @@ async def drain(root: Path, audit: AuditSettings, store: StoreSettings, *, withi
         raise SpoolBusy(f"{root}: {', '.join(living)} still records there; drain what nobody uses any more")
     with held(root):
         return await _drain(root, audit, store, within_s)
+
+
+def overlooked(root: Path, drained: Iterable[Drained]) -> list[Path]:
+    """Folders further down that hold segments: nobody drained them, because the root is not the spool's."""
+    known = {root, *(root / each.producer for each in drained)}
+    return sorted({file.parent for file in root.rglob("*.seg")} - known)
 
 
 async def _drain(root: Path, audit: AuditSettings, store: StoreSettings, within_s: float) -> list[Drained]:

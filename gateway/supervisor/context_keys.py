@@ -43,9 +43,13 @@ class ContextKeys:
         self._settings = settings
         self._rings: dict[str, KeyRing] = {}
         self._until: int | None = None
+        self._looked = 0.0
 
     def source(self, now: float, *, anew: bool = True) -> ContextSource:
-        """Read the files, and say how contexts are signed at a moment; a key pair is made where there is no file.
+        """Read the files, and say how contexts are signed at a moment; the first time, a key pair is made if need be.
+
+        Later a file that is gone is one that cannot be read: somebody may be about to put another in its place, and a
+        key made meanwhile would be one that no other gateway has.
 
         Args:
             now: Seconds since the epoch.
@@ -54,14 +58,16 @@ class ContextKeys:
         Raises:
             StartRefused: A file cannot be read, made or used, or no key in it signs now.
         """
+        self._looked = now
         try:
-            self._rings = {name: _ring(file) for name, file in self._files().items()}
-            self.problem = None
+            rings = {name: _ring(file) for name, file in self._files().items()}
+            turns = self._turns(rings, now)
+            self._rings, self.problem = rings, None
         except StartRefused as exc:
             if anew or not self._rings:
                 raise
             self.problem = str(exc)
-        turns = {name: self._turns(name, ring, now) for name, ring in self._rings.items()}
+            turns = self._turns(self._rings, now)
         self._until = min((found.until for found in turns.values() if found.until is not None), default=None)
         self.standing = {
             "next": sum(len(found.next) for found in turns.values()),
@@ -73,7 +79,9 @@ class ContextKeys:
     def wait_s(self, now: float) -> float:
         """How long until the files are to be looked at again, or a key's time comes or ends."""
         poll_s = self._settings.poll_s
-        return poll_s if self._until is None else max(_SHORTEST_S, min(poll_s, self._until - now))
+        if self._until is None or self._until <= self._looked:  # looked at when it came, and it could not be used
+            return poll_s
+        return max(_SHORTEST_S, min(poll_s, self._until - now))
 
     def _files(self) -> Mapping[str, Path]:
         """Service name to its file; `*` for all."""
@@ -82,17 +90,21 @@ class ContextKeys:
             if not settings.hs256_key_files:
                 raise StartRefused("context.alg is HS256, and context.hs256_key_files names no key")
             return settings.hs256_key_files
-        try:
-            _make_key(settings.key_file, settings.alg)
-        except OSError as exc:
-            raise StartRefused(f"{settings.key_file}: cannot be made: {exc.strerror}") from exc
+        if not self._rings:
+            try:
+                _make_key(settings.key_file, settings.alg)
+            except OSError as exc:
+                raise StartRefused(f"{settings.key_file}: cannot be made: {exc.strerror}") from exc
         return {"*": settings.key_file}
 
-    def _turns(self, name: str, ring: KeyRing, now: float) -> Turns:
-        try:
-            return ring.signing_at(now, self._settings.alg)
-        except ContextUnusable as exc:
-            raise StartRefused(f"{self._files()[name]}: {exc}") from exc
+    def _turns(self, rings: Mapping[str, KeyRing], now: float) -> dict[str, Turns]:
+        found = {}
+        for name, ring in rings.items():
+            try:
+                found[name] = ring.signing_at(now, self._settings.alg)
+            except ContextUnusable as exc:
+                raise StartRefused(f"{self._files()[name]}: {exc}") from exc
+        return found
 
     def _source(self, turns: Mapping[str, Turns]) -> ContextSource:
         settings = self._settings
@@ -146,4 +158,4 @@ def _make_key(path: Path, alg: str) -> None:
             return
         _log.info("context_key_made", file=str(path))
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)

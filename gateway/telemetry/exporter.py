@@ -21,6 +21,8 @@ from gateway.telemetry_settings import TelemetrySettings
 
 _BATCH_SPANS: Final = 512
 _FLUSH_S: Final = 1.0
+_ANSWER_BYTES: Final = 64 * 1024
+"""What of a collector's answer is read, so that its connection can be used again; nothing of it is needed."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +52,8 @@ class Exporter:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it would log each refusal, with its text
         session = requests.Session()
         session.trust_env = False  # no proxy and no credential that nobody configured here
+        session.stream = True
+        session.hooks["response"] = [_glance]
         self._collector = OTLPSpanExporter(
             endpoint=settings.endpoint,
             certificate_file=str(settings.ca_file) if settings.ca_file is not None else None,
@@ -83,14 +87,13 @@ class Exporter:
         self._metrics.dropped.labels("queue").inc(len(self._waiting))
         if self._thread.is_alive():  # the collector has a batch that it neither takes nor refuses
             self._metrics.dropped.labels("collector").inc(self._in_hand)
-        self._waiting.clear()
 
     def _run(self) -> None:
         while True:
             self._wake.wait(_FLUSH_S)
             self._wake.clear()
             stopping = self._stopped
-            while self._waiting:
+            while self._waiting and not self._given_up:
                 self._send([self._waiting.popleft() for _ in range(min(_BATCH_SPANS, len(self._waiting)))])
                 if stopping and self._failing:
                     return
@@ -114,3 +117,11 @@ class Exporter:
         if taken is self._failing:  # said when it begins and when it ends, not for each batch
             self._failing = not taken
             _log.warning("spans_not_taken" if self._failing else "spans_taken_again", spans=len(batch))
+
+
+def _glance(answer: requests.Response, **_: object) -> None:
+    """Read no more of an answer than a collector has to say, and do not take being sent elsewhere for being heard."""
+    answer.raw.read(_ANSWER_BYTES, decode_content=False)
+    answer.close()
+    if answer.is_redirect:
+        raise requests.TooManyRedirects("the collector is elsewhere")

@@ -1,7 +1,7 @@
-"""`lychgate keys list | rotate | retire`: which keys there are, and the next one that signs security contexts."""
+"""`lychgate keys list | new | rotate | retire`: which keys there are, and the next one that signs security contexts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The keys of this installation.")
 
+_YEAR_S = 31_536_000
 _SERVICE = typer.Option(help="Whose shared secret, with `context.alg: HS256`; may be given several times.")
 
 
@@ -31,6 +32,28 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command(
+    epilog=example("lychgate keys new context.jwk", "lychgate keys new order.jwk --alg HS256"),
+)
+def new(
+    file: Annotated[Path, typer.Argument(help="Where to; must not be there yet.")],
+    alg: Annotated[Literal["EdDSA", "ES256", "HS256"], typer.Option(help="What it is for: `context.alg`.")] = "EdDSA",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a first key that security contexts are signed with, where a gateway is not to make it by itself.
+
+    For a fleet, whose gateways must have the same one, and for a secret shared with a service. Its file is its owner's
+    alone.
+    """
+    from lychgate.keys.rotation import write_new
+
+    kid = write_new(file, alg)
+    if as_json:
+        print_json({"file": str(file), "kid": kid, "alg": alg})
+    else:
+        typer.echo(f"{file}: {kid}, {alg}")
+
+
+@app.command(
     epilog=example(
         "lychgate keys rotate", "lychgate keys rotate --service order --in 3600", "lychgate keys rotate --now"
     )
@@ -39,7 +62,9 @@ def rotate(
     service: Annotated[list[str] | None, _SERVICE] = None,
     in_s: Annotated[
         int | None,
-        typer.Option("--in", min=1, help="Seconds until the next key signs.", show_default="a little over ttl_s"),
+        typer.Option(
+            "--in", min=1, max=_YEAR_S, help="Seconds until the next key signs.", show_default="a little over ttl_s"
+        ),
     ] = None,
     at_once: Annotated[
         bool, typer.Option("--now", help="The new key signs at once and no other is believed: one was stolen.")
@@ -58,7 +83,7 @@ def rotate(
     signed is refused: requests under way, and at services that share a secret all of them until they have the file.
     """
     from lychgate.clock import utc_now
-    from lychgate.keys.rotation import Rotation, rewrite
+    from lychgate.keys.rotation import NotRotated, Rotation, rewrite
     from lychgate.settings import load
     from roles.security_context.key_source import MIN_INTERVAL_S
 
@@ -66,6 +91,7 @@ def rotate(
     if at_once and in_s is not None:
         raise ConfigurationError("--now and --in: one or the other")
     files = _files(settings, service or [])
+    stayed = False
     if out is not None and len(files) > 1:
         raise ConfigurationError("--out: name one --service")
     context, now = settings.context, int(utc_now().timestamp())
@@ -73,8 +99,14 @@ def rotate(
     signs_from = now if at_once else now + lead_s
     rotation = Rotation(now, context.alg, signs_from, signs_from + context.ttl_s + context.services_cache_s)
     for name, file in files.items():
-        ring = rewrite(file, rotation.replace if at_once else rotation.follow, out=out)
-        _say(name, out or file, ring.keys[-1].kid, signs_from, None if at_once else ring.keys[-2], as_json=as_json)
+        try:
+            ring = rewrite(file, rotation.replace if at_once else rotation.follow, out=out)
+        except NotRotated as exc:  # the others must not wait for it
+            stayed = True
+            typer.echo(f"lychgate: {exc}", err=True)
+        else:
+            _say(name, out or file, ring.keys[-1].kid, signs_from, None if at_once else ring.keys[-2], as_json=as_json)
+    raise typer.Exit(ExitCode.FINDING if stayed else ExitCode.SUCCESS)
 
 
 @app.command(epilog=example("lychgate keys retire", "lychgate keys retire --service order"))

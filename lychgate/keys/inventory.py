@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A key, or a file that should hold one.
 
     Attributes:
-        kind: What it is for: `context`, `seal`, `seal-public`, `cursor`, `page`, `issuer`.
+        kind: What it is for: `context`, `seal`, `seal-public`, `cursor`, `page`, `fleet`, `tls`, `issuer`.
         kid: Its id; empty for bytes without a name.
         alg: Its algorithm.
         state: `next`, `current`, `last`, `over`; `missing` for a file that is not there; `unusable`.
@@ -73,10 +73,23 @@ def inventory(settings: "Settings", now: float) -> list[Row]:
     rows += _one("cursor", query.cursor_key_file, "HS256", "query", _bytes_of, made_here=True)
     if settings.decision_api.page_key_file is not None:
         rows += _one("page", settings.decision_api.page_key_file, "HS256", "gateway", _bytes_of)
+    rows += [_seen(file, used_by, kind, made_here=False) for kind, file, used_by in _bare(settings)]
     issuer = settings.up.state_folder / "issuer" / "key.jwk"
     if issuer.exists():
         rows += _one("issuer", issuer, "ES256", "issuer, up, token mint", _jwk_id)
     return rows
+
+
+def _bare(settings: "Settings") -> Iterator[tuple[str, Path, str]]:
+    """Keys of which no more is said than where they are: kind, file, and who reads it."""
+    found = [
+        ("fleet", settings.redis.fleet_key_file if settings.redis.url else None, "gateway"),
+        ("tls", settings.gateway.tls.key_file, "gateway"),
+        ("tls", settings.redis.cert_key_file, "gateway"),
+        ("tls", settings.audit.kafka.tls.key_file, "gateway, consumer"),
+        *(("tls", service.tls.key_file, "gateway") for service in settings.services.values()),
+    ]
+    return ((kind, file, used_by) for kind, file, used_by in found if file is not None)
 
 
 def key_findings(settings: "Settings", now: float) -> list[str]:

@@ -5,6 +5,7 @@ mode stay those of the file that is replaced, so that the gateway can read what 
 """
 
 import fcntl
+import glob
 import os
 import stat
 import tempfile
@@ -17,7 +18,7 @@ from audit.private_file import read_private
 from lychgate.errors import ConfigurationError, LychgateError
 from roles.errors import ContextUnusable
 from roles.security_context.key_ring import KeyRing, new_key
-from roles.security_context.keys import Alg
+from roles.security_context.keys import Alg, new_private_jwk
 
 _MODE: Final = 0o600
 
@@ -34,7 +35,7 @@ class Rotation:
     Args:
         now: The present, seconds since the epoch.
         alg: Of new keys.
-        signs_from: From when a new key signs; not after `now` where it replaces the others at once.
+        signs_from: From when a new key signs that follows another.
         believed_until: Until when what the current key signed is believed.
     """
 
@@ -54,8 +55,11 @@ class Rotation:
             raise NotRotated(str(exc)) from exc
 
     def replace(self, _: KeyRing) -> KeyRing:
-        """A new key and no other: whoever stole one of the others has stolen nothing."""
-        return KeyRing((new_key(self._alg, self._now, self._now),))
+        """A new key and no other: whoever stole one of the others has stolen nothing.
+
+        It says no moment from which it signs: a gateway whose clock is behind ours would go on with the stolen one.
+        """
+        return KeyRing((new_key(self._alg, self._now, 0),))
 
     def retire(self, ring: KeyRing) -> KeyRing:
         """What is over goes."""
@@ -87,7 +91,10 @@ def rewrite(file: Path, change: Callable[[KeyRing], KeyRing], *, out: Path | Non
             )
         with _alone_in(file.parent):
             ring = KeyRing.parse(read_private(file))
-            changed = change(ring)
+            try:
+                changed = change(ring)
+            except NotRotated as exc:
+                raise NotRotated(f"{file}: {exc}") from exc
             if changed == ring:
                 return ring
             if out is None:
@@ -99,6 +106,27 @@ def rewrite(file: Path, change: Callable[[KeyRing], KeyRing], *, out: Path | Non
         raise ConfigurationError(f"{exc.filename or file}: {exc.strerror}") from exc
     except ContextUnusable as exc:
         raise ConfigurationError(f"{file}: {exc}") from exc
+
+
+def write_new(file: Path, alg: Alg) -> str:
+    """Write a first key into a file of its own, for its owner alone: one JWK, as release 0.1.0 and others read it, too.
+
+    Args:
+        file: The file; must not be there yet.
+        alg: What the key is for.
+
+    Returns:
+        Its id.
+
+    Raises:
+        ConfigurationError: The file is there, or cannot be written.
+    """
+    jwk = new_private_jwk(alg)
+    try:
+        _create(file, jwk + "\n")
+    except OSError as exc:
+        raise ConfigurationError(f"{exc.filename or file}: {exc.strerror}") from exc
+    return KeyRing.parse(jwk).keys[0].kid
 
 
 @contextmanager
@@ -114,13 +142,17 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _replace(file: Path, text: str) -> None:
     before = file.stat()
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # 0600 from its first byte on
+    prefix = f".{file.name}.draft-"
+    for left in file.parent.glob(f"{glob.escape(prefix)}*"):  # by one that was killed: it holds the keys as well
+        left.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=prefix, dir=file.parent)  # 0600 from its first byte on
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as opened:
             opened.write(text)
             opened.flush()
-            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            drafted = os.fstat(descriptor)  # a folder may give what is made in it to a group of its own
+            if (before.st_uid, before.st_gid) != (drafted.st_uid, drafted.st_gid):
                 os.fchown(descriptor, before.st_uid, before.st_gid)
             os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
             os.fsync(descriptor)
@@ -132,10 +164,14 @@ def _replace(file: Path, text: str) -> None:
 
 def _create(file: Path, text: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(descriptor)
+    except OSError:
+        file.unlink(missing_ok=True)  # half of a key is none, and would be in the way of the next attempt
+        raise
     _sync(file.parent)
 
 

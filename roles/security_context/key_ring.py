@@ -22,6 +22,8 @@ from roles.errors import ContextUnusable
 from roles.security_context.keys import Alg, new_private_jwk, parse_jwk
 
 _TIMES: Final = ("iat", "nbf", "exp")
+_LATEST: Final = 253_402_300_799
+"""The last second of the year 9999: what is later is milliseconds by mistake, and would never come."""
 _MAX_KEYS: Final = 16
 """A rotation a minute for a quarter of an hour; a file with more is a mistake."""
 
@@ -102,7 +104,7 @@ class KeyRing(msgspec.Struct, frozen=True):
         """
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ContextUnusable("not a usable JWK (not JSON)") from None
         members = found.get("keys") if isinstance(found, dict) and "kty" not in found else [found]
         if not isinstance(members, list) or not members:
@@ -209,7 +211,7 @@ def _held(member: object) -> HeldKey:
         raise ContextUnusable("not a usable JWK: an object is expected")
     times = {name: member.get(name) for name in _TIMES}
     for name, at in times.items():
-        if at is not None and (type(at) is not int or at < 0):
+        if at is not None and (type(at) is not int or not 0 <= at <= _LATEST):
             raise ContextUnusable(f"`{name}` of a key is not a whole number of seconds")
     bare = {name: value for name, value in member.items() if name not in _TIMES}
     key, alg = parse_jwk(bare)

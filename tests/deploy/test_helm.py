@@ -16,7 +16,8 @@ import yaml
 
 from lychgate import cli
 from lychgate.reference import PAGES
-from lychgate.settings import load
+from lychgate.settings import Settings, load
+from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import bring
 from tests.servers.helm import CHART, LEAST, NAME, SETS, Object, Pod, helm, one, pods, rendered, template, values
@@ -197,7 +198,8 @@ def test_the_configuration_is_in_order(tmp_path: Path, which: str) -> None:
     for name in set(re.findall(r"/run/secrets/(\S+)", text)):
         file = tmp_path / "secrets" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("5e" * 32)
+        file.touch(0o600)
+        file.write_text(new_private_jwk() if name.endswith("context.jwk") else "A" * 43 + "=")
     for path, to in {"/etc/lychgate": tmp_path, "/run/secrets": tmp_path / "secrets", "/var/lib": tmp_path}.items():
         text = text.replace(path, str(to))
     file = tmp_path / "lychgate.yaml"
@@ -333,6 +335,56 @@ def test_everything_else_is_denied() -> None:
     assert stores == [{"ports": [{"protocol": "TCP", "port": 5432}], "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}]}]
 
 
+def test_a_collector_and_a_search_engine_are_reached_where_they_are_named() -> None:
+    """On the ports of their URLs: spans by gateways, records by whoever relays. Nothing of it where they are not."""
+    sinks = {"search": {"url": "https://search.example", "refused_folder": "/var/lib/lychgate/refused"}}
+    config = {**LEAST["config"], "telemetry": {"endpoint": "http://otel:4318/v1/traces"}, "audit": {"sinks": sinks}}
+    peers = {
+        "collectors": [{"podSelector": {"matchLabels": {"app": "otel"}}}],
+        "search": [{"ipBlock": {"cidr": "::1/128"}}],
+    }
+    done = template(values({"config": config, "networkPolicy": peers}))
+    assert done.returncode == 0, done.stderr
+    collector = {"ports": [{"protocol": "TCP", "port": 4318}], "to": peers["collectors"]}
+    search = {"ports": [{"protocol": "TCP", "port": 443}], "to": peers["search"]}
+    ways = {
+        part: one(objects(done.stdout), "NetworkPolicy", f"{NAME}-{part}")["spec"]["egress"]
+        for part in ("gateway", "query", "migrate")
+    }
+    assert collector in ways["gateway"]
+    assert search in ways["gateway"]
+    assert collector not in ways["query"]
+    assert search in ways["query"]
+    assert {port["port"] for rule in ways["migrate"] for port in rule["ports"]} == {5432}
+
+
+@pytest.mark.parametrize("word", ["on", "0123", "a: b", "a\n  port: 1", "#a", '"'])
+def test_what_is_given_as_text_stays_text(word: str) -> None:
+    """Whatever YAML would make of it: what the chart decides of the configuration is all there."""
+    done = template(values({"store": {"host": word, "database": word, "owner": word}}))
+    assert done.returncode == 0, done.stderr
+    written = yaml.safe_load(one(objects(done.stdout), "ConfigMap", f"{NAME}-config")["data"]["lychgate.yaml"])
+    assert [written["store"][key] for key in ("host", "database")] == [word, word]
+    assert written["store"]["owner"]["user"] == word
+    assert written["audit"]["spool"]["folder"] == "/var/lib/lychgate/spool"
+
+
+def test_rules_arrive_as_they_were_given() -> None:
+    """Also a text that begins with spaces or ends without a new line."""
+    texts = {"routes": "  # indented\n[a]\n\ttab", "roles": "\n\n  b\n", "policies": {"x.cedar": "  permit;\n<&>\\"}}
+    done = template(values({"rules": {"configMap": "", "policiesConfigMap": "", **texts}}))
+    assert done.returncode == 0, done.stderr
+    rules = one(objects(done.stdout), "ConfigMap", f"{NAME}-rules")["data"]
+    assert rules == {"routes.toml": texts["routes"], "roles.toml": texts["roles"]}
+    assert one(objects(done.stdout), "ConfigMap", f"{NAME}-policies")["data"] == texts["policies"]
+
+
+def test_every_section_of_the_configuration_may_be_given() -> None:
+    """One that the schema does not know could not be set at all; those of one machine alone have no place there."""
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
+    assert set(Settings.model_fields) - set(schema) == {"samples", "coverage", "up"}
+
+
 def test_the_public_service_carries_the_public_port_alone() -> None:
     """Operations have a service of their own, inside the cluster."""
     public = one(rendered("full"), "Service", f"{NAME}-gateway")["spec"]
@@ -396,6 +448,10 @@ REFUSED: list[tuple[Object, str]] = [
     ({"drain": {"claims": ["data-postgres-0"]}}, "is no claim of this release"),
     ({"drain": {"claims": [f"state-{NAME}-gateway-x"]}}, "is no claim of this release"),
     ({"files": [{"name": "a", "secret": "b", "configMap": "c"}]}, "oneOf"),
+    ({"networkPolicy": {"enabled": None}}, "missing property 'enabled'"),
+    ({"networkPolicy": {"servicePorts": None}}, "missing property 'servicePorts'"),
+    ({"networkPolicy": {"issuerPorts": None}}, "missing property 'issuerPorts'"),
+    ({"kafka": {"bootstrapServers": "kafka-1,kafka-2", "securityProtocol": "SSL"}}, "does not match pattern"),
     ({"store": {"host": ""}}, "minLength"),
 ]
 
@@ -413,6 +469,19 @@ def test_one_gateway_or_one_who_knows_may_go_without_redis() -> None:
     """The refusal above is not in the way of those it is not about."""
     for given in ({"gateway": {"replicas": 1}}, {"gateway": {"revocationsStayLocal": True}}):
         assert template(values({"redis": {"url": ""}}, given)).returncode == 0
+
+
+def test_a_release_that_is_taken_down_can_be_drained_whole() -> None:
+    """Nothing runs any more, and the claims of the first pods are taken as those of the last."""
+    claims = [f"state-{NAME}-{part}-{ordinal}" for part in ("gateway", "query") for ordinal in (0, 1)]
+    done = template(values({"gateway": {"replicas": 0}, "query": {"replicas": 0}, "drain": {"claims": claims}}))
+    assert done.returncode == 0, done.stderr
+    found = objects(done.stdout)
+    assert [each["spec"]["replicas"] for each in found if each["kind"] == "StatefulSet"] == [0, 0]
+    jobs = [each for each in found if each["kind"] == "Job" and each["metadata"]["name"].startswith("drain-")]
+    assert {
+        job["spec"]["template"]["spec"]["volumes"][-1]["persistentVolumeClaim"]["claimName"] for job in jobs
+    } == set(claims)
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,7 @@ def run(image: Image, *words: str, looking: bool = False) -> "subprocess.Complet
 def test_the_file_says_what_an_engine_must_know() -> None:
     """Two stages from one base that can be pinned, a number for a user, no shell in the entry, no root at the end."""
     text = FILE.read_text()
-    assert re.search(r"^ARG PYTHON=docker\.io/library/python:3\.11-slim$", text, re.MULTILINE)
+    assert re.search(r"^ARG PYTHON=python:3\.11-slim$", text, re.MULTILINE)
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON}", "${PYTHON}"]
     last = {step.word: step.rest for step in stages()[-1]}
     assert last["USER"] == f"{UID}:{UID}"
@@ -79,9 +80,13 @@ def test_the_file_says_what_an_engine_must_know() -> None:
 
 
 def test_nothing_but_what_the_wheel_needs_goes_to_the_builder() -> None:
-    """No test, no key, no state of a developer's; and everything that is named is there."""
+    """No key, no state of a developer's, of the tests what a newcomer starts from alone; and all of it is there."""
     assert {name for name in context() if not (ROOT / name).exists()} == set()
-    assert not {name.split("/")[0] for name in context()} & {"tests", "spikes", "load", ".lychgate", ".git", ".venv"}
+    assert not {name.split("/")[0] for name in context()} & {"spikes", "load", ".lychgate", ".git", ".venv"}
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    carried = set(wheel["hooks"]["custom"]["carried"])
+    assert {name for name in context() if name.startswith("tests")} == {name for name in carried if "tests" in name}
+    assert set(wheel["packages"]) | carried <= set(context())
 
 
 def test_it_is_small_and_has_no_tools(opt: Path) -> None:

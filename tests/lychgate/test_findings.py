@@ -58,7 +58,7 @@ def test_the_keys_of_the_seals_are_looked_at(tmp_path: Path) -> None:
     assert finding == f"audit.integrity: {key}: cannot be read: No such file or directory"
     make_seal_key(key)
     assert configuration_findings(settings) == []
-    key.chmod(0o640)
+    key.chmod(0o644)
     (finding,) = configuration_findings(settings)
     assert "others may read this key" in finding
     settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_AUDIT__INTEGRITY__PUBLIC_KEYS": json.dumps([str(ROLES)])})

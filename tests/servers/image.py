@@ -123,6 +123,7 @@ def build(into: Path) -> Path:
     for name in context():
         if name.startswith("deploy/"):
             continue
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         else:

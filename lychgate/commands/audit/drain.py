@@ -31,12 +31,14 @@ def drain(
 
     from audit.errors import AuditError, SpoolBusy, WrongRole
     from audit.relay.drain import drain as empty
+    from audit.relay.drain import overlooked
     from lychgate.settings import load
 
     settings = load(config)
     root = root_of(source or settings.audit.spool.folder, config)
     try:
         found = asyncio.run(empty(root, settings.audit, settings.store, within_s=within_s))
+        beside = overlooked(root, found)
     except SpoolBusy as exc:
         typer.echo(f"lychgate: {exc}", err=True)
         raise typer.Exit(ExitCode.FINDING) from exc
@@ -45,7 +47,9 @@ def drain(
     except (AuditError, OSError) as exc:
         raise unreadable(exc) from exc
     print_rows(f"drained {root}", [{**each._asdict(), "clear": each.clear} for each in found], as_json=as_json)
-    raise typer.Exit(ExitCode.SUCCESS if all(each.clear for each in found) else ExitCode.FINDING)
+    for folder in beside:
+        typer.echo(f"lychgate: {folder}: not drained, because it does not stand in {root}; name its parent", err=True)
+    raise typer.Exit(ExitCode.SUCCESS if all(each.clear for each in found) and not beside else ExitCode.FINDING)
 
 
 def add_to(app: typer.Typer) -> None:

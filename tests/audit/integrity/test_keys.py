@@ -39,7 +39,7 @@ def test_a_signature_is_one_keys(tmp_path: Path) -> None:
     assert (KEY.key_id in keys, OTHER_KEY.key_id in keys, len(keys)) == (True, False, 1)
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o777])
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o660, 0o777])
 def test_a_key_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
     """Readable or writable by anybody else."""
     file = tmp_path / "seal.pem"

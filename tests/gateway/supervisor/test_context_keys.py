@@ -139,6 +139,44 @@ def test_a_key_signs_in_its_time_though_the_file_is_gone(tmp_path: Path) -> None
     assert keys.problem is None
 
 
+def test_a_file_that_is_taken_away_is_not_made_anew(tmp_path: Path) -> None:
+    """Somebody is putting another in its place: a key made in between would be one that no other gateway has."""
+    file = tmp_path / "context.jwk"
+    keys = ContextKeys(ContextSettings(key_file=file))
+    made = keys.source(NOW)
+    file.unlink()
+    assert keys.source(NOW + 1, anew=False).private_jwk == made.private_jwk
+    assert keys.problem == f"{file}: cannot be read: No such file or directory"
+    with pytest.raises(StartRefused, match="No such file"):  # SIGHUP
+        keys.source(NOW + 1)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("broken", ["another algorithm", "nobody's turn"])
+def test_a_set_that_cannot_sign_leaves_what_was_read_before(tmp_path: Path, broken: str) -> None:
+    """Its times go on, and its moments pass without the file being read a hundred times a second."""
+    file = tmp_path / "context.jwk"
+    _, second = rotated(file).keys
+    keys = ContextKeys(ContextSettings(key_file=file, poll_s=5))
+    keys.source(NOW)
+    over = {**json.loads(new_private_jwk()), "exp": NOW}
+    private(file, new_private_jwk("ES256") if broken == "another algorithm" else json.dumps(over))
+    assert json.loads(keys.source(NOW + 60, anew=False).private_jwk)["kid"] == second.kid
+    assert keys.problem is not None
+    assert str(file) in keys.problem
+    assert keys.wait_s(NOW + 60) == 5
+
+
+def test_a_key_that_is_over_is_asked_for_no_more_often(tmp_path: Path) -> None:
+    """A file whose only key ends while the gateway runs: refused at each look, and the looks stay `poll_s` apart."""
+    file = private(tmp_path / "context.jwk", json.dumps({**json.loads(new_private_jwk()), "exp": NOW + 10}))
+    keys = ContextKeys(ContextSettings(key_file=file, poll_s=5))
+    keys.source(NOW)
+    with pytest.raises(StartRefused, match="no key of it signs now"):
+        keys.source(NOW + 11, anew=False)
+    assert keys.wait_s(NOW + 11) == 5
+
+
 def test_nobodys_turn_is_refused_with_its_place(tmp_path: Path) -> None:
     """A file whose only key is over."""
     file = private(tmp_path / "context.jwk", json.dumps({**json.loads(new_private_jwk()), "exp": NOW}))

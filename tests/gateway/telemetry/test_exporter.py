@@ -1,5 +1,6 @@
 """The queue before a collector."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ class Collector(ThreadingHTTPServer):
 
     status = 200
     let = threading.Event()
+    asked: list[str]
+    endless = False
+    sent = 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,9 +36,16 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Collector)
         server.let.wait(5)
+        server.asked.append(self.path)
         self.send_response(server.status)
-        self.send_header("content-length", "0")
+        if server.status == 307:
+            self.send_header("location", "/elsewhere")
+        if not server.endless:
+            self.send_header("content-length", "0")
         self.end_headers()
+        with contextlib.suppress(OSError):
+            while server.endless:
+                server.sent += self.wfile.write(bytes(1 << 16))
 
     def log_message(self, *_: object) -> None:
         """Not on the test's output."""
@@ -45,6 +56,7 @@ def collector() -> Iterator[Collector]:
     """One on a free port."""
     with Collector(("127.0.0.1", 0), Handler) as server:
         server.let = threading.Event()
+        server.asked = []
         server.let.set()
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
@@ -102,6 +114,27 @@ def test_what_is_refused_is_counted_and_said_once(
     said = "".join(capfd.readouterr())
     assert (said.count("spans_not_taken"), said.count("spans_taken_again")) == (1, 1)
     assert "Failed to export" not in said
+
+
+def test_a_collector_that_sends_elsewhere_has_taken_nothing(collector: Collector) -> None:
+    """Nobody follows it there, with the fields that are meant for it; and nothing counts as sent."""
+    collector.status = 307
+    sending = Sending(collector)
+    sending.exporter.take(Told((told(),), 0))
+    sending.until("dropped_total", 3, reason="collector")
+    sending.exporter.close()
+    assert sending.count("exported_total") == 0
+    assert set(collector.asked) == {"/"}
+
+
+def test_an_answer_without_end_is_not_read(collector: Collector) -> None:
+    """The spans were taken; what else the collector says does not fill the supervisor's memory."""
+    collector.endless = True
+    sending = Sending(collector)
+    sending.exporter.take(Told((told(),), 0))
+    sending.until("exported_total", 3)
+    sending.exporter.close()
+    assert collector.sent < 64 << 20
 
 
 def test_nothing_waits_for_a_collector_that_hangs(collector: Collector) -> None:

@@ -48,7 +48,10 @@ def test_the_next_key_signs_a_little_over_a_ttl_later(tmp_path: Path) -> None:
     following, current = here.listed()
     assert (following["state"], following["kid"], current["state"]) == ("next", said["kid"], "current")
     again = here.keys("rotate")
-    assert (again.returncode, again.stderr) == (1, f"lychgate: the next key is there already: {said['kid']}\n")
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"lychgate: {here.file}: the next key is there already: {said['kid']}\n",
+    )
     assert here.listed() == [following, current]
     table = here.keys("list")
     assert table.returncode == 0
@@ -72,6 +75,7 @@ def test_at_once_and_retire(tmp_path: Path) -> None:
     assert f"{only['kid']} signs now; no other key" in done.stdout
     assert here.keys("retire").stdout == f"context: 1 of them stay in {here.file}\n"
     assert here.keys("rotate", "--now", "--in", "5").returncode == 2
+    assert here.keys("rotate", "--in", str(10**12)).returncode == 2
 
 
 def test_each_service_has_its_own(tmp_path: Path) -> None:
@@ -85,11 +89,28 @@ def test_each_service_has_its_own(tmp_path: Path) -> None:
     assert here.keys("rotate", "--service", "order", "--in", "3600").returncode == 0
     assert [row["state"] for row in here.listed()] == ["next", "current", "current"]
     assert files["payment"].read_text() == payment
+    rest = here.keys("rotate")  # after one that stopped half way: the others do not wait for what is done already
+    assert rest.returncode == 1
+    assert f"{files['order']}: the next key is there already" in rest.stderr
+    assert [row["state"] for row in here.listed()] == ["next", "current", "next", "current"]
+    files["payment"].write_text(payment)
     assert "names no file for it" in here.keys("rotate", "--service", "other").stderr
     assert "name one --service" in here.keys("rotate", "--out", str(tmp_path / "x")).stderr
     assert here.keys("rotate", "--service", "payment", "--out", str(tmp_path / "x")).returncode == 0
     assert files["payment"].read_text() == payment
     assert len(json.loads((tmp_path / "x").read_text())["keys"]) == 2
+
+
+def test_a_first_key_is_made_where_no_gateway_shall(tmp_path: Path) -> None:
+    """A file that is there stays; what is printed is no key."""
+    file = tmp_path / "order.jwk"
+    done = run("keys", "new", str(file), "--alg", "HS256", "--json")
+    assert done.returncode == 0
+    kid = json.loads(file.read_text())["kid"]
+    assert json.loads(done.stdout) == {"file": str(file), "kid": kid, "alg": "HS256"}
+    again = run("keys", "new", str(file))
+    assert (again.returncode, again.stderr) == (2, f"lychgate: {file}: File exists\n")
+    assert run("keys", "new", str(tmp_path / "x"), "--alg", "none").returncode == 2
 
 
 @pytest.mark.parametrize("words", [("rotate",), ("retire",), ("list",)])

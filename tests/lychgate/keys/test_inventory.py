@@ -90,6 +90,45 @@ def test_shared_secrets_are_listed_by_service(tmp_path: Path) -> None:
     ]
 
 
+def test_keys_of_the_fleet_and_of_tls_are_listed(tmp_path: Path) -> None:
+    """Each with its file and mode; one that is not there is said."""
+    for name in ("fleet", "front.key", "redis.key", "kafka.key"):
+        private(tmp_path / name, "hush")
+    front = {"cert_file": str(tmp_path / "front"), "key_file": str(tmp_path / "front.key")}
+    found = settings(
+        tmp_path,
+        gateway={"tls": front},
+        redis={
+            "url": "rediss://r:6380",
+            "fleet_key_file": str(tmp_path / "fleet"),
+            "cert_file": str(tmp_path / "redis"),
+            "cert_key_file": str(tmp_path / "redis.key"),
+        },
+        services={
+            "order": {
+                "urls": ["https://o:8443"],
+                "tls": {"cert_file": str(tmp_path / "order"), "key_file": str(tmp_path / "order.key")},
+            }
+        },
+        audit={
+            "kafka": {
+                "bootstrap_servers": "k:9093",
+                "security_protocol": "SSL",
+                "tls": {"cert_file": str(tmp_path / "kafka"), "key_file": str(tmp_path / "kafka.key")},
+            }
+        },
+    )
+    rows = [row for row in inventory(found, NOW) if row.kind in {"fleet", "tls"}]
+    assert [(row.kind, Path(row.file).name, row.mode, row.problem) for row in rows] == [
+        ("fleet", "fleet", "0600", ""),
+        ("tls", "front.key", "0600", ""),
+        ("tls", "redis.key", "0600", ""),
+        ("tls", "kafka.key", "0600", ""),
+        ("tls", "order.key", "", "No such file or directory"),
+    ]
+    assert "hush" not in repr(rows)
+
+
 def test_what_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path) -> None:
     """Others may read it; it is for another algorithm; it is not there and nobody makes it. What is made is none."""
     found = settings(tmp_path)
@@ -99,7 +138,7 @@ def test_what_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path) -> None
     ]
     assert key_findings(found, NOW) == []
     private(tmp_path / "context.jwk", new_private_jwk()).chmod(0o644)
-    private(tmp_path / "cursor.key", "x").chmod(0o640)
+    private(tmp_path / "cursor.key", "x").chmod(0o660)
     assert key_findings(found, NOW) == [
         f"{tmp_path / name}: others may read this key; `chmod 600` it, and think of a new one"
         for name in ("context.jwk", "cursor.key")

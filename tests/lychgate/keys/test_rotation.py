@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from audit.private_file import read_private
 from lychgate.errors import ConfigurationError
 from lychgate.keys import rotation
-from lychgate.keys.rotation import NotRotated, Rotation, rewrite
+from lychgate.keys.rotation import NotRotated, Rotation, rewrite, write_new
 from roles.security_context.key_ring import KeyRing
-from roles.security_context.keys import new_private_jwk
+from roles.security_context.keys import Alg, new_private_jwk
 
 ROOT = Path(__file__).parents[3]
 NOW = 1_800_000_000
@@ -74,6 +75,16 @@ def test_the_owner_stays(file: Path) -> None:
     assert (file.stat().st_uid, file.stat().st_gid) == (4711, 4712)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_with_a_group_of_its_own_gives_it_no_key(file: Path) -> None:
+    """Root's file that root's group may read stays so, though what is made in the folder is another group's."""
+    file.chmod(0o640)
+    os.chown(file.parent, -1, 4712)
+    file.parent.chmod(0o2750)
+    rewrite(file, ROTATION.follow)
+    assert (file.stat().st_gid, stat.S_IMODE(file.stat().st_mode)) == (os.getegid(), 0o640)
+
+
 def test_killed_anywhere_it_is_the_old_file_or_the_new(file: Path) -> None:
     """A process of its own for each instant, until one gets through; what it leaves behind harms no later rotation."""
     old = file.read_text()
@@ -95,6 +106,7 @@ def test_killed_anywhere_it_is_the_old_file_or_the_new(file: Path) -> None:
         pytest.fail("it was always killed")
     assert instant > 3
     assert len(ring.keys) == 2
+    assert list(file.parent.iterdir()) == [file]  # nor is a copy of the keys left by those that were killed
 
 
 def test_two_at_once_are_one(file: Path) -> None:
@@ -128,6 +140,12 @@ def test_a_stolen_key_is_the_only_one_no_more(file: Path) -> None:
     assert len(ring.keys) == 1
     assert ring.keys[0].kid not in {key.kid for key in waiting.keys}
     assert ring.at(NOW).current == ring.keys[0]
+
+
+def test_a_stolen_key_does_not_sign_on_where_the_clock_is_behind(file: Path) -> None:
+    """A gateway whose clock is an hour behind takes the new key when it reads the file, not when its clock has come."""
+    rewrite(file, ROTATION.replace)
+    assert KeyRing.parse(file.read_text()).signing_at(NOW - 3600, "EdDSA").current.made_at == NOW
 
 
 def test_retiring_twice_writes_once(file: Path) -> None:
@@ -183,3 +201,32 @@ def test_a_disk_that_is_full_leaves_the_old_file(file: Path, monkeypatch: pytest
         rewrite(file, ROTATION.follow)
     assert file.read_text() == old
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_another_file(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be in the way of the next attempt."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rotation.os, "fsync", full)
+        with pytest.raises(ConfigurationError, match="No space left"):
+            rewrite(file, ROTATION.follow, out=tmp_path / "next.jwk")
+    assert rewrite(file, ROTATION.follow, out=tmp_path / "next.jwk")
+
+
+@pytest.mark.parametrize("alg", ["EdDSA", "ES256", "HS256"])
+def test_a_first_key_is_made_once(tmp_path: Path, alg: Alg) -> None:
+    """For its owner alone, able to sign at once whatever the clock says, and never in the place of another."""
+    file = tmp_path / "first.jwk"
+    kid = write_new(file, alg)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert KeyRing.parse(read_private(file)).signing_at(0, alg).current.kid == kid
+    assert json.loads(file.read_text())["kid"] == kid  # no set: 0.1.0 reads one key
+    with pytest.raises(ConfigurationError, match=r"first\.jwk: File exists"):
+        write_new(file, alg)
+    with pytest.raises(ConfigurationError, match=r"none/first\.jwk: No such file"):
+        write_new(tmp_path / "none" / "first.jwk", alg)

@@ -94,6 +94,7 @@ def test_what_is_published_has_no_secret_and_no_times() -> None:
     ("bad", "words"),
     [
         ("{", "not JSON"),
+        ("[" * 60_000, "not JSON"),
         ("[]", "not a usable JWK"),
         ('"x"', "not a usable JWK"),
         (text(), "nor a set"),
@@ -103,6 +104,7 @@ def test_what_is_published_has_no_secret_and_no_times() -> None:
         (text(jwk(exp="soon")), "`exp`.*whole number"),
         (text(jwk(iat=True)), "`iat`.*whole number"),
         (text(jwk(nbf=1.5)), "`nbf`.*whole number"),
+        (text(jwk(exp=1_800_000_000_000)), "`exp`.*whole number"),  # milliseconds
         (text(jwk(kid="a"), jwk(kid="a", nbf=1)), "two keys with the same `kid`"),
         (text(jwk(), jwk()), "two keys with the same `nbf`"),
         (text(jwk(), {**json.loads(new_private_jwk("HS256")), "nbf": 1}), "a secret beside key pairs"),

@@ -33,7 +33,7 @@ revocation:
   folder: /var/lib/lychgate/revocations
 {{- with .Values.redis.url }}
 redis:
-  url: {{ . }}
+  url: {{ . | quote }}
   password_file: {{ $secrets }}/fleet/redis-password
   fleet_key_file: {{ $secrets }}/fleet/fleet-key
 {{- end }}
@@ -51,7 +51,7 @@ audit:
   {{- with .Values.kafka }}
   {{- if .bootstrapServers }}
   kafka:
-    bootstrap_servers: {{ .bootstrapServers }}
+    bootstrap_servers: {{ .bootstrapServers | quote }}
     security_protocol: {{ .securityProtocol }}
     consumer_metrics_host: 0.0.0.0
     consumer_metrics_port: 9464
@@ -63,12 +63,12 @@ audit:
   {{- end }}
   {{- end }}
 store:
-  host: {{ .Values.store.host }}
+  host: {{ .Values.store.host | quote }}
   port: {{ .Values.store.port }}
-  database: {{ .Values.store.database }}
+  database: {{ .Values.store.database | quote }}
   {{- range $login, $user := dict "owner" .Values.store.owner "writer" "audit_writer" "reader" "audit_reader" "keeper" "audit_keeper" }}
   {{ $login }}:
-    user: {{ $user }}
+    user: {{ $user | quote }}
     password_file: {{ $secrets }}/{{ $login }}/password
   {{- end }}
 {{- end }}
@@ -91,6 +91,7 @@ store:
 
 {{- define "lychgate.config" -}}
 {{- $owned := include "lychgate.owned" . | fromYaml -}}
+{{- if hasKey $owned "Error" }}{{ fail (printf "what the chart decides is no YAML: %s" $owned.Error) }}{{ end -}}
 {{- include "lychgate.refuse" (list "config" .Values.config $owned) -}}
 {{- $audit := dict "services" (dict "audit" (printf "http://%s-query:8082" (include "lychgate.name" .))) -}}
 {{- mustMergeOverwrite $audit (deepCopy .Values.config) $owned | toYaml -}}

@@ -105,6 +105,20 @@ def test_without_a_store_nothing_is_called_clear(
     assert not rows[0]["clear"]
 
 
+def test_a_folder_above_the_spool_is_not_an_empty_one(
+    tmp_path: Path,
+    config: Path,  # noqa: F811
+    migrated_database: Logins,
+) -> None:
+    """Whoever names the disk instead of the spool on it is not told that the disk may go."""
+    killed(tmp_path / "disk" / "spool" / "child")
+    code, rows, said = drain(config, tmp_path / "disk")
+    assert (code, rows) == (1, [])
+    assert f"{tmp_path / 'disk' / 'spool' / 'child'}: not drained" in said
+    assert drain(config, tmp_path / "disk" / "spool")[0] == 0
+    assert drain(config, tmp_path / "disk")[0] == 0  # nothing is left below it
+
+
 def test_there_must_be_a_folder(tmp_path: Path, config: Path) -> None:  # noqa: F811
     """A claim that is not mounted is not an empty one."""
     assert drain(config, tmp_path / "nowhere")[0] == 2
