@@ -231,7 +231,7 @@ class Walk(Flow):
         if function.is_async and not awaited and not is_generator(function):
             if self._analysis.calls_emitter(function):
                 self._analysis.notes[f"`{text}` at {self.place(call)} is not awaited here"] = None
-            return paths
+            return self._spawned(call, text, function, paths)
         done: set[At] = set()
         for wrote in {at.wrote for at in paths}:
             some = {at for at in paths if at.wrote is wrote}
@@ -244,6 +244,12 @@ class Walk(Flow):
             else:
                 done |= self._applied(effect, some)
         return done
+
+    def _spawned(self, call: ast.Call, text: str, function: Function, paths: set[At]) -> set[At]:
+        """What runs by itself, later: what it changes is changed by who asked; what it emits may never be emitted."""
+        effect = self._analysis.effect(function, wrote=False, level=self._level + 1)
+        left = (*effect.ends, *(it.at for it in effect.raises)) if effect is not None else ()
+        return self._write(call, text, paths) if any(at.wrote for at in left) else paths
 
     def _applied(self, effect: Effect, paths: set[At]) -> set[At]:
         self.frame.raises |= {it._replace(at=at.then(it.at)) for it in effect.raises for at in paths}

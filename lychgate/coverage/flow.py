@@ -105,7 +105,7 @@ class Flow:
                     paths = self.writes_to(target, paths)
                 return paths
             case ast.Assert(test=test):
-                return self.evaluate(test, paths)
+                return paths | self.evaluate(test, paths)  # `python -O` leaves assertions out
             case _:
                 pass
         return paths  # definitions, imports, pass: nothing runs that could emit

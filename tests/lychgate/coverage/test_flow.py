@@ -57,6 +57,7 @@ COVERED = {
     ),
 }
 UNCOVERED = {
+    "assertion": ("assert audit.emit('a.b.c', **WHO)", "before anything is emitted"),
     "a list that may be empty": ("for _ in [*q]:\n    audit.emit('a.b.c', **WHO)", "before anything is emitted"),
     "gather that swallows": (
         "await asyncio.gather(audit.emit_durable('a.b.c', **WHO), return_exceptions=True)",

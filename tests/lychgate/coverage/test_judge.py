@@ -17,6 +17,8 @@ from tests.builders.scanned import FASTAPI, handler, scanned
         ('@app.get("/x")\ndef f():\n    return 1', State.READING),
         ('@app.get("/x")\ndef delete_x():\n    return 1', State.UNCOVERED),
         ('@app.get("/x")\ndef f(db):\n    db.commit()', State.UNCOVERED),
+        ('async def w(db): db.commit()\n@app.get("/x")\ndef f(db):\n    loop.run(w(db))', State.UNCOVERED),
+        ('async def w(db): return 1\n@app.get("/x")\ndef f(db):\n    loop.run(w(db))', State.READING),
         ('@app.head("/x")\ndef f():\n    return 1', State.READING),
         ('@app.api_route("/x", methods=METHODS)\ndef f():\n    return 1', State.UNCOVERED),
         ('@app.api_route("/x", methods=wanted())\ndef f():\n    return 1', State.UNCOVERED),
