@@ -75,6 +75,28 @@ def test_an_action_that_the_schema_lacks_closes_its_route_by_its_name() -> None:
         ({"/admin/orders/{order_id}": {"get": endpoint(PLAIN)}}, About.RESOURCE),
         ({"/orders/{order_id}/fees/cancel": {"post": endpoint(PLAIN)}}, About.RESOURCE),
         ({"/reports/{report_id}": {"get": endpoint(PLAIN)}}, About.RESOURCE),
+        (
+            {
+                "/orders": {
+                    "post": endpoint(
+                        PLAIN, {"properties": {"lines": {"type": "array", "items": {"properties": {"tenant": TEXT}}}}}
+                    )
+                }
+            },
+            About.TENANT,
+        ),
+        (
+            {
+                "/orders": {
+                    "post": endpoint(PLAIN, {"allOf": [{"properties": {"to": {"properties": {"orgId": TEXT}}}}]})
+                }
+            },
+            About.TENANT,
+        ),
+        *(
+            ({"/orders": {"get": endpoint(PLAIN, parameters=[{"in": "query", "name": name}])}}, About.TENANT)
+            for name in ("tenant_slug", "target_tenant", "tenantIds", "tenants", "forTenant", "X-Tenant-Key", "org_ids")
+        ),
         ({"/orders": {"get": endpoint(PLAIN, servers=[{"url": "/a"}, {"url": "/b"}])}}, About.SERVER),
         ({"/orders": {"get": endpoint(PLAIN, servers=[{"url": "https://h/{base}"}])}}, About.SERVER),
         ({"/orders": {"get": endpoint(PLAIN, servers=[{"url": "https://[bad/"}])}}, About.SERVER),
