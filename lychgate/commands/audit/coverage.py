@@ -163,7 +163,7 @@ def _print(report: "Report", low: list[str], unseen: tuple[str, ...], *, handler
     for service in report.services:
         if service.excluded:
             typer.echo(
-                plain(f"not looked at: {service.name}: {service.excluded} files that its configuration excludes")
+                plain(f"not looked at: {service.name}: files that its configuration excludes: {service.excluded}")
             )
     for text in unseen:
         typer.echo(plain(f"not seen: {text}"))

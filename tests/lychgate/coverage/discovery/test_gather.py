@@ -116,6 +116,15 @@ def test_a_router_that_nobody_knows_has_handlers_too(tmp_path: Path) -> None:
         class Own(Router): pass
         one, two = Router(prefix="/one"), 2
         own = Own()
+        class Made(Router if two else make()): pass
+        made = Made()
+        class Mine:
+            def post(self, path): return lambda view: view
+        mine = Mine()
+        @made.post("")
+        def g(): pass
+        @mine.post("/mine")
+        def h(): pass
         @one.post("")
         def a(): pass
         @own.put("")
@@ -134,6 +143,7 @@ def test_a_router_that_nobody_knows_has_handlers_too(tmp_path: Path) -> None:
         "app.a": ["POST "],
         "app.b": ["PUT "],
         "app.c": ["DELETE ?"],
+        "app.g": ["POST "],
     }
 
 
