@@ -71,6 +71,10 @@ UNCOVERED = {
         "with ExitStack() as s:\n    db.commit()\n    s.enter_context(audit.recording('a.b.c', **WHO))",
         "nothing is emitted when `db.commit` fails",
     ),
+    "exit stack, not awaited": (
+        "with AsyncExitStack() as s:\n    s.enter_async_context(audit.recording('a.b.c', **WHO))\n    db.commit()",
+        "is not entered by `with`",
+    ),
     "exit stack, of another": (
         "with ExitStack() as s:\n    other.enter_context(audit.recording('a.b.c', **WHO))\n    db.commit()",
         "is not entered by `with`",

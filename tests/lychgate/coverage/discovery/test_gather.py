@@ -218,9 +218,16 @@ def test_a_handler_of_two_routers_has_what_both_depend_on(tmp_path: Path) -> Non
         @recorded.post("/b")
         @plain.post("/b")
         def b(db): db.commit()
+        @plain.post("/c")
+        @recorded.post("/c")
+        def c(db): db.commit()
         """,
     ).handlers
-    assert {it.name: it.state for it in found} == {"app.a": State.COVERED, "app.b": State.UNCOVERED}
+    assert {it.name: it.state for it in found} == {
+        "app.a": State.COVERED,
+        "app.b": State.UNCOVERED,
+        "app.c": State.UNCOVERED,
+    }
 
 
 def test_decorators_of_a_class_wrap_each_of_its_methods(tmp_path: Path) -> None:
