@@ -3,6 +3,7 @@
 What is said names types and fields, never a value: it ends in a log or an error.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -95,7 +96,8 @@ def _is_range(value: Any) -> bool:
 _FITS: Final[Mapping[FieldType, Callable[[Any], bool]]] = {
     FieldType.STRING: lambda value: isinstance(value, str),
     FieldType.INTEGER: _is_integer,
-    FieldType.NUMBER: lambda value: _is_integer(value) or isinstance(value, float),
+    # JSON has no infinity: it would be written as null
+    FieldType.NUMBER: lambda value: _is_integer(value) or (isinstance(value, float) and math.isfinite(value)),
     FieldType.BOOLEAN: lambda value: isinstance(value, bool),
     FieldType.TIME: lambda value: isinstance(value, str) and _TIME.fullmatch(value) is not None,
     FieldType.RANGE: _is_range,

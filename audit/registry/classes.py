@@ -25,6 +25,14 @@ _PLAIN: Final[Mapping[FieldType, str]] = {
 }
 
 
+_MODULES_OWN: Final = frozenset(
+    {"Any", "ClassVar", "EventName", "Kind", "Literal", "Severity", "TypeAlias", "TypedEvent"}
+)
+"""Names that the text of a module uses, so that no class may have them."""
+_ANNOTATIONS_OWN: Final = frozenset({"bool", "dict", "float", "int", "msgspec", "str", "tuple"})
+"""The same within a class: a field of that name with a default would be what the fields below it are annotated with."""
+
+
 def services(registry: Registry) -> dict[str, tuple[str, ...]]:
     """The names that have a class, by service. A decision has none: the gateway makes it, from bytes."""
     found: dict[str, list[str]] = {}
@@ -46,15 +54,21 @@ def source(registry: Registry, names: Iterable[str], title: str) -> str:
         Its text.
 
     Raises:
-        RegistryInvalid: Two types would have a class of the same name.
+        RegistryInvalid: Two types would have a class of the same name, two fields an attribute, or a class a name that
+            the module needs for something else.
     """
     taken: dict[str, str] = {}
     for name in names:
-        entry = registry.types[name]
-        called = class_name(name, entry)
+        called = class_name(name, registry.types[name])
+        reason = None
         if called in taken:
-            file, line = registry.places.get(name, ("", 0))
             reason = f"`{name}` and `{taken[called]}` would both be the class {called}: give one a `class`"
+        elif called in _MODULES_OWN or keyword.iskeyword(called):
+            reason = f"`{name}` would be the class {called}, which has a meaning already: give it a `class`"
+        elif (twice := _attribute_twice(registry.types[name])) is not None:
+            reason = f"`{name}`: its fields `{twice}` and `{twice}_` would both be the attribute {twice}_"
+        if reason is not None:
+            file, line = registry.places.get(name, ("", 0))
             raise RegistryInvalid(file, reason, line)
         taken[called] = name
     bodies = [_class(called, name, registry.types[name]) for called, name in taken.items()]
@@ -128,36 +142,43 @@ def _says(field: Field) -> str:
 
 
 def _field(name: str, field: Field) -> Iterator[str]:
-    called, annotation = attribute(name), _annotation(field)
-    if not field.required:
-        annotation += " | None"
-    line = f"    {called}: {annotation}"
+    called = attribute(name)
+    before, words, after = _annotation(field)
+    after += "" if field.required else " | None"
     if called != name:
         default = "" if field.required else "default=None, "
-        line += f" = msgspec.field({default}name={_text(name)})"
+        after += f" = msgspec.field({default}name={_text(name)})"
     elif not field.required:
-        line += " = None"
-    if len(line) <= _COLUMNS:
+        after += " = None"
+    line = f"    {called}: {before}{', '.join(words)}{after}"
+    if len(line) <= _COLUMNS or not words:
         yield line
         return
     # Only a list of words grows that long; the formatter puts each on a line of its own.
-    before, _, rest = line.partition("Literal[")
-    words, _, after = rest.partition("]")
-    yield f"{before}Literal["
-    yield from (f"        {_text(word)}," for word in field.enum) if words else ()
-    yield f"    ]{after}"
+    yield f"    {called}: {before}"
+    yield from (f"        {word}," for word in words)
+    yield f"    {after}"
 
 
 def attribute(name: str) -> str:
     """A field's name in the class: with `_` behind it where the name is taken."""
-    return f"{name}_" if name in RESERVED or keyword.iskeyword(name) else name
+    taken = name in RESERVED or name in _ANNOTATIONS_OWN or keyword.iskeyword(name)
+    return f"{name}_" if taken else name
 
 
-def _annotation(field: Field) -> str:
-    word = f"Literal[{', '.join(map(_text, field.enum))}]" if field.enum else None
+def _attribute_twice(entry: EventType) -> str | None:
+    """A field whose attribute is another's too."""
+    return next((it for it in entry.details if attribute(it) != it and attribute(it) in entry.details), None)
+
+
+def _annotation(field: Field) -> tuple[str, tuple[str, ...], str]:
+    """A field's type: what stands before its words, the words, and what stands behind them."""
+    # INVARIANT: a word is whatever a registry says, so it is never looked for in text that is put together already
+    words = tuple(map(_text, field.enum))
+    before, after = ("Literal[", "]") if words else ("", "")
     if field.type is FieldType.LIST and field.of is not None:
-        return f"tuple[{word or _PLAIN[field.of]}, ...]"
-    return word or _PLAIN[field.type]
+        return f"tuple[{before or _PLAIN[field.of]}", words, f"{after}, ...]"
+    return before or _PLAIN[field.type], words, after
 
 
 def _names(names: Iterable[str]) -> str:

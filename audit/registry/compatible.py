@@ -131,6 +131,8 @@ def _of_words(old: Field, new: Field) -> Iterator[tuple[Rule, str]]:
     gone = set(old.enum) - set(new.enum)
     if (gone and new.enum) or (new.enum and not old.enum):
         yield Rule.ENUM_NARROWED, f"may no longer be {_listed(sorted(gone)) if gone else 'any text'}"
+    elif old.enum and old.open and new.enum and not new.open:
+        yield Rule.ENUM_NARROWED, "was `open`, and events that were released may have other words"
     come = set(new.enum) - set(old.enum)
     if old.enum and not old.open and (come or not new.enum or new.open):
         what = _listed(sorted(come)) if come else "any text"
@@ -140,15 +142,20 @@ def _of_words(old: Field, new: Field) -> Iterator[tuple[Rule, str]]:
 def _bounds(old: Field, new: Field) -> Iterator[tuple[str, int | None, int]]:
     """Bounds that let less in than before."""
     uppers = (
-        ("max_length", old.max_length, new.max_length),
+        ("max_length", _longest(old), new.max_length),
         ("max_items", old.max_items, new.max_items),
         ("maximum", old.maximum, new.maximum),
     )
     for word, was, is_ in uppers:
-        if is_ is not None and (was is None or is_ < was) and not (word == "max_length" and old.enum):
+        if is_ is not None and (was is None or is_ < was):
             yield word, was, is_
     if new.minimum is not None and (old.minimum is None or new.minimum > old.minimum):
         yield "minimum", old.minimum, new.minimum
+
+
+def _longest(field: Field) -> int | None:
+    """How long a text may be; None for any length. A closed list's words say so themselves."""
+    return max(map(len, field.enum)) if field.enum and not field.open else field.max_length
 
 
 def _typed(field: Field) -> str:

@@ -172,6 +172,10 @@ def _of_field(name: str, field: Field) -> list[tuple[bool, str]]:
         (not texts and bool(field.enum or field.max_length is not None), "`enum` and `max_length` are of texts"),
         (field.open and not field.enum, "`open` is of an `enum`"),
         (len(set(field.enum)) < len(field.enum), "a word stands twice in its `enum`"),
+        (
+            field.max_length is not None and any(len(word) > field.max_length for word in field.enum),
+            "a word of its `enum` is longer than `max_length`",
+        ),
     ]
 
 

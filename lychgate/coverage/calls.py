@@ -72,7 +72,7 @@ class Analysis:
         """Whether somewhere in a function an emitter is called."""
         return any(
             isinstance(node, ast.Call)
-            and self.vocabulary.emits(node.func, self.resolver.value(node.func, function.inside))
+            and self.vocabulary.emits(node.func, self.resolver.value(node.func, function.inside), function.inside)
             for node in ast.walk(function.node)
         )
 
@@ -157,7 +157,10 @@ class Walk(Flow):
     def _call(self, call: ast.Call, paths: set[At], *, awaited: bool) -> set[At]:  # noqa: PLR0911 - what a call can be
         text = dotted_text(call.func)
         word = text.rpartition(".")[2]
-        paths = self._arguments(call, paths, together=awaited and word in words.TOGETHER)
+        if awaited and word in words.TOGETHER:
+            paths = self._together(call, paths)
+        else:
+            paths = self._arguments(call, paths, together=False)
         if not paths:
             return paths
         if isinstance(call.func, ast.Name) and (effect := self._called.get(call.func.id)) is not None:
@@ -165,7 +168,7 @@ class Walk(Flow):
         symbol = self._resolver.value(call.func, self._scope)
         if word in words.RUNNING and awaited:
             return self._handed_over(call, paths)
-        if self._words.emits(call.func, symbol):
+        if self._words.emits(call.func, symbol, self._scope):
             return self._emit(call, symbol, paths, awaited=awaited)
         if word in words.REFUSING and not isinstance(symbol, Function):
             self.frame.raises |= failed(paths, self.place(call), f"calls `{text}`", Kind.RAISED, "HTTPException")
@@ -188,13 +191,24 @@ class Walk(Flow):
             paths = self.evaluate(inner, paths, awaited=together)
         return paths
 
+    def _together(self, call: ast.Call, paths: set[At]) -> set[At]:
+        """`await asyncio.gather(...)`; with `return_exceptions=True` nobody hears of what fails in it."""
+        swallows = any(
+            it.arg == "return_exceptions" and not (isinstance(it.value, ast.Constant) and not it.value.value)
+            for it in call.keywords
+        )
+        if not swallows:
+            return self._arguments(call, paths, together=True)
+        silent = Context(swallow=frozenset({START}), fail=frozenset())
+        return self.around(silent, paths, lambda entered: self._arguments(call, entered, together=True))
+
     def _handed_over(self, call: ast.Call, paths: set[At]) -> set[At]:
         """`await asyncio.to_thread(audit.emit, ...)`: as if what is handed over were called here."""
         functions = [it for it in call.args if isinstance(it, ast.Name | ast.Attribute)]
         for node in functions:
             symbol = self._resolver.value(node, self._scope)
             made = ast.copy_location(ast.Call(func=node, args=[], keywords=[]), call)
-            if isinstance(symbol, Function) or self._words.emits(node, symbol):
+            if isinstance(symbol, Function) or self._words.emits(node, symbol, self._scope):
                 return self._call(made, paths, awaited=True)
             if self._words.writes(made, symbol, self._scope):
                 return self._call(made, paths, awaited=True)
@@ -217,7 +231,7 @@ class Walk(Flow):
         if function.is_async and not awaited and not is_generator(function):
             if self._analysis.calls_emitter(function):
                 self._analysis.notes[f"`{text}` at {self.place(call)} is not awaited here"] = None
-            return paths
+            return self._spawned(call, text, function, paths)
         done: set[At] = set()
         for wrote in {at.wrote for at in paths}:
             some = {at for at in paths if at.wrote is wrote}
@@ -230,6 +244,12 @@ class Walk(Flow):
             else:
                 done |= self._applied(effect, some)
         return done
+
+    def _spawned(self, call: ast.Call, text: str, function: Function, paths: set[At]) -> set[At]:
+        """What runs by itself, later: what it changes is changed by who asked; what it emits may never be emitted."""
+        effect = self._analysis.effect(function, wrote=False, level=self._level + 1)
+        left = (*effect.ends, *(it.at for it in effect.raises)) if effect is not None else ()
+        return self._write(call, text, paths) if any(at.wrote for at in left) else paths
 
     def _applied(self, effect: Effect, paths: set[At]) -> set[At]:
         self.frame.raises |= {it._replace(at=at.then(it.at)) for it in effect.raises for at in paths}
@@ -300,7 +320,7 @@ class Walk(Flow):
         symbol = self._resolver.value(inner.func, self._scope)
         text = dotted_text(inner.func)
         word = text.rpartition(".")[2]
-        if self._words.emits(inner.func, symbol):
+        if self._words.emits(inner.func, symbol, self._scope):
             self._analysis.emitters += 1
             paths = self._arguments(inner, paths, together=False)
             self.frame.raises |= unrecorded(paths, self.place(inner), f"`{text}` fails")
@@ -312,7 +332,7 @@ class Walk(Flow):
             if made is None or not isinstance(symbol, Function):
                 break
             inside = self._resolver.value(made.func, symbol.inside)
-            if self._words.emits(made.func, inside):
+            if self._words.emits(made.func, inside, symbol.inside):
                 self._analysis.emitters += 1
                 return self._arguments(inner, paths, together=False), RECORDING
             symbol = inside

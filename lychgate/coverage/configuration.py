@@ -1,7 +1,8 @@
 """What the command is given -> the services to scan, each with its configuration. The reader of the files beside them.
 
-A service's own file is `coverage.toml` in its folder, else the section `[tool.lychgate.coverage]` of the nearest
-`pyproject.toml` at or above it. A file may speak of several services, each with its paths.
+What `lychgate.yaml` says of a service comes first: it is not in the tree that is scanned, where whoever changes the
+code can change it. A service's own file is `coverage.toml` in its folder, else the section `[tool.lychgate.coverage]`
+of the nearest `pyproject.toml` at or above it. A file may speak of several services, each with its paths.
 """
 
 import tomllib
@@ -89,7 +90,9 @@ def _of_path(path: Path, settings: CoverageSettings) -> list[Target]:
     split = {name: told for name, told in beside.items() if name}
     if split and path.is_dir():
         found = [
-            Target(name, tuple(_there(folder / it) for it in told.paths) or (path,), told)
+            Target(
+                name, tuple(_there(folder / it) for it in told.paths) or (path,), settings.services.get(name) or told
+            )
             for name, told in split.items()
         ]
         taken = tuple(

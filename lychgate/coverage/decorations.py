@@ -1,22 +1,23 @@
 """What stands around a handler: decorators of the service's own, recorders, and FastAPI's dependencies."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lychgate.coverage.calls import Analysis
+from lychgate.coverage.discovery import Found
 from lychgate.coverage.paths import RECORDING, START, Context, Effect, Emitted, after
 from lychgate.coverage.shape import is_generator
 from lychgate.coverage.symbols import External, Function, Scope, dotted_text
 
 
-def decorated(analysis: Analysis, function: Function, wrappers: list[Function]) -> Effect:
+def decorated(analysis: Analysis, function: Function, found: Found) -> Effect:
     """What asking a handler does, with all that stands around it."""
     start = START
     contexts: list[Context] = []
-    for dependency in dependencies(analysis, function):
+    for dependency in (*_given(analysis, found.around), *dependencies(analysis, function)):
         if is_generator(dependency):
-            found = analysis.manager(dependency, wrote=False, level=1)
-            contexts += [found] if found else []
+            manager = analysis.manager(dependency, wrote=False, level=1)
+            contexts += [manager] if manager else []
         else:
             before = analysis.effect(dependency, wrote=False, level=1)
             if before and before.ends and all(at.emitted is Emitted.YES for at in before.ends):
@@ -24,17 +25,27 @@ def decorated(analysis: Analysis, function: Function, wrappers: list[Function]) 
     effect = analysis.run(function, start, 0)
     for context in contexts:
         effect = _around(effect, context)
-    for decorator in reversed(function.node.decorator_list):
+    own = [(_meant(it), function.scope) for it in reversed(function.node.decorator_list)]
+    for decorator, scope in (*own, *found.above):
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        symbol = analysis.resolver.value(called, function.scope)
-        if analysis.vocabulary.emits(called, symbol):
+        symbol = analysis.resolver.value(called, scope)
+        if analysis.vocabulary.emits(called, symbol, scope):
             analysis.emitters += 1
             effect = _around(effect, RECORDING)
         elif isinstance(symbol, Function):
             effect = _wrapped(analysis, symbol, effect)
-    for wrapper in wrappers:
+    for wrapper in found.wrappers:
         effect = _wrapped(analysis, wrapper, effect)
     return effect
+
+
+def _meant(decorator: ast.expr) -> ast.expr:
+    """`audited` of Django's `method_decorator(audited)`."""
+    match decorator:
+        case ast.Call(func=func, args=[inner]) if dotted_text(func).rpartition(".")[2] == "method_decorator":
+            return inner
+        case _:
+            return decorator
 
 
 def _around(effect: Effect, context: Context) -> Effect:
@@ -92,9 +103,14 @@ def dependencies(analysis: Analysis, function: Function) -> Iterator[Function]:
         for keyword in decorator.keywords
         if keyword.arg == "dependencies"
     ]
-    for call in (inner for node in nodes for inner in ast.walk(node)):
+    yield from _given(analysis, [(node, function.scope) for node in nodes])
+
+
+def _given(analysis: Analysis, nodes: Sequence[tuple[ast.AST, Scope]]) -> Iterator[Function]:
+    """The functions that are named in `Depends(...)`, wherever that stands."""
+    for call, scope in ((inner, scope) for node, scope in nodes for inner in ast.walk(node)):
         if isinstance(call, ast.Call) and call.args and dotted_text(call.func).rpartition(".")[2] == "Depends":
-            made = analysis.resolver.value(call.func, function.scope)
-            found = analysis.resolver.value(call.args[0], function.scope)
+            made = analysis.resolver.value(call.func, scope)
+            found = analysis.resolver.value(call.args[0], scope)
             if isinstance(found, Function) and (made is None or isinstance(made, External)):
                 yield found

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from lychgate.coverage.model import Place
 from lychgate.coverage.paths import At, Context, Emitted, Frame, Kind, Raised, Returned, after
+from lychgate.coverage.stacks import is_exit_stack, unrolled
 
 _EVERYTHING = {"Exception", "BaseException"}
 _OF_THE_EMITTER = {"SpoolUnavailable", "AuditError"}
@@ -104,7 +105,7 @@ class Flow:
                     paths = self.writes_to(target, paths)
                 return paths
             case ast.Assert(test=test):
-                return self.evaluate(test, paths)
+                return paths | self.evaluate(test, paths)  # `python -O` leaves assertions out
             case _:
                 pass
         return paths  # definitions, imports, pass: nothing runs that could emit
@@ -188,6 +189,8 @@ class Flow:
         if not items:
             return self.block(body, paths)
         item, *others = items
+        if not others and is_exit_stack(item):
+            body = unrolled(item, body)
         paths, context = self.context(item.context_expr, paths)
         return self.around(context, paths, lambda entered: self._with(others, body, entered))
 
@@ -209,7 +212,10 @@ class Flow:
 
     def _for(self, node: ast.For | ast.AsyncFor, paths: set[At]) -> set[At]:
         paths = self.evaluate(node.iter, paths)
-        certain = isinstance(node.iter, ast.List | ast.Tuple) and bool(node.iter.elts)
+        certain = isinstance(node.iter, ast.List | ast.Tuple) and any(
+            not isinstance(it, ast.Starred)
+            for it in node.iter.elts  # `[*ids]` may be empty
+        )
         ended, broken = self._looped(node.body, paths)
         after_loop = ended if certain else paths | ended
         return self.block(node.orelse, after_loop) | broken

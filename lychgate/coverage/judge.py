@@ -23,7 +23,7 @@ from lychgate.coverage.vocabulary import Vocabulary
 
 _SHOWN = 5
 """Paths that are told of each handler and kind; who mends these asks again."""
-_NAMED_BY_FRAMEWORK = {"post", "put", "patch", "delete", "dispatch_request"}
+_NAMED_BY_FRAMEWORK = {"post", "put", "patch", "delete", "dispatch_request", "dispatch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Judge:
         findings: dict[Finding, None] = {}
         unknown = False
         for ask in self._asks(found, found.function, methods, anything=anything):
-            analysis, effect = self._run(found.function, found.wrappers, ask)
+            analysis, effect = self._run(found, found.function, ask)
             if ask.why:
                 changes[ask.why] = None
             changes |= analysis.writers
@@ -130,12 +130,12 @@ class Judge:
             )
             yield _Ask(None, by_name or ("POST" if form and not reads else ""))
 
-    def _run(self, function: Function, wrappers: list[Function], ask: _Ask) -> tuple[Analysis, Effect]:
+    def _run(self, found: Found, function: Function, ask: _Ask) -> tuple[Analysis, Effect]:
         analysis = Analysis(self._vocabulary, self._resolver, ask.method)
-        effect = decorated(analysis, function, wrappers)
+        effect = decorated(analysis, function, found)
         if ask.why and not analysis.writers:
             again = Analysis(self._vocabulary, self._resolver, ask.method, suspicious=True)
-            suspected = decorated(again, function, wrappers)
+            suspected = decorated(again, function, found)
             again.writers = {}  # suspected only
             return again, suspected
         return analysis, effect
@@ -191,7 +191,11 @@ class Judge:
     def _ignored(found: Found) -> str | None:
         """The reason given at a handler; empty where none is given; none where nothing is said."""
         first, last = found.lines
-        reasons = [reason for line, reason in found.module.ignores.items() if first <= line <= last]
+        reasons = [
+            said.reason
+            for line, said in found.module.ignores.items()
+            if first < line <= last or (line == first and said.alone)  # else it is of what ends in the line above
+        ]
         return max(reasons, key=len) if reasons else None
 
 

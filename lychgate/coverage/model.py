@@ -116,6 +116,7 @@ class Service:
         findings: Of the service as a whole: files that cannot be read, no handler at all.
         files: How many were read.
         fail_under: The least ratio, where its configuration says one.
+        excluded: How many files its configuration keeps from being looked at.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Service:
     findings: tuple[Finding, ...] = ()
     files: int = 0
     fail_under: float | None = None
+    excluded: int = 0
 
     def count(self, *states: State) -> int:
         """How many handlers are in one of these states."""

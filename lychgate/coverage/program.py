@@ -211,6 +211,17 @@ def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, Bi
         yield from _targets(target.value, None)
 
 
+def imports(module: Module) -> Iterator[str]:
+    """Every name that a module imports, anywhere in it, that may be a module's."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = absolute(node, module)
+            yield source
+            yield from (f"{source}.{alias.name}" if source else alias.name for alias in node.names)
+
+
 def absolute(node: ast.ImportFrom, module: Module) -> str:
     """The module an import is from, its dots resolved."""
     if not node.level:

@@ -82,6 +82,39 @@ class Resolver:
             External(f"builtins.{name}") if hasattr(builtins, name) else None
         )
 
+    def candidates(self, node: ast.expr, scope: Scope, fuel: int = _FUEL) -> list[Symbol]:
+        """All that an expression may stand for, where its bindings or branches differ."""
+        if fuel <= 0:
+            return []
+        match node:
+            case ast.IfExp(body=one, orelse=other):
+                return [*self.candidates(one, scope, fuel - 1), *self.candidates(other, scope, fuel - 1)]
+            case ast.BoolOp(values=values):
+                return [found for value in values for found in self.candidates(value, scope, fuel - 1)]
+            case ast.Name(id=name):
+                for depth in range(len(scope.functions), -1, -1):
+                    block = scope.functions[depth - 1] if depth else scope.module.tree
+                    bound = self.program.names(scope.module, block).bound.get(name, [])
+                    if bound:
+                        inner = Scope(scope.module, scope.functions[:depth])
+                        return [found for it in bound for found in self._candidates(it, inner, fuel - 1)]
+            case _:
+                pass
+        found = self.value(node, scope, fuel - 1)
+        return [] if found is None else [found]
+
+    def _candidates(self, binding: Binding, scope: Scope, fuel: int) -> list[Symbol]:
+        match binding:
+            case Annotated(value=ast.expr() as value):
+                return self.candidates(value, scope, fuel)
+            case Imported(module=source, name=str(name)) if (module := self.program.module(source)) is not None:
+                return self.candidates(ast.Name(name), Scope(module), fuel)
+            case ast.expr():
+                return self.candidates(binding, scope, fuel)
+            case _:
+                found = self._binding(binding, scope, fuel)
+                return [] if found is None else [found]
+
     def imported(self, module: Module, name: str, fuel: int = _FUEL) -> Symbol | None:
         """What a module calls by that name."""
         if fuel <= 0:

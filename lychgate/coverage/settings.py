@@ -3,9 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[\w*?\[\]-]+(?:\.[\w*?\[\]-]+)*$", max_length=200)]
+
+def _is_a_name(text: str) -> str:
+    """One that names something: `*` alone would make an emitter of every call, and every handler covered."""
+    if not any(char.isalpha() for char in text.rpartition(".")[2]):
+        raise ValueError("the last part names nothing: `*` alone would be every call there is")
+    return text
+
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[\w*?\[\]-]+(?:\.[\w*?\[\]-]+)*$", max_length=200),
+    AfterValidator(_is_a_name),
+]
 """A name as it is written in code, dotted, perhaps with `*`."""
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z]+$", max_length=40)]
 Ratio = Annotated[float, Field(ge=0, le=1)]

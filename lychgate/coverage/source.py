@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 LIMIT_BYTES: Final = 2 << 20
 """Larger files are data; the largest module of CPython's own library has 0.3 MB."""
@@ -30,8 +30,20 @@ SKIPPED: Final = (
     "*_test.py",
     "conftest.py",
 )
-"""Names of folders and files that are no part of a running service."""
-_IGNORE: Final = re.compile(r"#\s*audit:\s*ignore\b[\s:,.-]*(.*)$")
+"""Names of folders and files that are no part of a running service, unless what runs imports them."""
+_IGNORE: Final = re.compile(r"#\s*audit:\s*ignore\b[\W_]*(.*)$")
+
+
+class Ignore(NamedTuple):
+    """A comment that excuses a handler.
+
+    Attributes:
+        reason: Why, from the first letter on; empty where it says none.
+        alone: Whether nothing else stands in its line.
+    """
+
+    reason: str
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Module:
         shown: The same, as a report shows it.
         tree: What it says.
         is_package: Whether it is an `__init__.py`.
-        ignores: Line to the reason given after `# audit:ignore`.
+        ignores: Line to what `# audit:ignore` says in it.
     """
 
     name: str
@@ -67,7 +79,7 @@ class Module:
     shown: str
     tree: ast.Module
     is_package: bool
-    ignores: Mapping[int, str]
+    ignores: Mapping[int, Ignore]
 
 
 def read(file: Path, name: str, shown: str) -> Module | Unreadable:  # noqa: PLR0911 - the ways to be unreadable
@@ -96,11 +108,11 @@ def read(file: Path, name: str, shown: str) -> Module | Unreadable:  # noqa: PLR
     return Module(name, file, shown, tree, file.name == "__init__.py", ignores)
 
 
-def _ignores(raw: bytes) -> Iterator[tuple[int, str]]:
+def _ignores(raw: bytes) -> Iterator[tuple[int, Ignore]]:
     """Comments only: the same words in a string excuse nothing."""
     for token in tokenize.tokenize(io.BytesIO(raw).readline):
         if token.type == tokenize.COMMENT and (match := _IGNORE.search(token.string)):
-            yield token.start[0], match[1].strip()
+            yield token.start[0], Ignore(match[1].strip(), not token.line[: token.start[1]].strip())
 
 
 def files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> Iterator[Path | Unreadable]:
@@ -140,7 +152,12 @@ def _below(folder: Path, exclude: tuple[str, ...]) -> Iterator[Path | Unreadable
 
 
 def _excluded(path: Path, folder: Path, exclude: tuple[str, ...]) -> bool:
-    inside = path.relative_to(folder).as_posix()
     if any(fnmatchcase(path.name, pattern) for pattern in SKIPPED):
         return True
+    return named(path, folder, exclude)
+
+
+def named(path: Path, folder: Path, exclude: Sequence[str]) -> bool:
+    """Whether a service's own configuration says not to look at a path below a folder."""
+    inside = path.relative_to(folder).as_posix()
     return any(fnmatchcase(path.name, pattern) or fnmatchcase(inside, pattern) for pattern in exclude)

@@ -37,7 +37,7 @@ class Vocabulary:
     resolver: Resolver
     own: Own
 
-    def emits(self, func: ast.expr, symbol: Symbol | None) -> bool:
+    def emits(self, func: ast.expr, symbol: Symbol | None, scope: Scope) -> bool:  # noqa: PLR0911 - one rule after the other
         """Whether what is called, entered or decorated with records an audit event."""
         text = dotted_text(func)
         if _named(self.own.emitters, text, symbol):
@@ -45,6 +45,8 @@ class Vocabulary:
         word = text.rpartition(".")[2]
         if word not in words.EMITTING:
             return False
+        if isinstance(func, ast.Attribute) and self._may_be_own(func.value, word, scope):
+            return False  # one of the things it may be is the service's own, and its code says otherwise
         name = qualified(symbol)
         if name is not None and name.startswith(_OURS):
             return True
@@ -54,6 +56,13 @@ class Vocabulary:
             return False
         owner = text.rpartition(".")[0].rpartition(".")[2]
         return _is_auditor(owner)
+
+    def _may_be_own(self, owner: ast.expr, word: str, scope: Scope) -> bool:
+        """Whether an emitter is chosen between several, one of which is code of the service's own."""
+        found = self.resolver.candidates(owner, scope)
+        members = [self.resolver.member(it, word) for it in found]
+        own = [it for it in members if isinstance(it, Function) and not it.dotted.startswith(_OURS)]
+        return len(found) > 1 and bool(own)
 
     def lazy(self, func: ast.expr, symbol: Symbol | None) -> bool:
         """Whether a call does nothing unless it is awaited."""

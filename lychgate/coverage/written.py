@@ -25,7 +25,13 @@ def as_json(report: Report) -> dict[str, Any]:
         "version": VERSION,
         "total": _counts(report.total),
         "services": [
-            {"service": service.name, **_counts(tally(service)), "files": service.files} for service in report.services
+            {
+                "service": service.name,
+                **_counts(tally(service)),
+                "files": service.files,
+                "excluded": service.excluded,
+            }
+            for service in report.services
         ],
         "handlers": [_handler(handler) for handler in report.handlers],
         "findings": [_finding(finding) for finding in report.findings],

@@ -17,7 +17,10 @@ from lychgate.event_lint.scope import Place, Scope, Untold, look_up, texts
 from lychgate.event_lint.secrets import leaks
 from policies.errors import Finding
 
-_CONTENT: Final = ("details", "changes", "resource", "action", "trace_id", "crud", "tenant_id")
+_CONTENT: Final = (
+    "details", "changes", "resource", "resource_id", "resource_tenant", "resource_type", "action", "trace_id", "crud",
+    "tenant_id",
+)  # fmt: skip
 """What an emit may be told that ends in the event as it is. The actor is the caller, whatever it is called."""
 _TYPES: Final[Mapping[str, FieldType]] = {
     "len": FieldType.INTEGER, "int": FieldType.INTEGER, "str": FieldType.STRING, "repr": FieldType.STRING,

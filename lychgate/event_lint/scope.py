@@ -165,7 +165,7 @@ def resolve(call: ast.Call, scope: Scope) -> Scope | None:
     """The inside of the function that is called, where it is one of ours."""
     func = call.func
     if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id in {"self", "cls"}:
-        owner = _owner(scope.function)
+        owner = owner_of(scope.function)
         for one in scope.module.functions.values():
             if one.name == func.attr and one.owner is not None and one.owner == owner:
                 return scope.called(one, call)
@@ -180,7 +180,7 @@ def resolve(call: ast.Call, scope: Scope) -> Scope | None:
     return scope.called(found[0].top[found[1]], call) if found is not None else None
 
 
-def _owner(function: Function | None) -> str | None:
+def owner_of(function: Function | None) -> str | None:
     """The class whose method this is, or is in."""
     while function is not None and function.owner is None:
         function = function.parent

@@ -1,23 +1,30 @@
 """What must not go into an event, known by where it comes from: secrets by name, whole objects, errors' texts. Pure."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from audit.redact.names import KeyNames
-from lychgate.event_lint.scope import Place, Scope, Untold, look_up, resolve
+from lychgate.event_lint.index import own_nodes
+from lychgate.event_lint.scope import Place, Scope, Untold, look_up, owner_of, resolve
 
 _DEPTH: Final = 6
 _HARMLESS_ENDS: Final = (
-    "sha256", "hash", "digest", "fingerprint", "count", "chars", "bytes", "length", "kind", "type", "present",
-    "token_id", "key_id", "issuer", "expires_at", "issued_at", "ttl_s", "name", "names", "error", "errors", "code",
+    "sha256", "hash", "digest", "fingerprint", "count", "chars", "length", "kind", "type", "present", "token_id",
+    "key_id", "issuer", "expires_at", "issued_at", "ttl_s", "name", "names", "error", "errors",
 )  # fmt: skip
-"""What a name ends in that says something about a secret and does not hold it: `token_sha256`, `password_length`."""
+"""What a name ends in that says something about a secret and does not hold it: `token_sha256`, `password_length`. Whole
+words: a `prototype` is no `type`; and no `bytes` and no `code`, which is what keys and passes are made of."""
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HARMLESS_CALLS: Final = frozenset(
     {"len", "bool", "isinstance", "type", "hash", "sha256", "sha512", "blake2b", "blake2s", "hmac", "hexdigest",
      "fingerprint", "digest", "mask", "redact", "masked", "redacted"}
 )  # fmt: skip
 _WHOLE_CALLS: Final = frozenset({"locals", "globals", "vars", "asdict", "model_dump", "model_dump_json", "to_builtins"})
+_WHOLE_METHODS: Final = frozenset({"dict", "_asdict"})
+"""`payload.dict()`: a whole object, where `dict(...)` is what it is given."""
+_ADDING: Final = frozenset({"append", "appendleft", "add", "extend", "insert", "update", "setdefault", "write"})
 _REQUEST_PARTS: Final = frozenset(
     {"headers", "body", "json", "form", "cookies", "query_params", "data", "get_json", "get_data", "environ", "META",
      "POST", "GET", "FILES", "scope", "values", "args"}
@@ -61,10 +68,15 @@ def _leaks(  # noqa: C901, PLR0912 - one line a form
         return  # whether it is one says nothing of it
     if isinstance(node, ast.Call) and _called(node) in _HARMLESS_CALLS:
         return
-    if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.value, ast.Call):
+    if isinstance(node, ast.Attribute) and _is_self(node.value):
+        yield from _kept(node, scope, names, depth, seen)
+        return
+    if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.value, ast.Call) and not _is_cut(node):
         return  # a part of something is judged by the part's own name
-    if isinstance(node, ast.IfExp):
-        waiting: Iterable[ast.AST] = (node.body, node.orelse)  # the condition only chooses
+    if isinstance(node, ast.Subscript) and _is_cut(node):
+        waiting: Iterable[ast.AST] = (node.value,)
+    elif isinstance(node, ast.IfExp):
+        waiting = (node.body, node.orelse)  # the condition only chooses
     elif isinstance(node, ast.Call) and (inside := _inside(node, scope)) is not None:
         for value in inside.function.returned if inside.function is not None and depth < _DEPTH else ():
             yield from _leaks(value, inside, names, depth + 1, seen)
@@ -74,7 +86,9 @@ def _leaks(  # noqa: C901, PLR0912 - one line a form
         inner = [node.func.value] if isinstance(node.func, ast.Attribute) else []
         waiting = [*inner, *node.args, *(each.value for each in node.keywords)]
     elif isinstance(node, ast.Dict):
-        waiting = node.values  # the keys are judged as such
+        if depth:  # the outermost one's keys are judged as fields
+            yield from _keys(node, scope, names)
+        waiting = node.values
     else:
         waiting = ast.iter_child_nodes(node)
     for child in waiting:
@@ -94,11 +108,77 @@ def _inside(node: ast.Call, scope: Scope) -> Scope | None:
 def _followed(name: str, scope: Scope, names: KeyNames, depth: int, seen: frozenset[str]) -> Iterator[Leak]:
     """What a local name was given, or what the caller gave."""
     places: list[Place] | Untold = look_up(name, scope)
-    if isinstance(places, Untold):
-        return
-    for value, place in places:
+    known = [] if isinstance(places, Untold) else places
+    for value, place in (*known, *((value, scope) for value in _given(name, scope))):
         if place.function is not None and not isinstance(value, ast.Constant):
             yield from _leaks(value, place, names, depth + 1, seen | {name})
+
+
+def _given(name: str, scope: Scope) -> Iterator[ast.expr]:
+    """What a local name gets in other ways than by `=`: in parts, from a loop, piece by piece."""
+    for node in own_nodes(scope.function.node) if scope.function is not None else ():
+        match node:
+            case ast.AugAssign(target=ast.Name(id=target), value=value) if target == name:
+                yield value
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    yield from _unpacked(name, target, value)
+            case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
+                if name in {it.id for it in ast.walk(target) if isinstance(it, ast.Name)}:
+                    yield value
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=word), args=args) if owner == name:
+                yield from args if word in _ADDING else ()
+            case _:
+                pass
+
+
+def _unpacked(name: str, target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
+    """What a name gets of `a, b = x, y`; of anything that is not written out in parts, the whole."""
+    if not isinstance(target, ast.Tuple | ast.List):
+        return
+    parts = value.elts if isinstance(value, ast.Tuple | ast.List) else []
+    for at, each in enumerate(target.elts):
+        if isinstance(each, ast.Name) and each.id == name:
+            yield parts[at] if len(parts) == len(target.elts) else value
+
+
+def _kept(node: ast.Attribute, scope: Scope, names: KeyNames, depth: int, seen: frozenset[str]) -> Iterator[Leak]:
+    """What a method of the same class has put into `self.note`."""
+    label = f"self.{node.attr}"
+    owner = owner_of(scope.function)
+    if owner is None or label in seen or len(seen) >= _DEPTH:
+        return
+    for one in scope.module.functions.values():
+        if one.owner != owner:
+            continue
+        inside = Scope(scope.project, scope.module, one)
+        for write in one.writes:
+            targets = write.targets if isinstance(write, ast.Assign) else [getattr(write, "target", None)]
+            value = getattr(write, "value", None)
+            for target in targets:
+                if isinstance(target, ast.Attribute) and _is_self(target.value) and target.attr == node.attr and value:
+                    yield from _leaks(value, inside, names, depth + 1, seen | {label})
+
+
+def _is_cut(node: ast.expr) -> bool:
+    """Whether it is a piece of something that is all alike: `password[:4]`, `tokens[0]`."""
+    match node:
+        case ast.Subscript(slice=ast.Slice() | ast.Constant(value=int()) | ast.UnaryOp()):
+            return True
+        case _:
+            return False
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _keys(node: ast.Dict, scope: Scope, names: KeyNames) -> Iterator[Leak]:
+    """Secrets by their names in a dictionary within another, or within a text that is made of it."""
+    for key, value in zip(node.keys, node.values, strict=True):
+        word = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+        if word and names.denied(word) and not _is_harmless(word):
+            yield Leak("secret-field", f"`{word}` is the name of a secret", value, scope)
 
 
 def _leak(node: ast.expr, scope: Scope, names: KeyNames) -> Leak | None:
@@ -138,12 +218,14 @@ def _name_of(node: ast.expr) -> str:  # noqa: PLR0911 - one line a form
 
 
 def _is_harmless(name: str) -> bool:
-    return name.lower().endswith(_HARMLESS_ENDS)
+    words = "_" + _CAMEL.sub("_", name).lower()
+    return words.endswith(tuple(f"_{end}" for end in _HARMLESS_ENDS))
 
 
 def _whole(node: ast.expr, scope: Scope) -> str | None:  # noqa: PLR0911 - one line a form
     called = _called(node)
-    if called in _WHOLE_CALLS:
+    of_it = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    if called in _WHOLE_CALLS or (of_it and called in _WHOLE_METHODS):
         return f"`{called}(...)`"
     if isinstance(node, ast.Attribute) and node.attr == "__dict__":
         return "`__dict__`"

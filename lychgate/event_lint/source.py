@@ -2,6 +2,7 @@
 
 import ast
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -55,9 +56,14 @@ def _files(paths: Iterable[Path], findings: list[Finding]) -> Iterator[Path]:
         if path.is_file():
             yield path
         elif path.is_dir():
-            for folder, below, names in os.walk(path):
+            failed: list[OSError] = []
+            for folder, below, names in os.walk(path, onerror=failed.append):
                 below[:] = [name for name in below if name not in _SKIPPED and not name.startswith(".")]
                 yield from (Path(folder, name) for name in names if name.endswith(".py"))
+            # what could not be looked into is not what has nothing wrong in it
+            findings += (
+                Finding(str(it.filename), 0, 0, f"cannot be read: {it.strerror}", "unreadable-source") for it in failed
+            )
         else:
             findings.append(Finding(str(path), 0, 0, "no such file or folder", "unreadable-source"))
 
@@ -65,7 +71,10 @@ def _files(paths: Iterable[Path], findings: list[Finding]) -> Iterator[Path]:
 def _read(path: Path) -> Source | Finding:  # noqa: PLR0911 - one line a trouble
     file = str(path)
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe named x.py would keep us waiting for ever
+            return Finding(file, 0, 0, "not a regular file", "unreadable-source")
+        size = found.st_size
         if size > MAX_BYTES:
             return Finding(file, 0, 0, f"{size} bytes; {MAX_BYTES} are read", "unreadable-source")
         text = path.read_bytes().decode("utf-8-sig")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from lychgate.routes_import.bodies import FORM, JSON, media_type, members
+from lychgate.routes_import.bodies import FORM, JSON, media_type, members, names_within
 from lychgate.routes_import.document import Document, shown
 from lychgate.routes_import.model import About, Proposal
 from lychgate.routes_import.operations import Operation
@@ -56,11 +56,15 @@ def _ask_about_tenants_in_bodies(proposal: Proposal, document: Document, operati
                     f"{shown(media_type(media))}: does {shown(pointer)} name a tenant? the service must not believe it"
                 )
                 proposal.ask(About.TENANT, text, closed=True)
+        for name in dict.fromkeys(names_within(document, schema)):
+            if _names_tenant(name):
+                text = f"{shown(media_type(media))}: does {shown(name)}, deeper in it, name a tenant? no route reads it"
+                proposal.ask(About.TENANT, text, closed=True)
     if proposal.tenant_pointers and len(operation.bodies) > 1:
         text = "only application/json passes where the body names a tenant; the document has other forms of it"
         proposal.ask(About.BODY, text, closed=True)
 
 
 def _names_tenant(name: str) -> bool:
-    bare = name.lower().removeprefix("x-")
+    bare = name[2:] if name[:2].lower() == "x-" else name  # the capitals in it part its words
     return is_tenant_name(bare) or may_be_tenant_name(bare)

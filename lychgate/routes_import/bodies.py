@@ -1,6 +1,6 @@
 """What the document says about a request's body, and which Cedar type a schema's values have. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +46,28 @@ def members(document: Document, schema: Any, depth: int = 0) -> dict[str, Member
     for name, value in properties.items() if isinstance(properties, dict) else ():
         found[name] = Member(document.table(value), isinstance(needed, list) and name in needed)
     return found
+
+
+def names_within(document: Document, schema: Any) -> Iterator[str]:
+    """The names of members below the top level of a body, each schema once, however they refer to each other."""
+    seen: set[int] = set()
+    waiting: list[tuple[Any, bool]] = [(schema, False)]
+    while waiting:
+        written, inside = waiting.pop()
+        written = document.table(written)
+        if not written or id(written) in seen:
+            continue
+        seen.add(id(written))
+        properties = written.get("properties")
+        for name, value in properties.items() if isinstance(properties, dict) else ():
+            if inside:
+                yield name
+            waiting.append((value, True))
+        waiting.extend((written.get(word), True) for word in ("items", "additionalProperties"))
+        for word in ("allOf", "oneOf", "anyOf", "prefixItems"):
+            listed = written.get(word)
+            deeper = inside or word == "prefixItems"
+            waiting.extend((each, deeper) for each in (listed if isinstance(listed, list) else ()))
 
 
 def cedar_type(document: Document, schema: Mapping[str, Any], depth: int = 0) -> str | None:

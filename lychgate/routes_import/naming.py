@@ -7,6 +7,7 @@ says so in its name, so that it does not get the permissions of the main one by 
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 Segments: TypeAlias = tuple[str | None, ...]
@@ -22,6 +23,7 @@ _RESERVED: Final = frozenset(
 )
 """Names that Cedar's schema language or every schema of ours has already."""
 _MAX_NAME: Final = 48
+_SAYS_NOTHING: Final = re.compile(r"api|rest|v[0-9]+(?:\.[0-9]+)*", re.IGNORECASE)
 
 
 def snake(text: str) -> str:
@@ -94,6 +96,28 @@ class Namer:
         """What the type of its resource would be called."""
         literals = [segment for segment in self.owner(path) if segment]
         return type_name(literals[-1] if literals else self._service)
+
+    def unsaid(self, path: Segments) -> list[str]:
+        """Words of a path that the name of its action leaves out: `admin` of `/admin/orders`.
+
+        What stands before a parameter is the collection the parameter is of, and `api` and `v1` say nothing.
+        """
+        owner = self.owner(path)
+        last = max((at for at, segment in enumerate(owner) if segment), default=-1)
+        return [
+            segment
+            for at, segment in enumerate(path[:-1])
+            if segment is not None
+            and at != last
+            and path[at + 1] is not None
+            and _SAYS_NOTHING.fullmatch(segment) is None
+            and singular(snake(segment)) != singular(self._service)
+        ]
+
+    def says(self, path: Segments, kind: str) -> bool:
+        """Whether a path's words name a Cedar type: `/loyalty/accounts` says `LoyaltyAccount`, and `Loyalty`."""
+        words = [type_name(segment) for segment in path if segment]
+        return kind in {*words, *map("".join, pairwise(words))}
 
     def _suffix(self, collection: Segments, *, one: bool) -> str:
         if collection == self._main:

@@ -15,7 +15,7 @@ from lychgate.routes_import.ask_context import ask_about_context
 from lychgate.routes_import.bodies import media_type
 from lychgate.routes_import.document import Document, shown
 from lychgate.routes_import.model import About, Proposal, Question
-from lychgate.routes_import.naming import Namer, snake
+from lychgate.routes_import.naming import Namer, Segments, snake
 from lychgate.routes_import.operations import METHODS, Operation, operations
 from lychgate.routes_import.personal import Seen
 from lychgate.routes_import.templates import Template, template_of
@@ -159,7 +159,7 @@ def _proposal(
         tenant_param=template.tenant,
         questions=[],
     )
-    _ask_about_action(proposal, bundle)
+    _ask_about_action(proposal, bundle, namer, about)
     if len(ids) >= _MANY:
         names = ", ".join(f"`{name}`" for name in ids)
         proposal.ask(About.RESOURCE, f"which of {names} is the resource's id", closed=True)
@@ -172,7 +172,8 @@ def _proposal(
     return proposal
 
 
-def _ask_about_action(proposal: Proposal, bundle: Bundle) -> None:
+def _ask_about_action(proposal: Proposal, bundle: Bundle, namer: Namer, about: Segments) -> None:
+    """Whether the action that a path's words make is the one it is meant to be: who may do it may come here."""
     prefix = proposal.action.partition(":")[0] + ":"
     if proposal.action not in bundle.actions:
         kinds = {kind for name in bundle.actions if name.startswith(prefix) for kind in bundle.resource_types(name)}
@@ -182,7 +183,16 @@ def _ask_about_action(proposal: Proposal, bundle: Bundle) -> None:
         proposal.ask(About.ACTION, text, closed=True)
         return
     types = bundle.resource_types(proposal.action)
+    if unsaid := namer.unsaid(about):
+        words = ", ".join(shown(word) for word in unsaid)
+        text = f"{words} in the path is not in the name `{proposal.action}`: is it that action, or one of its own"
+        proposal.ask(About.RESOURCE, text, closed=True)
     if proposal.resource_type not in types:
+        if len(types) == 1 and not namer.says(about, types[0]):
+            text = (
+                f"`{proposal.action}` applies to `{types[0]}`, and the path says `{proposal.resource_type}`: is it one"
+            )
+            proposal.ask(About.RESOURCE, text, closed=True)
         proposal.resource_type = types[0]
     if len(types) > 1:
         names = ", ".join(f"`{name}`" for name in types)

@@ -12,7 +12,8 @@ from lychgate.routes_import.naming import Segments, snake
 _PARAMETER: Final = re.compile(r"\{([^{}]*)\}")
 _TENANTS: Final = frozenset({"tenant", "tenant_id", "tenantid"})
 _PERHAPS_TENANTS: Final = re.compile(
-    r"(?:org|organisation|organization|workspace|company|merchant|realm|site|shop)(?:_?(?:id|slug|name|code))?"
+    r"(?:.*_)?tenants?(?:_.*|ids?|uuid)?"  # whatever stands around the word: `target_tenant`, `tenant_slug`
+    r"|(?:org|organisation|organization|workspace|company|merchant|realm|site|shop)s?(?:_?(?:ids?|slug|name|code|uuid|key))?"
 )
 
 

@@ -160,6 +160,11 @@ def _print(report: "Report", low: list[str], unseen: tuple[str, ...], *, handler
     for handler in report.handlers:
         if handler.state is State.IGNORED:
             typer.echo(plain(f"ignored: {handler.place}: {handler.name}: {handler.ignored}"))
+    for service in report.services:
+        if service.excluded:
+            typer.echo(
+                plain(f"not looked at: {service.name}: files that its configuration excludes: {service.excluded}")
+            )
     for text in unseen:
         typer.echo(plain(f"not seen: {text}"))
     for text in low:

@@ -39,10 +39,13 @@ ROUTES: Final[Mapping[str, tuple[str, str | None]]] = MappingProxyType(
         "django.urls.conf.path": ("django", "*"),
         "django.conf.urls.url": ("django", "*"),
         "aiohttp.web.view": ("aiohttp", "*"),
+        "aiohttp.web.route": ("aiohttp", ""),
+        "aiohttp.web.RouteDef": ("aiohttp", ""),
         **{f"aiohttp.web.{verb}": ("aiohttp", verb.upper()) for verb in sorted(VERBS)},
     }
 )
-"""Functions that make a route of a path and a handler: the framework, and the method if the name says it."""
+"""Functions that make a route of a path and a handler: the framework, and the method if the name says it; empty where
+it is the first argument."""
 
 VIEWS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -79,6 +82,10 @@ INHERITED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "CreateView": {"post": "form_valid"},
         "UpdateView": {"post": "form_valid"},
         "FormView": {"post": "form_valid"},
+        "RedirectView": {"get": "get_redirect_url"},
+        "TemplateView": {"get": "get_context_data"},
+        "ListView": {"get": "get_context_data"},
+        "DetailView": {"get": "get_context_data"},
         "DeleteView": {"post": "form_valid", "delete": "form_valid"},
         "ModelViewSet": {
             "create": "perform_create",
@@ -115,8 +122,12 @@ RESTRICTING: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 """Django's decorators that let only some methods through."""
 LISTING: Final = frozenset({"require_http_methods", "api_view"})
 """Those that are given the methods."""
+DECORATING: Final = ("decorators", "method_decorators")
+"""Attributes of Flask's and flask_restful's view classes: decorators of each of its methods."""
 TEST_TOOLS: Final = (
     "responses.",
+    "unittest.mock.",
+    "mock.",
     "respx.",
     "requests_mock.",
     "aioresponses.",

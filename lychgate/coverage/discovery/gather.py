@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from lychgate.coverage.discovery import frameworks
 from lychgate.coverage.discovery.imports import Imports
 from lychgate.coverage.discovery.model import ANY, Found, signature_lines, walk
+from lychgate.coverage.discovery.owners import framework_of, has_path, keyword, may_be_an_app, owner_of
 from lychgate.coverage.discovery.prefixes import Prefixes
 from lychgate.coverage.discovery.views import Views
 from lychgate.coverage.model import Place
 from lychgate.coverage.resolve import Resolver
 from lychgate.coverage.source import Module
-from lychgate.coverage.symbols import Class, External, Function, Instance, Scope, Symbol, dotted_text
+from lychgate.coverage.symbols import Class, External, Function, Scope, dotted_text
 
 _ADDING = {"add_api_route", "add_url_rule", "add_route", "add_view", "add_resource", "add_api_websocket_route"}
 _ADDING |= {f"add_{verb}" for verb in frameworks.VERBS}
@@ -65,7 +66,9 @@ class Search:
             registration = self._decorator(decorator, scope)
             if registration is not None:
                 framework, methods, path, dynamic = registration
-                self._add(function, framework, methods, path, dynamic=dynamic)
+                owner = owner_of(decorator)
+                around = self._prefixes.around(owner, scope) if owner is not None else []
+                self._add(function, framework, methods, path, dynamic=dynamic, around=around)
         first = next(iter(node.args.args), None)
         django = self._imports.any_of(scope.module, "django", "rest_framework")
         if django and scope.owner is None and not scope.functions and first is not None and first.arg == "request":
@@ -81,14 +84,16 @@ class Search:
         word = node.func.attr
         if word not in frameworks.VERBS | {"route", "api_route", "websocket", "view"}:
             return None
-        path = self._text(node.args[0] if node.args else _keyword(node, "path", "rule"), scope)
+        args = list(node.args)
+        method = self._leading_method(args, scope) if word == "route" else None
+        path = self._text(args[0] if args else keyword(node, "path", "rule"), scope)
         owner = self._resolver.value(node.func.value, scope)
-        framework = self._framework(owner, scope.module)
-        if framework is None and (path is None or not path.startswith(("/", "<"))):
+        framework = framework_of(self._resolver, owner)
+        if framework is None and (not has_path(node) or (path and not path.startswith(("/", "<")))):
             return None
-        if framework is None and not _may_be_an_app(owner):
+        if framework is None and not may_be_an_app(self._resolver, owner):
             return None
-        methods, dynamic = self._methods(word, node, scope)
+        methods, dynamic = (method, False) if method is not None else self._methods(word, node, scope)
         whole = self._prefixes.of(node.func.value, scope, path)
         return framework or self._imports.guess(scope.module), methods, whole, dynamic
 
@@ -97,7 +102,7 @@ class Search:
             return (word.upper(),), False
         if word == "websocket":
             return ("WEBSOCKET",), False
-        given = _keyword(node, "methods")
+        given = keyword(node, "methods")
         if given is None:
             return (ANY if word == "view" else ("GET",)), False
         listed = self._strings(given, scope)
@@ -143,11 +148,15 @@ class Search:
 
     def _route(self, call: ast.Call, dotted: str, scope: Scope) -> None:
         framework, fixed = frameworks.ROUTES[dotted]
-        path = self._text(call.args[0] if call.args else _keyword(call, "path"), scope)
-        handler = call.args[1] if len(call.args) > 1 else _keyword(call, "endpoint", "view", "handler")
+        args = list(call.args)
+        given = self._leading_method(args, scope) if fixed == "" else None
+        path = self._text(args[0] if args else keyword(call, "path"), scope)
+        handler = args[1] if len(args) > 1 else keyword(call, "endpoint", "view", "handler")
         if handler is None or self._is_include(handler, scope):
             return
-        if fixed is not None:
+        if fixed == "":
+            methods, dynamic = given or ANY, given is None
+        elif fixed is not None:
             methods, dynamic = (ANY if fixed == "*" else (fixed,)), False
         else:
             methods, dynamic = self._methods("route", call, scope)
@@ -161,28 +170,33 @@ class Search:
 
     def _added(self, call: ast.Call, func: ast.Attribute, scope: Scope) -> None:
         owner = self._resolver.value(func.value, scope)
-        framework = self._framework(owner, scope.module)
+        framework = framework_of(self._resolver, owner)
         word = func.attr
         args = list(call.args)
         dynamic = False
-        if word == "add_route" and (framework == "aiohttp" or len(args) > 2):  # noqa: PLR2004 - method, path, handler
-            method = self._text(args.pop(0) if args else None, scope)
-            methods = ANY if method in {None, "*"} else (str(method).upper(),)
-            dynamic = method is None
+        given = self._leading_method(args, scope) if word == "add_route" else None
+        if given is not None:
+            methods = given
+            args = args if len(args) > 1 else [ast.Constant(""), *args]  # of a resource, which has the path
+        elif word == "add_route" and (framework == "aiohttp" or len(args) > 2):  # noqa: PLR2004 - method, path, handler
+            methods, dynamic = ANY, True
+            del args[:1]
         elif word.removeprefix("add_") in frameworks.VERBS:
             methods = (word.removeprefix("add_").upper(),)
         else:
             methods, dynamic = self._methods("view" if word in {"add_view", "add_resource"} else "route", call, scope)
-        if framework is None and not _may_be_an_app(owner):
+        if framework is None and not may_be_an_app(self._resolver, owner):
             return
+        if word == "add_resource" and self._text(args[0] if args else None, scope) is not None:
+            return  # aiohttp's: handlers are added to what it returns
         if word == "add_resource":
             path, handler = self._text(args[1] if len(args) > 1 else None, scope), (args[0] if args else None)
         else:
-            path = self._text(args[0] if args else _keyword(call, "path", "rule"), scope)
-            handler = _keyword(call, "view_func", "endpoint", "handler", "route")
+            path = self._text(args[0] if args else keyword(call, "path", "rule"), scope)
+            handler = keyword(call, "view_func", "endpoint", "handler", "route")
             position = 2 if word == "add_url_rule" else 1
             if word == "add_url_rule":
-                handler = _keyword(call, "view_func")
+                handler = keyword(call, "view_func")
             handler = args[position] if len(args) > position else handler
         if handler is None:
             return
@@ -287,6 +301,8 @@ class Search:
         *,
         dynamic: bool = False,
         wrappers: Iterable[Function] = (),
+        above: Sequence[tuple[ast.expr, Scope]] = (),
+        around: Sequence[tuple[ast.expr, Scope]] = (),
         name: str | None = None,
     ) -> Found:
         inner = [it.name for it in function.scope.functions]
@@ -294,9 +310,15 @@ class Search:
             [function.module.name, *inner, function.dotted.removeprefix(f"{function.module.name}.")]
         )
         place = Place(function.module.shown, function.node.lineno)
+        named = self.found.get(whole)
+        if named is not None and named.function is not None and named.function.node is not function.node:
+            whole = f"{whole}@{function.node.lineno}"  # a second one of the name hides nothing, and is not hidden
         found = self.found.setdefault(whole, Found(whole, place, function.module, framework, function))
+        found.above = [*above]
         if path is None and found.routes:
+            found.around = [it for it in found.around if it in around]
             return found
+        found.around = [it for it in found.around if it in around] if found.routes else [*around]
         found.routes = {it for it in found.routes if it[1] is not None or path is None} | {(methods, path)}
         found.dynamic |= dynamic
         found.wrappers += [it for it in wrappers if it not in found.wrappers]
@@ -328,7 +350,12 @@ class Search:
                     continue
                 if entry.function is not None:
                     self._add(
-                        entry.function, framework, entry.methods or methods, path, name=f"{cls.dotted}.{entry.name}"
+                        entry.function,
+                        framework,
+                        entry.methods or methods,
+                        path,
+                        above=self._views.decorators(cls, entry.name),
+                        name=f"{cls.dotted}.{entry.name}",
                     )
                     continue
                 name = f"{cls.dotted}.{entry.name}"
@@ -339,22 +366,13 @@ class Search:
 
     # what is written
 
-    def _framework(self, owner: Symbol | None, module: Module) -> str | None:
-        """The framework of what handlers are registered at; none where it is not known to be one."""
-        if not isinstance(owner, Instance | External):
+    def _leading_method(self, args: list[ast.expr], scope: Scope) -> tuple[str, ...] | None:
+        """The method that aiohttp is told before the path, which is taken away; none where it is no method."""
+        method = self._text(args[0] if args else None, scope)
+        if method is None or not (method == "*" or method.lower() in frameworks.VERBS):
             return None
-        if isinstance(owner, External):
-            for name, framework in frameworks.APPS.items():
-                if owner.dotted.startswith(f"{name}."):  # app.router, app.router.routes
-                    return framework
-            return None
-        names = (
-            [it.dotted for it in self._resolver.lineage(owner.of) if isinstance(it, External)]
-            if isinstance(owner.of, Class)
-            else [owner.of.dotted]
-        )
-        del module
-        return next((frameworks.APPS[name] for name in names if name in frameworks.APPS), None)
+        del args[0]
+        return ANY if method == "*" else (method.upper(),)
 
     def _text(self, node: ast.expr | None, scope: Scope) -> str | None:
         return self._prefixes.text(node, scope)
@@ -373,16 +391,3 @@ class Search:
             return None
         texts = [self._text(it, scope) for it in node.elts]
         return None if None in texts else tuple(sorted({str(it).upper() for it in texts}))
-
-
-def _may_be_an_app(owner: Symbol | None) -> bool:
-    """Whether handlers may be registered at something that nobody knows: better one too many than one unseen."""
-    if isinstance(owner, Instance):
-        owner = owner.of if isinstance(owner.of, External) else owner
-    if isinstance(owner, External):
-        return not f"{owner.dotted}.".startswith((*frameworks.TEST_TOOLS, "builtins."))
-    return owner is None
-
-
-def _keyword(call: ast.Call, *names: str) -> ast.expr | None:
-    return next((it.value for it in call.keywords if it.arg in names), None)

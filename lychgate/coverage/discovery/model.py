@@ -27,6 +27,8 @@ class Found:
         routes: Methods and path of each registration.
         dynamic: Whether the methods cannot be read.
         wrappers: Decorators that are applied where it is registered.
+        above: Decorators of its class, as they are written, the innermost first.
+        around: What its router depends on, as it is written; only what all its routers have.
         lines: First and last line at which `# audit:ignore` is heeded.
     """
 
@@ -39,6 +41,8 @@ class Found:
     routes: set[tuple[tuple[str, ...], str | None]] = field(default_factory=set)
     dynamic: bool = False
     wrappers: list[Function] = field(default_factory=list)
+    above: list[tuple[ast.expr, Scope]] = field(default_factory=list)
+    around: list[tuple[ast.expr, Scope]] = field(default_factory=list)
     lines: tuple[int, int] = (0, 0)
 
 

@@ -49,17 +49,32 @@ class Prefixes:
             home = above
         return whole
 
+    def around(self, owner: ast.expr, scope: Scope) -> list[tuple[ast.expr, Scope]]:
+        """What is given as `dependencies` where a router is made, with the scope it stands in."""
+        home = self._home(owner, scope)
+        made = self._made(home) if home is not None else None
+        if made is None:
+            return []
+        call, module = made
+        return [(it.value, Scope(module)) for it in call.keywords if it.arg == "dependencies"]
+
     def _own(self, home: Home) -> str:
         """The prefix that is given where a router is made."""
+        made = self._made(home)
+        if made is None:
+            return ""
+        call, module = made
+        given = next((it.value for it in call.keywords if it.arg in {"prefix", "url_prefix"}), None)
+        return self.text(given, Scope(module)) or ""
+
+    def _made(self, home: Home) -> tuple[ast.Call, Module] | None:
+        """The call that makes a router; none where two may have made it."""
         module = self._resolver.program.module(home[0])
         if module is None:
-            return ""
-        for binding in self._resolver.program.names(module, module.tree).bound.get(home[1], []):
-            made = binding.value if isinstance(binding, Annotated) else binding
-            if isinstance(made, ast.Call):
-                given = next((it.value for it in made.keywords if it.arg in {"prefix", "url_prefix"}), None)
-                return self.text(given, Scope(module)) or ""
-        return ""
+            return None
+        found = self._resolver.program.names(module, module.tree).bound.get(home[1], [])
+        calls = [made for it in found if isinstance(made := it.value if isinstance(it, Annotated) else it, ast.Call)]
+        return (calls[0], module) if len(calls) == 1 == len(found) else None
 
     def _home(self, node: ast.expr, scope: Scope) -> Home | None:
         """Where a name was made, through imports."""

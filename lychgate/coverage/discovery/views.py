@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lychgate.coverage.discovery import frameworks
 from lychgate.coverage.resolve import Resolver
-from lychgate.coverage.symbols import Class, Function, dotted_text
+from lychgate.coverage.symbols import Class, Function, Scope, dotted_text
 
 
 class Entry(NamedTuple):
@@ -52,6 +52,37 @@ class Views:
         """Note what `as_view` was given."""
         self._mapped.setdefault(cls, {}).update(mapped)
 
+    def decorators(self, cls: Class, method: str) -> list[tuple[ast.expr, Scope]]:
+        """What wraps a method of a class from above, the innermost first.
+
+        Flask's `decorators = [...]`, flask_restful's `method_decorators = [...]`, and Django's
+        `@method_decorator(f, name="dispatch")`.
+        """
+        found: list[tuple[ast.expr, Scope]] = []
+        for part in self._resolver.lineage(cls):
+            if not isinstance(part, Class):
+                continue
+            bound = self._resolver.program.names(part.module, part.node).bound
+            for listed in (bound.get(name, []) for name in frameworks.DECORATING):
+                match listed:
+                    case [ast.List(elts=elts) | ast.Tuple(elts=elts)]:
+                        return [(it, part.scope) for it in elts]
+                    case []:
+                        pass
+                    case _:
+                        return []
+        for decorator in reversed(cls.node.decorator_list):
+            match decorator:
+                case ast.Call(args=[given], keywords=[ast.keyword(arg="name", value=ast.Constant(value=name))]):
+                    if dotted_text(decorator.func).rpartition(".")[2] == "method_decorator" and name in {
+                        "dispatch",
+                        method,
+                    }:
+                        found.append((given, cls.scope))
+                case _:
+                    pass
+        return found
+
     def handlers(self, cls: Class, bases: list[str]) -> Iterator[Entry]:
         """Every handler of a class.
 
@@ -89,7 +120,7 @@ class Views:
         }
 
     def _is_handler(self, cls: Class, name: str, *, is_set: bool) -> bool:
-        if name in frameworks.VERBS or name == "dispatch_request":
+        if name in frameworks.VERBS or name in {"dispatch_request", "dispatch"}:
             return True
         return is_set and (name in frameworks.ACTIONS or self._action(cls, name) is not None)
 

@@ -145,3 +145,11 @@ def test_the_check_and_the_schema_are_of_one_mind(name: str, value: Any) -> None
     registry = Registry(types={"a.b.done": EventType(since="1.0.0", says="x", details={name: FIELDS[name]})})
     details = schema(registry, "a.b.done")["allOf"][1]["else"]["properties"]["details"]["properties"][name]
     assert jsonschema.Draft202012Validator(details).is_valid(value) == (misfit(value, FIELDS[name]) is None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_json_does_not_have_is_none(value: float) -> None:
+    """It would be written as null, which the schema refuses."""
+    field = Field(type=FieldType.NUMBER, says="x")
+    assert misfit(value, field) == "is not a number"
+    assert misfit(1.5, field) is None

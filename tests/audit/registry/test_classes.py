@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from audit.event import Kind, Severity
 from audit.registry.classes import services, source
 from audit.registry.errors import RegistryInvalid
 from audit.registry.load import packaged, read
-from audit.registry.model import Registry
+from audit.registry.model import EventType, Field, FieldType, Registry
 from audit.registry.typed import TypedEvent
 from audit.registry.types import audit, customer, integration, inventory, loyalty, order, payment, policy, product
 from lychgate.reference.event_types import class_modules
@@ -82,6 +83,47 @@ def test_names_that_are_taken_get_a_line_behind_them_and_none_in_the_event() -> 
     told = event.details()
     assert told == {"from": "2026-01-01T00:00:00.000000Z", "kind": "a", "whole": {}, "word": "b" * 30}
     assert (event.kind, event.severity) == (Kind.ADMIN, Severity.WARN)
+
+
+def test_no_word_of_a_registry_becomes_code() -> None:
+    """Whatever stands in it, and however long the line gets: words of a list, meanings, units, actions."""
+    words = ["]; raise SystemExit('run') #", 'a", 1]; raise SystemExit #', "\\", "\n]\nraise SystemExit\n[", "a" * 99]
+    text = '"""\nraise SystemExit\n"""'
+    for of in (FieldType.STRING, FieldType.LIST):
+        field = Field(
+            type=of, of=FieldType.STRING if of is FieldType.LIST else None, says=text, unit=text, enum=(*words,),
+            data_class=text,
+        )  # fmt: skip
+        entry = EventType(since="1.0.0", says=text, actions=(text,), resource=text, details={"why": field})
+        module = made(Registry(types={"shop.basket.opened": entry}))
+        hint = module.BasketOpened.__annotations__["why"]
+        assert f"{words[0]}" in repr(hint)
+        assert module.BasketOpened.action == text
+
+
+def test_fields_named_like_what_annotates_them_do_no_harm() -> None:
+    """`int: int | None = None` would make the next `int` None."""
+    names = ("int", "str", "dict", "tuple", "bool", "float", "msgspec")
+    details = {name: Field(type=FieldType.BOOLEAN, says="x") for name in names}
+    details["count"] = Field(type=FieldType.INTEGER, required=True, says="x")
+    entry = EventType(since="1.0.0", says="x", details=details)
+    event = made(Registry(types={"shop.basket.opened": entry})).BasketOpened(count=1, int_=True)
+    assert event.details() == {"count": 1, "int": True}
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"class_name": "TypedEvent"}, "would be the class TypedEvent, which has a meaning already"),
+        ({"class_name": "None"}, "would be the class None, which has a meaning already"),
+        ({"details": {it: Field(type=FieldType.BOOLEAN, says="x") for it in ("kind", "kind_")}}, "`kind` and `kind_`"),
+    ],
+)
+def test_a_module_that_could_not_be_imported_is_refused(entry: dict[str, Any], reason: str) -> None:
+    """With the name and what to do."""
+    registry = Registry(types={"shop.basket.opened": EventType(since="1.0.0", says="x", **entry)})
+    with pytest.raises(RegistryInvalid, match=reason):
+        source(registry, registry.types, "a test")
 
 
 def test_two_classes_of_one_name_are_refused() -> None:

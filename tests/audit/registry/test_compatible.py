@@ -45,6 +45,7 @@ COMPATIBLE = [
     ("wider bounds", "minimum = 0, maximum = 100", "minimum = -1, maximum = 200"),
     ("another word of an open list", 'enum = ["red"]', 'enum = ["red", "blue"]'),
     ("a class where there was none", 'method = { type = "string"', 'method = { type = "string", class = "payment"'),
+    ("how long the words of a closed list are", '"USD"]', '"USD"], max_length = 3'),
     ("retired", 'since = "1.0.0"', 'since = "1.0.0"\nretired = "1.1.0"'),
 ]  # fmt: skip
 BROKEN = [
@@ -73,6 +74,9 @@ BROKEN = [
     (Rule.FIELD_NARROWED, "maximum = 100", "maximum = 99"),
     (Rule.ENUM_NARROWED, '["EUR", "USD"]', '["EUR"]'),
     (Rule.ENUM_NARROWED, 'type = "string", max_length = 8', 'type = "string", enum = ["card"], open = true'),
+    (Rule.ENUM_NARROWED, 'enum = ["red"], open = true', 'enum = ["red"]'),
+    (Rule.FIELD_NARROWED, 'enum = ["red"], open = true', 'enum = ["red"], open = true, max_length = 3'),
+    (Rule.FIELD_NARROWED, 'enum = ["red"], open = true', "max_length = 3"),
     (Rule.ENUM_WIDENED, '["EUR", "USD"]', '["EUR", "USD", "GBP"]'),
     (Rule.ENUM_WIDENED, 'enum = ["EUR", "USD"]', "max_length = 3"),
     (Rule.ENUM_WIDENED, 'enum = ["EUR", "USD"]', 'enum = ["EUR", "USD"], open = true'),
@@ -137,7 +141,8 @@ FIELDS = st.builds(
             {
                 "type": st.just("string"),
                 "more": st.fixed_dictionaries(
-                    {"enum": st.sampled_from([("a",), ("a", "b"), ("b", "c")]), "open": st.booleans()}
+                    {"enum": st.sampled_from([("a",), ("a", "b"), ("b", "c")]), "open": st.booleans()},
+                    optional={"max_length": st.integers(1, 3)},
                 ),
             }
         ),

@@ -46,6 +46,7 @@ def test_our_own_registry_is_one() -> None:
         (HEAD + TYPE + '[types."shop.basket.opened".changes]\npassword = "pii"\n', "changes name a secret", 2),
         (field('type = "text", max_length = 1'), "Invalid enum value 'text'", 2),
         (field('type = "string"'), "how long may it be", 2),
+        (field('type = "string", enum = ["long"], max_length = 3'), "is longer than `max_length`", 2),
         (field('type = "list"'), "`of` says", 2),
         (field('type = "integer", of = "string"'), "`of` says", 2),
         (field('type = "list", of = "object"'), "is not flat", 2),

@@ -80,3 +80,16 @@ def test_a_name_stands_once(tmp_path: Path) -> None:
     """Two services of one name would hide each other in the metric."""
     with pytest.raises(ConfigurationError, match="two services are named `a`"):
         targets([], [f"a={tmp_path}", f"a={tmp_path}"], NONE, tmp_path)
+
+
+def test_what_the_gate_says_of_a_service_comes_before_what_its_tree_says(tmp_path: Path) -> None:
+    """Whoever changes the code can change the file beside it, for one service and for several."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/app.py").touch()
+    settings = CoverageSettings(services={"shop": ServiceCoverage(fail_under=0.9), "desk": ServiceCoverage()})
+    (tmp_path / "shop/coverage.toml").write_text('fail_under = 0.1\nexclude = ["*.py"]\n')
+    (one,) = targets([tmp_path / "shop"], [], settings, tmp_path)
+    assert (one.told.fail_under, one.told.exclude) == (0.9, ())
+    (tmp_path / "shop/coverage.toml").write_text('[services.desk]\npaths = ["app.py"]\nexclude = ["*.py"]\n')
+    desk, _ = targets([tmp_path / "shop"], [], settings, tmp_path)
+    assert (desk.name, desk.told.exclude, [it.name for it in desk.paths]) == ("desk", (), ["app.py"])

@@ -23,6 +23,13 @@ COVERED = {
     ),
     "both branches": "if q:\n    audit.emit('a.b.c', **WHO)\nelse:\n    audit.emit('a.b.d', **WHO)",
     "constant": "if True:\n    audit.emit('a.b.c', **WHO)",
+    "exit stack": (
+        "with ExitStack() as stack:\n    stack.enter_context(audit.recording('a.b.c', **WHO))\n    db.commit()"
+    ),
+    "exit stack with a name": (
+        "with ExitStack() as s:\n    it = s.enter_context(audit.recording('a.b.c', **WHO))\n    return db.commit()"
+    ),
+    "a list with something in it": "for _ in [1, *q]:\n    audit.emit('a.b.c', **WHO)",
     "listed loop": "for _ in (1, 2):\n    audit.emit('a.b.c', **WHO)",
     "endless loop": "while True:\n    audit.emit('a.b.c', **WHO)\n    break",
     "loop's else": "for _ in q:\n    pass\nelse:\n    audit.emit('a.b.c', **WHO)",
@@ -50,6 +57,28 @@ COVERED = {
     ),
 }
 UNCOVERED = {
+    "assertion": ("assert audit.emit('a.b.c', **WHO)", "before anything is emitted"),
+    "a list that may be empty": ("for _ in [*q]:\n    audit.emit('a.b.c', **WHO)", "before anything is emitted"),
+    "gather that swallows": (
+        "await asyncio.gather(audit.emit_durable('a.b.c', **WHO), return_exceptions=True)",
+        "before anything is emitted",
+    ),
+    "exit stack, entered perhaps": (
+        "with ExitStack() as s:\n    if q:\n        s.enter_context(audit.recording('a.b.c', **WHO))\n    db.commit()",
+        "is not entered by `with`",
+    ),
+    "exit stack, entered too late": (
+        "with ExitStack() as s:\n    db.commit()\n    s.enter_context(audit.recording('a.b.c', **WHO))",
+        "nothing is emitted when `db.commit` fails",
+    ),
+    "exit stack, not awaited": (
+        "with AsyncExitStack() as s:\n    s.enter_async_context(audit.recording('a.b.c', **WHO))\n    db.commit()",
+        "is not entered by `with`",
+    ),
+    "exit stack, of another": (
+        "with ExitStack() as s:\n    other.enter_context(audit.recording('a.b.c', **WHO))\n    db.commit()",
+        "is not entered by `with`",
+    ),
     "none": ("db.commit()", "nothing is emitted on any path"),
     "early return": ("if q:\n    return 1\naudit.emit('a.b.c', **WHO)", "returns at line 11 before"),
     "early raise": (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from lychgate.coverage.model import State, tally
 from lychgate.coverage.settings import ServiceCoverage
@@ -16,6 +17,8 @@ from tests.builders.scanned import FASTAPI, handler, scanned
         ('@app.get("/x")\ndef f():\n    return 1', State.READING),
         ('@app.get("/x")\ndef delete_x():\n    return 1', State.UNCOVERED),
         ('@app.get("/x")\ndef f(db):\n    db.commit()', State.UNCOVERED),
+        ('async def w(db): db.commit()\n@app.get("/x")\ndef f(db):\n    loop.run(w(db))', State.UNCOVERED),
+        ('async def w(db): return 1\n@app.get("/x")\ndef f(db):\n    loop.run(w(db))', State.READING),
         ('@app.head("/x")\ndef f():\n    return 1', State.READING),
         ('@app.api_route("/x", methods=METHODS)\ndef f():\n    return 1', State.UNCOVERED),
         ('@app.api_route("/x", methods=wanted())\ndef f():\n    return 1', State.UNCOVERED),
@@ -80,6 +83,12 @@ def test_what_writes(tmp_path: Path, statement: str, writes: bool) -> None:
         ('@app.post("/x")\ndef f():  # audit:ignore a probe\n    pass', State.IGNORED, []),
         ('@app.post("/x")\ndef f(): pass  # audit:ignore', State.UNCOVERED, ["ignore-without-reason", "no-event"]),
         ('@app.post("/x")\ndef f():\n    x = 1  # audit:ignore a probe\n    y = 1', State.UNCOVERED, ["no-event"]),
+        ('@app.post("/x")  # audit:ignore ***\ndef f(): pass', State.UNCOVERED, ["ignore-without-reason", "no-event"]),
+        (
+            '@app.post("/p")\ndef p(): pass  # audit:ignore a probe\n@app.post("/x")\ndef f(): pass',
+            State.UNCOVERED,
+            ["no-event"],
+        ),
         ('@app.get("/x")\ndef f(): pass  # audit:ignore a probe', State.READING, ["ignore-unneeded"]),
         ('app.add_api_route("/x", later, methods=["PUT"])  # audit:ignore old', State.IGNORED, []),
     ],
@@ -145,6 +154,63 @@ def test_not_every_emit_is_ours(tmp_path: Path, emit: str) -> None:
         handler(tmp_path, f"@app.post('/x')\ndef f(socketio, signal, log, emit):\n    {emit}\n").state
         is State.UNCOVERED
     )
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "if app.debug:\n    audit = Quiet()\nelse:\n    audit = AuditProducer(None)\n",
+        "audit = AuditProducer(None) if app.debug else Quiet()\n",
+        "audit = AuditProducer(None)\nif app.debug:\n    audit = Quiet()\n",
+        "audit = Quiet() or AuditProducer(None)\n",
+        "audit: AuditProducer = AuditProducer(None) if app.debug else Quiet()\n",
+    ],
+)
+def test_an_emitter_that_may_be_one_of_two_is_believed_in_neither_order(tmp_path: Path, chosen: str) -> None:
+    """Where one of them is the service's own and emits nothing."""
+    quiet = "class Quiet:\n    def emit(self, *a, **k): pass\n"
+    body = f'{quiet}{chosen}@app.post("/x")\ndef f(db):\n    audit.emit("a.b.c", **WHO)\n    db.commit()\n'
+    assert handler(tmp_path, body).state is State.UNCOVERED
+
+
+def test_two_functions_of_one_name_are_two_handlers(tmp_path: Path) -> None:
+    """The second is not hidden behind the first, and counts."""
+    code = """
+@app.post("/a")
+def f():
+    with audit.recording("a.b.c", **WHO):
+        pass
+@app.post("/b")
+def f(db):
+    db.commit()
+"""
+    found = scanned(tmp_path, shop=FASTAPI + code).handlers
+    assert [(it.state, str(it.routes[0])) for it in found] == [
+        (State.COVERED, "POST /a"),
+        (State.UNCOVERED, "POST /b"),
+    ]
+
+
+def test_what_is_called_like_a_test_and_runs_is_looked_at(tmp_path: Path) -> None:
+    """A file that the service imports is a part of it, whatever it is called; one that it excludes is not."""
+    files = {
+        "app": "from fastapi import FastAPI\nfrom test_pay import router\napp = FastAPI()\n",
+        "test_pay": (
+            "from fastapi import APIRouter\nrouter = APIRouter()\n@router.post('/x')\ndef f(db):\n    db.commit()\n"
+        ),
+        "test_app": "import app\n",
+    }
+    (found,) = scanned(tmp_path, **files).handlers
+    assert (found.name, found.state) == ("test_pay.f", State.UNCOVERED)
+    (service,) = scanned(tmp_path, ServiceCoverage(exclude=("app.py", "test_pay.py"))).services
+    assert (service.handlers, service.excluded) == ((), 1)
+
+
+@pytest.mark.parametrize("name", ["*", "*.*", "shop.*", "??", "[_]"])
+def test_not_every_call_can_be_named_an_emitter(name: str) -> None:
+    """A service's own file must not be able to cover everything by one star."""
+    with pytest.raises(ValidationError, match="every call there is"):
+        ServiceCoverage(emitters=(name,))
 
 
 def test_a_wrapper_that_does_nothing_is_followed(tmp_path: Path) -> None:

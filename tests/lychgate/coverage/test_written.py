@@ -29,7 +29,7 @@ def test_the_json_has_its_shape(report: Report) -> None:
     assert set(values) == {"version", "total", "services", "handlers", "findings"}
     counts = {"ratio", "covered", "uncovered", "unknown", "ignored", "reading"}
     assert set(values["total"]) == counts
-    assert set(values["services"][0]) == counts | {"service", "files"}
+    assert set(values["services"][0]) == counts | {"service", "files", "excluded"}
     first, second = values["handlers"]
     assert set(first) == {
         "service", "handler", "file", "line", "framework", "routes", "state", "changes", "ignored", "fingerprint",

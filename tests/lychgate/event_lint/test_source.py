@@ -1,6 +1,8 @@
 """`lychgate.event_lint.source`: whatever a file holds, it is a module or a finding."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,3 +73,27 @@ def test_a_module_has_the_name_it_is_imported_by(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     names = [each.name for each in read_sources([tmp_path])[0]]
     assert names == ["alone", "shop", "shop.till", "shop.till.emit"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Whatever it is called."""
+    os.mkfifo(tmp_path / "pipe.py")
+    _, findings = read_sources([tmp_path])
+    assert [(it.code, it.reason) for it in findings] == [("unreadable-source", "not a regular file")]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not one with nothing wrong in it."""
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "open.py").write_text("x = 1\n")
+    plain = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    sources, findings = read_sources([tmp_path])
+    assert len(sources) == 1
+    assert [(Path(it.file).name, it.reason) for it in findings] == [("shut", "cannot be read: Permission denied")]

@@ -75,3 +75,28 @@ def test_a_type_has_a_name_that_cedar_takes() -> None:
     names = [type_name(it) for it in ("loyalty-accounts", "companies", "boxes", "users", "sets", "", "status", "bus")]
     assert names == ["LoyaltyAccount", "Company", "Box", "UserResource", "SetResource", "Thing", "Status", "Bus"]
     assert singular("s") == "s"
+
+
+@pytest.mark.parametrize(
+    ("path", "unsaid"),
+    [
+        (("orders", None), []),
+        (("orders", "export"), []),
+        (("admin", "orders"), ["admin"]),
+        (("admin", "orders", None, "cancel"), ["admin"]),
+        (("orders", None, "fees", "cancel"), ["fees"]),
+        (("customers", None, "orders"), []),
+        (("API", "v2", "order", "orders"), []),
+    ],
+)
+def test_a_word_that_an_actions_name_leaves_out_is_told(path: tuple[str | None, ...], unsaid: list[str]) -> None:
+    """Or a path would get the permissions of another by being called alike."""
+    assert Namer("order", [path, ("orders", None)]).unsaid(path) == unsaid
+
+
+def test_which_type_a_path_names() -> None:
+    """By a word, or by two that stand side by side."""
+    namer = Namer("loyalty", [])
+    assert namer.says(("loyalty", "accounts", None), "LoyaltyAccount")
+    assert namer.says(("loyalty", "accounts", None), "Account")
+    assert not namer.says(("loyalty", None, "accounts"), "Order")

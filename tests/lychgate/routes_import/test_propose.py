@@ -72,6 +72,31 @@ def test_an_action_that_the_schema_lacks_closes_its_route_by_its_name() -> None:
             },
             About.TENANT,
         ),
+        ({"/admin/orders/{order_id}": {"get": endpoint(PLAIN)}}, About.RESOURCE),
+        ({"/orders/{order_id}/fees/cancel": {"post": endpoint(PLAIN)}}, About.RESOURCE),
+        ({"/reports/{report_id}": {"get": endpoint(PLAIN)}}, About.RESOURCE),
+        (
+            {
+                "/orders": {
+                    "post": endpoint(
+                        PLAIN, {"properties": {"lines": {"type": "array", "items": {"properties": {"tenant": TEXT}}}}}
+                    )
+                }
+            },
+            About.TENANT,
+        ),
+        (
+            {
+                "/orders": {
+                    "post": endpoint(PLAIN, {"allOf": [{"properties": {"to": {"properties": {"orgId": TEXT}}}}]})
+                }
+            },
+            About.TENANT,
+        ),
+        *(
+            ({"/orders": {"get": endpoint(PLAIN, parameters=[{"in": "query", "name": name}])}}, About.TENANT)
+            for name in ("tenant_slug", "target_tenant", "tenantIds", "tenants", "forTenant", "X-Tenant-Key", "org_ids")
+        ),
         ({"/orders": {"get": endpoint(PLAIN, servers=[{"url": "/a"}, {"url": "/b"}])}}, About.SERVER),
         ({"/orders": {"get": endpoint(PLAIN, servers=[{"url": "https://h/{base}"}])}}, About.SERVER),
         ({"/orders": {"get": endpoint(PLAIN, servers=[{"url": "https://[bad/"}])}}, About.SERVER),
@@ -107,6 +132,13 @@ def test_where_there_is_a_narrower_choice_it_is_written(operation: dict[str, Any
     proposal = next(it for it in imported(orders(**{"/orders": {"get": operation}})).proposals if it.id == "order.list")
     assert asked(proposal) == {about: False}
     assert proposal.written_action == "order:list"
+
+
+@pytest.mark.parametrize("path", ["/orders/{order_id}", "/api/v1/orders/{order_id}", "/order/orders/{order_id}"])
+def test_words_that_say_nothing_close_nothing(path: str) -> None:
+    """A version, `api`, and the service's own name."""
+    (only,) = imported({path: {"get": endpoint(PLAIN)}}).proposals
+    assert (only.written_action, only.resource_type) == ("order:read", "Order")
 
 
 def test_security_of_the_whole_document_is_an_endpoints_own() -> None:

@@ -156,3 +156,13 @@ def test_a_name_gives_no_orders_to_the_terminal(shop: Path) -> None:
     code = FASTAPI + '@app.post("/\\x1b[31mred")\ndef a(db):\n    db.commit()\n'
     write(shop, app=code)
     assert "\x1b" not in _run(str(shop))[1]
+
+
+def test_what_a_service_keeps_from_being_looked_at_is_said(shop: Path) -> None:
+    """A file that is excluded in the tree itself must not go unseen."""
+    (shop / "coverage.toml").write_text('exclude = ["more.py", "gone.py"]\n')
+    (shop / "more.py").write_text(FASTAPI + OPEN.format("c"))
+    _, output = _run(str(shop))
+    assert "not looked at: shop: files that its configuration excludes: 1" in output
+    _, output = _run(str(shop), "--json")
+    assert json.loads(output)["services"][0]["excluded"] == 1

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lychgate.coverage.model import State
 from tests.builders.scanned import scanned
 
 
@@ -103,3 +104,178 @@ def test_django_without_its_urls(tmp_path: Path) -> None:
         """,
     )
     assert found == {"views.show": ["ANY ?"]}
+
+
+def test_a_router_that_nobody_knows_has_handlers_too(tmp_path: Path) -> None:
+    """Of a library's class, of a class of one's own with a base out of sight; with no path, or one that is computed."""
+    found = _routes(
+        tmp_path,
+        app="""
+        from library import Router, paths
+        from unittest import mock
+        class Own(Router): pass
+        one, two = Router(prefix="/one"), 2
+        own = Own()
+        class Made(Router if two else make()): pass
+        made = Made()
+        class Mine:
+            def post(self, path): return lambda view: view
+        mine = Mine()
+        @made.post("")
+        def g(): pass
+        @mine.post("/mine")
+        def h(): pass
+        @one.post("")
+        def a(): pass
+        @own.put("")
+        def b(): pass
+        @own.delete(paths.ITEM)
+        def c(): pass
+        @mock.patch(paths.ITEM)
+        def d(): pass
+        @own.post()
+        def e(): pass
+        @own.post("no path")
+        def f(): pass
+        """,
+    )
+    assert found == {
+        "app.a": ["POST "],
+        "app.b": ["PUT "],
+        "app.c": ["DELETE ?"],
+        "app.g": ["POST "],
+    }
+
+
+def test_aiohttp_says_the_method_first(tmp_path: Path) -> None:
+    """In a table, in a decorator, at a resource, at the router."""
+    found = _routes(
+        tmp_path,
+        app="""
+        from aiohttp import web
+        routes = web.RouteTableDef()
+        @routes.route("POST", "/a")
+        async def a(request): pass
+        async def b(request): pass
+        async def c(request): pass
+        async def d(request): pass
+        async def e(request): pass
+        def setup(app: web.Application):
+            app.add_routes([web.route("PUT", "/b", b), web.route("*", "/e", e)])
+            resource = app.router.add_resource("/c")
+            resource.add_route("DELETE", c)
+            app.router.add_route("PATCH", "/d", d)
+        """,
+    )
+    assert found == {
+        "app.a": ["POST /a"],
+        "app.b": ["PUT /b"],
+        "app.c": ["DELETE "],
+        "app.d": ["PATCH /d"],
+        "app.e": ["ANY /e"],
+    }
+
+
+def test_a_view_changes_something_in_what_the_framework_calls(tmp_path: Path) -> None:
+    """A redirect that counts a like, a page that counts a visit, a `dispatch` of one's own."""
+    found = scanned(
+        tmp_path,
+        views="""
+        from django.views.generic import RedirectView, TemplateView, View
+        from models import Like
+        class Toggle(RedirectView):
+            def get_redirect_url(self): Like.objects.create()
+        class Page(TemplateView):
+            def get_context_data(self): Like.objects.create()
+        class All(View):
+            def dispatch(self, request): Like.objects.create()
+        class Plain(TemplateView): pass
+        """,
+    ).handlers
+    assert {it.name: it.state for it in found} == {
+        "views.Toggle.get": State.UNCOVERED,
+        "views.Page.get": State.UNCOVERED,
+        "views.All.dispatch": State.UNCOVERED,
+        "views.Plain.get": State.READING,
+    }
+
+
+def test_a_handler_of_two_routers_has_what_both_depend_on(tmp_path: Path) -> None:
+    """A recorder of one router is no recorder of the other."""
+    found = scanned(
+        tmp_path,
+        app="""
+        from fastapi import APIRouter, Depends
+        from audit.producer import AuditProducer
+        audit = AuditProducer(None)
+        def scope():
+            with audit.recording("a.b.c"):
+                yield
+        recorded = APIRouter(dependencies=[Depends(scope)])
+        plain = APIRouter()
+        @recorded.post("/a")
+        def a(db): db.commit()
+        @recorded.post("/b")
+        @plain.post("/b")
+        def b(db): db.commit()
+        @plain.post("/c")
+        @recorded.post("/c")
+        def c(db): db.commit()
+        """,
+    ).handlers
+    assert {it.name: it.state for it in found} == {
+        "app.a": State.COVERED,
+        "app.b": State.UNCOVERED,
+        "app.c": State.UNCOVERED,
+    }
+
+
+def test_decorators_of_a_class_wrap_each_of_its_methods(tmp_path: Path) -> None:
+    """Flask's list, and Django's `method_decorator`; one that records nothing covers nothing."""
+    found = scanned(
+        tmp_path,
+        trail="""
+        from audit.producer import AuditProducer
+        audit = AuditProducer(None)
+        def noted(view):
+            def wrapper(*args, **kwargs):
+                with audit.recording("a.b.c"):
+                    return view(*args, **kwargs)
+            return wrapper
+        def timed(view):
+            def wrapper(*args, **kwargs):
+                return view(*args, **kwargs)
+            return wrapper
+        """,
+        flasks="""
+        from flask.views import MethodView
+        from trail import noted, timed
+        class Base(MethodView):
+            decorators = [timed, noted]
+        class A(Base):
+            def post(self): db.commit()
+        class B(MethodView):
+            decorators = [timed]
+            def post(self): db.commit()
+        """,
+        djangos="""
+        from django.utils.decorators import method_decorator
+        from django.views.generic import View
+        from trail import noted
+        @method_decorator(noted, name="dispatch")
+        class C(View):
+            def post(self, request): request.user.save()
+        @method_decorator(noted, name="get")
+        class D(View):
+            def post(self, request): request.user.save()
+            @method_decorator(noted)
+            def put(self, request): request.user.save()
+        """,
+    ).handlers
+    assert {it.name: it.state for it in found} == {
+        "flasks.A.post": State.COVERED,
+        "flasks.B.post": State.UNCOVERED,
+        "djangos.C.post": State.COVERED,
+        "djangos.D.post": State.UNCOVERED,
+        "djangos.D.put": State.COVERED,
+    }

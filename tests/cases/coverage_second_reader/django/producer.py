@@ -1,0 +1,5 @@
+"""The producer."""
+
+from lychgate.audit import AuditProducer
+
+audit = AuditProducer(None, service="tracker")

@@ -1,0 +1,11 @@
+"""Serializers."""
+
+from rest_framework import serializers
+
+from .models import Rule
+
+
+class RuleSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Rule
+        fields = ("status",)

@@ -1,0 +1,9 @@
+"""A stand-in for the audit."""
+
+
+class Quiet:
+    def emit(self, *args, **kwargs):
+        return None
+
+
+audit = Quiet()
