@@ -35,8 +35,15 @@ SECTIONS = {
 }
 """Folder to what the menu calls it, in the menu's order."""
 FIRST = {
+    "guides": [
+        *("put-a-service-behind-it", "import-routes", "add-a-route", "event-types", "coverage"),
+        *("policies", "decision-tables", "replay-and-shadow", "add-a-role", "add-a-tenant"),
+        *("connect-an-identity-provider", "tls", "other-proxies", "decision-api"),
+        *("who-did-this", "retention", "redaction", "sinks", "kafka"),
+        *("compose", "kubernetes", "tracing", "read-the-logs"),
+    ],
     "explanation": ["the-way-of-a-request", "the-way-of-an-event", "audit-pipeline"],
-    "runbook": ["metrics-and-alerts", "spool", "store"],
+    "runbook": ["metrics-and-alerts", "spool", "store", "backup-and-restore", "upgrade", "keys"],
 }
 
 _LINK = re.compile(r"(?<!\\)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
@@ -118,8 +125,9 @@ def contents(folder: str) -> str:
 
 def opening(page: Path) -> str:
     """The first sentence under a page's heading, without its links; nothing where it begins with a table or a block."""
-    below = re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8")).partition("\n# ")[2] or page.read_text("utf-8")
-    paragraph = below.partition("\n\n")[2].partition("\n\n")[0]
+    text = re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8"))
+    below = re.split(r"^# .+\n+", text, maxsplit=1, flags=re.MULTILINE)[-1]  # the first: later ones stand in code
+    paragraph = below.partition("\n\n")[0]
     if not re.match(r"[\w*`\[]", paragraph) or paragraph.startswith("```"):
         return ""
     text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", " ".join(paragraph.split()))
