@@ -47,6 +47,9 @@ def test_every_item_of_the_programme_is_there() -> None:
     kinds = {"FND": 3, "ROL": 5, "AUD": 8, "OPS": 3, "PERF": 2, "POL": 2, "DOC": 2, "FUT": 2}
     assert set(ITEMS) == {f"TA-{kind}-{number + 1}" for kind, count in kinds.items() for number in range(count)}
     assert set(ITEMS) >= OBSERVED
+    backlog = ROOT.parent / "shared" / "BACKLOG.md"  # the programme's own list, where it is at hand
+    if backlog.exists():
+        assert set(ITEMS) == set(re.findall(r"^\| (TA-[A-Z]+-\d+) ", backlog.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 @pytest.mark.parametrize("item", sorted(ITEMS))
