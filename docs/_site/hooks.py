@@ -181,6 +181,8 @@ def rewritten(text: str, here: Path) -> str:
         return f"]({posixpath.relpath(place(target), base or '.')}{link['anchor'] or ''})"
 
     def fence(opening: re.Match[str]) -> str:
+        if "title=" in opening["rest"]:
+            return opening[0]
         named = re.search(r"\b(?:file|append)=(\S+)", opening["rest"])
         return f"```{opening['language']}" + (f' title="{named[1]}"' if named else "")
 
@@ -226,6 +228,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     source = DOCS / page.file.src_uri
     if not source.exists():
         return markdown
+    if source.parent == DOCS:  # a section of one page: its tables have more use for the room
+        page.meta["hide"] = ["navigation"]
     if source.parent == DOCS / "runbook" / "alerts":
         title, _, rest = markdown.partition("\n")
         markdown = f"{title}\n\n{condition(source.stem)}\n{rest}"
