@@ -79,6 +79,8 @@ def menu() -> list[Any]:
 
 def _in_order(folder: str, pages: list[Path]) -> list[Path]:
     first = ["index", *FIRST.get(folder, [])]
+    if gone := set(first[1:]) - {page.stem for page in pages}:
+        raise PluginError(f"docs/_site/hooks.py: {folder}/{min(gone)}.md comes first, and is not there")
     return sorted(pages, key=lambda page: (first.index(page.stem) if page.stem in first else 99, title_of(page)))
 
 
