@@ -161,6 +161,7 @@ def test_no_package_index_is_named() -> None:
     skipped = {"tests/test_repository.py", "Makefile"}  # the Makefile asks the resolver to leave the address out
     assert lines_with(hosts, [name for name in tracked() if name not in skipped and not name.endswith(".md")]) == []
     assert "uv.lock" not in tracked()
+    assert "--require-hashes" in text_of(".ci/setup")
     assert all("--hash=" in block for block in re.split(r"\n(?=[a-z])", text_of("requirements.lock")) if "==" in block)
 
 

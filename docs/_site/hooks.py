@@ -35,8 +35,15 @@ SECTIONS = {
 }
 """Folder to what the menu calls it, in the menu's order."""
 FIRST = {
+    "guides": [
+        *("put-a-service-behind-it", "import-routes", "add-a-route", "event-types", "coverage"),
+        *("policies", "decision-tables", "replay-and-shadow", "add-a-role", "add-a-tenant"),
+        *("connect-an-identity-provider", "tls", "other-proxies", "decision-api"),
+        *("who-did-this", "retention", "redaction", "sinks", "kafka"),
+        *("compose", "kubernetes", "tracing", "read-the-logs"),
+    ],
     "explanation": ["the-way-of-a-request", "the-way-of-an-event", "audit-pipeline"],
-    "runbook": ["metrics-and-alerts", "spool", "store"],
+    "runbook": ["metrics-and-alerts", "spool", "store", "backup-and-restore", "upgrade", "keys"],
 }
 
 _LINK = re.compile(r"(?<!\\)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
@@ -72,6 +79,8 @@ def menu() -> list[Any]:
 
 def _in_order(folder: str, pages: list[Path]) -> list[Path]:
     first = ["index", *FIRST.get(folder, [])]
+    if gone := set(first[1:]) - {page.stem for page in pages}:
+        raise PluginError(f"docs/_site/hooks.py: {folder}/{min(gone)}.md comes first, and is not there")
     return sorted(pages, key=lambda page: (first.index(page.stem) if page.stem in first else 99, title_of(page)))
 
 
@@ -118,8 +127,9 @@ def contents(folder: str) -> str:
 
 def opening(page: Path) -> str:
     """The first sentence under a page's heading, without its links; nothing where it begins with a table or a block."""
-    below = re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8")).partition("\n# ")[2] or page.read_text("utf-8")
-    paragraph = below.partition("\n\n")[2].partition("\n\n")[0]
+    text = re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8"))
+    below = re.split(r"^# .+\n+", text, maxsplit=1, flags=re.MULTILINE)[-1]  # the first: later ones stand in code
+    paragraph = below.partition("\n\n")[0]
     if not re.match(r"[\w*`\[]", paragraph) or paragraph.startswith("```"):
         return ""
     text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", " ".join(paragraph.split()))
@@ -173,6 +183,8 @@ def rewritten(text: str, here: Path) -> str:
         return f"]({posixpath.relpath(place(target), base or '.')}{link['anchor'] or ''})"
 
     def fence(opening: re.Match[str]) -> str:
+        if "title=" in opening["rest"]:
+            return opening[0]
         named = re.search(r"\b(?:file|append)=(\S+)", opening["rest"])
         return f"```{opening['language']}" + (f' title="{named[1]}"' if named else "")
 
@@ -218,6 +230,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     source = DOCS / page.file.src_uri
     if not source.exists():
         return markdown
+    if source.parent == DOCS:  # a section of one page: its tables have more use for the room
+        page.meta["hide"] = ["navigation"]
     if source.parent == DOCS / "runbook" / "alerts":
         title, _, rest = markdown.partition("\n")
         markdown = f"{title}\n\n{condition(source.stem)}\n{rest}"

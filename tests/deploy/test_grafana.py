@@ -25,8 +25,6 @@ BACKLOG = (
     "auth_regression_incidents",
 )
 """The dashboard figures of the programme's backlog, under our names."""
-TEXTFILES = {"audit_coverage_ratio"}
-"""What `lychgate audit coverage` writes for the node exporter; no process of ours shows it."""
 UNITS = {"ms", "s", "short", "cps", "reqps", "percentunit", "bytes"}
 
 
@@ -59,14 +57,14 @@ def test_only_metrics_that_there_are_are_drawn() -> None:
     kinds = {metric.name: metric for metrics in described().values() for metric in metrics}
     for draw in draws():
         for name in named(draw.expr):
-            assert name in kinds or name in TEXTFILES, f"{draw.title}: {name}"
+            assert name in kinds, f"{draw.title}: {name}"
 
 
 def test_counters_are_drawn_as_rates_and_gauges_are_not() -> None:
     """A counter by itself is a number since some start; but for what must never be more than nothing."""
     kinds = {metric.name: metric.kind for metrics in described().values() for metric in metrics}
     for draw in draws():
-        for name in named(draw.expr) - TEXTFILES:
+        for name in named(draw.expr):
             raw = re.search(rf"(?:rate|increase)\({name}(?:_bucket)?[\[{{]", draw.expr) is None
             if kinds[name] in {"counter", "histogram"}:
                 assert not raw or draw.title == "Signs of tampering", draw.title
@@ -78,7 +76,6 @@ def test_labels_are_ones_the_metric_has() -> None:
     """What a panel groups by or selects, or it would be one line of everything."""
     scraped = {"job", "instance", "exported_job", "le"}
     labels = {metric.name: set(metric.labels) for metrics in described().values() for metric in metrics}
-    labels |= {"audit_coverage_ratio": {"service"}}
     for draw in draws():
         allowed = scraped.union(*(labels[name] for name in named(draw.expr)))
         grouped = {word for group in re.findall(r"by \(([^)]*)\)", draw.expr) for word in re.findall(r"\w+", group)}

@@ -4,20 +4,30 @@ import json
 import re
 import textwrap
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 import typer.main
 
-from audit.emit import Emitter
 from audit.spool.inspect import dump
 from lychgate.cli import app
+from roles.security_context import RequestContext
+from roles.security_context.context import on_behalf_of
 from tests.builders.pages import blocks
 
 ROOT = Path(__file__).parents[2]
-CONTEXT = SimpleNamespace(tenant_id="acme", sub="u-17", roles=("Cashier",), trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
+CALLER = RequestContext(
+    tenant_id="acme",
+    sub="u-17",
+    idp="acme-idp",
+    roles=("Cashier",),
+    trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+    decision_id="",
+    policy_version="",
+    act=None,
+    token="",
+)
 
 
 def snippet() -> str:
@@ -27,21 +37,21 @@ def snippet() -> str:
 
 
 def emitted(tmp_path: Path, code: str) -> list[dict[str, Any]]:
-    """What stands on the disk after the code has run with a real emitter and a caller's context."""
-    emitter = Emitter(tmp_path / "order", "order")
+    """What stands on the disk after the code has run with a real producer, while a caller's request is served."""
+    found: dict[str, Any] = {"SPOOL": tmp_path, "order_id": "o-1"}
     try:
-        exec(compile(code, "CONTRIBUTING.md", "exec"), {"emitter": emitter, "context": CONTEXT, "order_id": "o-1"})  # noqa: S102 - our own page
+        with on_behalf_of(CALLER):
+            exec(compile(code, "CONTRIBUTING.md", "exec"), found)  # noqa: S102 - our own page
     finally:
-        emitter.close()
-        events = [json.loads(record) for record in dump(tmp_path)]
-    return events
+        found["audit"].close()
+    return [json.loads(record) for record in dump(tmp_path)]
 
 
 def test_the_snippet_records_what_it_says(tmp_path: Path) -> None:
     """One domain event with its change, as a success."""
     (event,) = emitted(tmp_path, snippet())
     assert (event["event_type"], event["kind"], event["outcome"]) == ("order.order.cancelled", "domain", "success")
-    assert (event["tenant_id"], event["trace_id"], event["actor"]["id"]) == ("acme", CONTEXT.trace_id, "u-17")
+    assert (event["tenant_id"], event["trace_id"], event["actor"]["id"]) == ("acme", CALLER.trace_id, "u-17")
     assert event["changes"] == [{"path": "/status", "old": "paid", "new": "cancelled"}]
 
 

@@ -13,7 +13,7 @@ from tests.servers.up import Up, launch, state_folder
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/tutorial/first-hour.md"
-AFTERWARDS = ROOT / "docs/guides/who-did-this.md"
+AFTERWARDS = [ROOT / "docs/guides/who-did-this.md", ROOT / "docs/runbook/metrics-and-alerts.md"]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_every_block_does_what_the_page_says(stack: tuple[Up, Path]) -> None:
     environment = {**kept, "BASH_ENV": str(folder / "first-hour.sh")}
     found = blocks(PAGE)
     assert len(found) > 15
-    for block in [*found, *blocks(AFTERWARDS)]:
+    for block in [*found, *(block for page in AFTERWARDS for block in blocks(page))]:
         run(placed(block, up), folder, environment)
     sold = (folder / "sold.txt").read_text().split()
     assert sold.count("201") >= 5

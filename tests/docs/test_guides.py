@@ -5,13 +5,20 @@ import re
 import shutil
 from pathlib import Path
 
+import click
 import pytest
+import typer.main
 
+from lychgate.cli import app
 from tests.builders.pages import blocks, run
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs/guides"
 PACKAGES = ("audit", "gateway", "lychgate", "query")
+PAGES = [
+    *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")),
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if not {"adr", "reference"} & set(page.parts)),
+]
 RUN = ["add-a-route", "add-a-role", "connect-an-identity-provider", "tls"]
 
 
@@ -38,11 +45,41 @@ def test_a_guide_does_what_it_says(name: str, checkout: Path) -> None:
 
 
 def test_log_lines_that_are_explained_exist() -> None:
-    """Each word in the table of docs/guides/read-the-logs.md is one that some module logs."""
+    """Each word in the table of docs/guides/read-the-logs.md is one that some module logs; no error is missing."""
     code = "\n".join(path.read_text("utf-8") for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
     page = (GUIDES / "read-the-logs.md").read_text("utf-8").partition("| `event` |")[2]
     words = {
         word for row in page.splitlines() if row.startswith("| `") for word in re.findall(r"`(\w+)`", row.split("|")[1])
     }
-    assert len(words) > 20
     assert [word for word in sorted(words) if f'"{word}"' not in code] == []
+    grave = set(re.findall(r'_log\.(?:error|exception|critical)\(\s*"(\w+)"', code))
+    assert len(grave) > 20
+    assert grave - words == set()
+
+
+def typed(page: Path) -> list[list[str]]:
+    """What a page shows of our command line, word by word: in blocks, indented or fenced, and in the text."""
+    code = re.findall(r"^```.*?^```$|(?:^ {4}\S.*\n)+|`[^`\n]+`", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    shown = r"(?:^|[\s`/(])lychgate ([a-z][^`\n|;>#)]*)"
+    return [words.split() for piece in code for words in re.findall(shown, piece.replace("\\\n", " "))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_has_somebody_type_exists(page: Path) -> None:
+    """Each command is one, and has the options it is shown with."""
+    for words in typed(page):
+        command: click.Command = typer.main.get_command(app)
+        rest = iter(words)
+        while hasattr(command, "commands") and (word := next(rest, "-")) not in {"...", "…"} and word[0] != "-":
+            assert word in command.commands, words
+            command = command.commands[word]
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        named = {word.partition("=")[0].rstrip(".,:") for word in rest if re.match(r"--?[a-z]", word)}
+        assert named <= options | {"--help"}, words
+
+
+def test_what_pages_show_is_seen() -> None:
+    """The check itself: a good many commands are found, more than one of them with options."""
+    found = [words for page in PAGES for words in typed(page)]
+    assert len(found) > 150
+    assert sum(any(word.startswith("--") for word in words) for words in found) > 40

@@ -91,6 +91,24 @@ def test_every_page_is_built(site: Path) -> None:
     assert list(site.rglob("*.py")) == []
 
 
+def test_a_block_says_which_file_it_is(site: Path) -> None:
+    """Whether the page names it for its readers or for the test that writes it."""
+    for page, names in (
+        ("put-a-service-behind-it", ["app.py (before)", "routes.toml (added)"]),
+        ("add-a-route", ["routes.toml"]),
+    ):
+        text = (site / f"guides/{page}.html").read_text("utf-8")
+        assert [name for name in names if f'<span class="filename">{name}</span>' not in text] == []
+
+
+@pytest.mark.parametrize("folder", ["guides", "reference", "explanation", "runbook"])
+def test_a_sections_page_says_how_each_page_begins(site: Path, folder: str) -> None:
+    """A reader chooses by that; a heading inside a block is none."""
+    rows = re.findall(r"<tr>\s*<td><a .*?</tr>", (site / f"{folder}/index.html").read_text("utf-8"), re.DOTALL)
+    assert len(rows) == len(list((ROOT / "docs" / folder).glob("*.md")))
+    assert [row for row in rows if re.search(r"<td>\s*</td>", row)] == []
+
+
 def test_nothing_is_loaded_from_another_host(site: Path) -> None:
     """No page, style or script names an address that a browser would fetch; links that a reader follows may."""
     found = []

@@ -192,7 +192,8 @@ def test_a_service_goes_from_unprotected_to_protected(reader: Reader) -> None:
     checked = reader.run("check")
     assert "shipping" not in checked.stdout + checked.stderr, checked.stdout + checked.stderr
     reader.write("app.py", "app.py")
-    with everything(reader), reader.serving():
+    with everything(reader) as stack, reader.serving():
+        assert named(reader, stack) == [reader.variables[each] for each in ("GATEWAY", "SERVICE", "CASHIER", "ADMIN")]
         allowed = until(lambda: answered(reader, "allowed"))
         assert (allowed[0], allowed[2]["id"]) == (201, "s-1")
         refused = answered(reader, "refused by the gateway")
@@ -220,6 +221,14 @@ def test_a_service_goes_from_unprotected_to_protected(reader: Reader) -> None:
         assert (event["trace_id"], event["actor"]["id"]) == (decision["trace_id"], decision["actor"]["id"])
     [created] = [event for event in domain if event["event_type"].endswith("created")]
     assert (created["resource"], created["details"]["order_id"]) == ({"type": "Shipment", "id": "s-1"}, "o-1001")
+
+
+def named(reader: Reader, stack: Stack) -> list[str]:
+    """What the page's names stand for, on this stack's ports and in its folder."""
+    block = BLOCKS["names"].replace("http://127.0.0.1:8080", stack.gateway).replace(".lychgate", str(stack.folder))
+    words = f'{block.replace("9010", str(reader.port))}\nprintf "%s\\n" "$GATEWAY" "$SERVICE" "$CASHIER" "$ADMIN"'
+    done = subprocess.run(["bash", "-c", words], env={}, capture_output=True, text=True, check=True)
+    return done.stdout.split()
 
 
 def answered(reader: Reader, title: str) -> tuple[int, dict[str, str], Any] | None:
