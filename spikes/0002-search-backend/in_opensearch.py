@@ -37,7 +37,7 @@ class OpenSearch:
 
     own_way = "`SearchSink.deliver`, 500 records a request, masked, gzip"
 
-    def __init__(self, folder: Path, heap_mb: int = 1024) -> None:
+    def __init__(self, folder: Path, heap_mb: int = 2048) -> None:
         home = folder / "opensearch"
         home.mkdir()
         self._data = home

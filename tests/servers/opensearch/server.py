@@ -21,7 +21,10 @@ VERSION = "2.19.3"
 _HERE = Path(__file__).parent
 _BUILT = Path(__file__).resolve().parents[3] / ".lychgate"
 CLASSPATH, CLASSES = _BUILT / "opensearch.classpath", _BUILT / "opensearch.classes"
-_JAVA = ("-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}")
+_QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Collected early: its breaker counts what is garbage already, and refuses searches because of it.
+_LONG = ("-XX:+UseG1GC", "-XX:G1ReservePercent=25", "-XX:InitiatingHeapOccupancyPercent=30")
+_JAVA = ("-XX:-UsePerfData", f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}")
 _READY_WITHIN_S = 60.0
 _STOP_S = 20.0
 
@@ -62,8 +65,7 @@ class OpenSearchServer:
         self.folder = folder
         self.port = 0
         memory = (f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m")
-        speed = ("-XX:TieredStopAtLevel=1",) if quick else ()
-        self._command = [java, *memory, *speed, *_JAVA, "-cp", path, "Engine", str(folder)]
+        self._command = [java, *memory, *(_QUICK if quick else _LONG), *_JAVA, "-cp", path, "Engine", str(folder)]
         self._process: subprocess.Popen[str] | None = None
 
     @property
