@@ -14,6 +14,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from audit.kafka.bootstrap import tidy
+
 _END_S = 1.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel has not sent is dropped
 
@@ -23,6 +25,7 @@ class Throwaway(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no type
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        tidy(self.client)
         self._requests: set[asyncio.Task[Any]] = set()
         self._send_request = self._sender._send_produce_req  # noqa: SLF001  # see above
         self._sender._send_produce_req = self._send_tracked  # noqa: SLF001

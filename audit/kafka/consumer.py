@@ -26,6 +26,7 @@ from audit.errors import AuditError, Fenced, SinkUnavailable
 from audit.event import Outcome, Producer, Severity
 from audit.ids import EventIds
 from audit.ingest import DeadLetter
+from audit.kafka.bootstrap import tidy
 from audit.kafka.connection import Connection
 from audit.kafka.health import Pulse
 from audit.kafka.lag import Lag
@@ -139,6 +140,7 @@ class Consumer:
             heartbeat_interval_ms=int(self._session_timeout_s * 1000 / _BEATS),
             request_timeout_ms=int(max(self._deadline_s, self._session_timeout_s) * 1000) + 1000,
         )
+        tidy(consumer._client)  # noqa: SLF001
         self._claims = {}
         watching: asyncio.Task[None] | None = None
         try:

@@ -21,9 +21,9 @@ class SegmentWriter:
     file is given up and the next append opens another. The same holds after a failed sync: the kernel may have dropped
     the pages and report success next time (WiredTiger WT-4045, PostgreSQL 2018), so the file is never synced again.
 
-    When the disk is full the running segment is closed by beginning the next one with the reserve's bytes: the relay
-    can then free what it has delivered, however large a segment may grow. Until the reserve could be set aside again
-    nothing but last words (a loss record, an end mark) is written.
+    When the disk is full the running segment is closed by beginning the next one with half of the reserve's bytes: the
+    relay can then free what it has delivered, however large a segment may grow. Until the reserve could be set aside
+    again nothing but last words (a loss record, an end mark) is written.
 
     Attributes:
         seen: The numbers written or reported lost in this epoch.
@@ -83,17 +83,17 @@ class SegmentWriter:
         Raises:
             OSError: it cannot be made; nothing is left of it.
         """
-        try:
-            self._open()
-        except OSError as exc:
-            if exc.errno not in FULL:
-                raise
-            self._starved = True
-            if not self._reserve.give_up():
-                raise
-            self._open()
-        if not self._starved:
-            self._starved = not self._reserve.restore()
+        more = iter((self._reserve.lend, self._reserve.give_up))  # a header that tells of many gaps may need all of it
+        while True:
+            try:
+                self._open()
+                break
+            except OSError as exc:
+                if exc.errno not in FULL:
+                    raise
+                if not any(free() for free in more):
+                    raise
+        self._starved = not self._reserve.restore()
 
     def append(self, frames: Sequence[bytes], numbers: Sequence[Range], *, last_words: bool = False) -> None:
         """Append frames.

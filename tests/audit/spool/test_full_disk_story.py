@@ -200,6 +200,35 @@ async def test_killed_on_a_full_disk(small_disk: SmallDisk) -> None:
     await successor.aclose()
 
 
+@pytest.mark.parametrize("leave", [*range(0, 8 * 4096, 4096)])
+@pytest.mark.parametrize("kills", [1, 2])
+async def test_killed_again_and_again_where_others_take_every_page(
+    small_disk: SmallDisk, leave: int, kills: int
+) -> None:
+    """Whatever the reserve was needed for before: a successor always finds room to say how the epoch ended."""
+    folder = small_disk.path / "p"
+    kept: list[int] = []
+    emitter = Emitter(folder, "p", limits=limits(HUGE))
+    first = Client(emitter)
+    assert await first.durable()
+    small_disk.fill(100_000 + leave)
+    await first.until_refused("x" * 3000)
+    kept += first.kept
+    for _ in range(kills):
+        assert not await first.durable()
+        os.close(emitter._lock)  # as the end of the process does
+        small_disk.fill()
+        emitter = Emitter(folder, "p", limits=limits(HUGE))
+        first = Client(emitter)
+    small_disk.relieve()
+    sink = ListSink()
+    assert await Relay(small_disk.path, sink).flush(10)
+    await until(first.durable)
+    assert await emitter.aclose()
+    assert await Relay(small_disk.path, sink).flush(10)
+    assert {event.producer.seq for event in sink.events if event.producer.epoch < emitter.epoch} >= set(kept)
+
+
 async def test_folded_refusals_stay_counted_on_a_full_disk(small_disk: SmallDisk) -> None:
     """A hundred strangers, forty of them while the disk is full: sixty stand in a record, forty in a loss record."""
     folder = small_disk.path / "p"

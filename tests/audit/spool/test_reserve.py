@@ -22,9 +22,37 @@ def test_it_is_real_bytes_and_comes_back(tmp_path: Path) -> None:
 
 def test_on_a_full_disk_nothing_is_left_of_the_attempt(small_disk: SmallDisk) -> None:
     """What it could get is given back at once, and it says that the disk is full."""
-    small_disk.fill(leave=4096)
+    small_disk.fill(leave=2 * 4096 - 1)
     assert not Reserve(small_disk.path, 64 << 10).restore()
     assert not (small_disk.path / RESERVE_FILE).exists()
+
+
+def test_half_is_lent_and_half_is_kept(tmp_path: Path) -> None:
+    """Once; and set aside again it is whole."""
+    reserve = Reserve(tmp_path, 16384)
+    assert not reserve.lend()
+    reserve.restore()
+    assert (reserve.lend(), reserve.lend()) == (True, False)
+    assert (tmp_path / RESERVE_FILE).stat().st_blocks * 512 == 8192
+    assert reserve.restore()
+    assert (tmp_path / RESERVE_FILE).stat().st_blocks * 512 == 16384
+    assert reserve.lend()
+    assert reserve.give_up()
+
+
+def test_where_there_is_room_for_a_part_that_is_kept(small_disk: SmallDisk) -> None:
+    """It says that the disk is full all the same; what is there already is never given back for more."""
+    reserve = Reserve(small_disk.path, 64 << 10)
+    small_disk.fill(leave=48 << 10)
+    assert not reserve.restore()
+    assert (small_disk.path / RESERVE_FILE).stat().st_blocks * 512 == 32 << 10
+    small_disk.fill()
+    assert not reserve.restore()
+    assert (small_disk.path / RESERVE_FILE).stat().st_blocks * 512 == 32 << 10
+    assert not reserve.lend()
+    small_disk.relieve()
+    assert reserve.restore()
+    assert (small_disk.path / RESERVE_FILE).stat().st_blocks * 512 == 64 << 10
 
 
 def test_none_is_wanted(tmp_path: Path) -> None:
