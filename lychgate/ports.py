@@ -1,6 +1,8 @@
 """Local TCP ports: is one free, who holds it, and which is free."""
 
+import random
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,13 +12,43 @@ from lychgate.processes import command_of
 _LISTEN = "0A"
 """`TCP_LISTEN` in the `st` column of /proc/net/tcp."""
 
+_GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 20_000
+_TRIES = 100
+
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on now; another process may be quicker, so whoever binds it must be ready to ask again."""
+    """A port nobody listens on now; another process may be quicker, so whoever binds it must be ready to ask again.
+
+    Servers are told of it and start seconds later. So it is none that the system would give away meanwhile, to whoever
+    binds port 0 or as the near end of a connection, and none that this process was told before.
+    """
+    for _ in range(_TRIES):
+        with suppress(OSError):
+            return _bound(host, next(_ports))
+    return _bound(host, 0)
+
+
+def _bound(host: str, port: int) -> int:
+    """The port that such a one is bound to."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.bind((host, port))
+        return int(probe.getsockname()[1])
+
+
+def _not_given_away() -> Iterator[int]:
+    """Ports below those that the system gives away, round and round from a random one on; 0 where there are none."""
+    beyond = 0
+    with suppress(OSError, ValueError, IndexError):
+        beyond = int(_GIVEN_AWAY.read_text().split()[0])
+    ports = range(_LOWEST, beyond) or range(1)
+    at = random.randrange(len(ports))  # noqa: S311  # so that two processes begin apart, not a secret
+    while True:
+        yield ports[at % len(ports)]
+        at += 1
+
+
+_ports = _not_given_away()
 
 
 def require_free(port: int, what: str, host: str = "127.0.0.1") -> None:

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry
 from audit.metrics import StandingMetrics
 from audit.standing import Watch
 from audit.store import Store
-from lychgate.ports import free_port
 from tests.builders.aged import now_ms
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from lychgate.ports import free_port
 from lychgate.processes import identity
 from tests.builders.deployed import (
     Brought,
@@ -30,6 +29,7 @@ from tests.builders.deployed import (
     write_yaml,
 )
 from tests.servers.image import FILE, UID, Image, build, context, kept_layers, stages, why_not
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from roles.security_context import on_behalf_of
 from roles.security_context.claims import target_hash
 from roles.security_context.context import RequestContext
 from tests.builders.contexts import make_context, real_signer
+from tests.servers.ports import free_port
 from tests.servers.stack import ROOT, Stack, start, stop
 
 PAGE = ROOT / "docs" / "guides" / "put-a-service-behind-it.md"
@@ -54,12 +54,6 @@ def until(found: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return answer
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 class Reader:

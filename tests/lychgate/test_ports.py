@@ -2,11 +2,12 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
 from lychgate.errors import PortBusy
-from lychgate.ports import free_port, holder, require_free
+from lychgate.ports import _not_given_away, free_port, holder, require_free
 
 
 def test_a_free_port_is_free() -> None:
@@ -14,6 +15,24 @@ def test_a_free_port_is_free() -> None:
     port = free_port()
     assert holder(port) is None
     require_free(port, "a test")
+
+
+def test_a_free_port_is_none_that_the_system_gives_away_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one that somebody here was told before; where it gives away all of them it chooses."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    with socket.create_server(("127.0.0.1", free_port())) as server:
+        found = [free_port() for _ in range(300)]
+        assert server.getsockname()[1] not in found
+    assert len({*found}) == 300
+    assert max(found) < lowest
+    for all_of_them in ("1024 65535", "", "odd"):
+        range_file = tmp_path / "range"
+        range_file.write_text(all_of_them)
+        monkeypatch.setattr("lychgate.ports._GIVEN_AWAY", range_file)
+        monkeypatch.setattr("lychgate.ports._ports", _not_given_away())
+        require_free(free_port(), "a test")
 
 
 def test_a_taken_port_is_named_with_its_holder() -> None:

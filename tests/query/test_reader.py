@@ -11,7 +11,6 @@ import pytest
 
 from audit.event import Phase
 from audit.ids import EventIds
-from lychgate.ports import free_port
 from query import sql
 from query.access import Scope
 from query.errors import NotFit, Overloaded, StoreUnavailable
@@ -20,6 +19,7 @@ from query.reader import Reader
 from query.sql import Statement
 from tests.builders.audit import make_event
 from tests.builders.query_api import Write
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 BOTH_SERVERS = True

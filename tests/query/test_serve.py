@@ -18,9 +18,9 @@ import pytest
 
 from audit.ids import EventIds
 from audit.spool.segment import contents, segments
-from lychgate.ports import free_port
 from tests.builders.audit import make_event
 from tests.builders.query_api import ROOT, SIGNER, Write, context
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 PROGRAM = """

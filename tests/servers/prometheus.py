@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lychgate.ports import free_port
 from tests.builders.deployed import answers, await_true
+from tests.servers.ports import free_port
 
 
 def program() -> str:

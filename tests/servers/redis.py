@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.builders.certificates import Authority
+from tests.servers.ports import free_port
 
 PASSWORD = "test-password"
 
@@ -101,8 +101,7 @@ async def redis_server(folder: Path, tls: Authority | None = None) -> AsyncItera
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server = RedisServer(program, folder, port, tls)
     await server.start()
     try:

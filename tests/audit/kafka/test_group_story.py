@@ -14,11 +14,11 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from audit.migrate import migrate
-from lychgate.ports import free_port
 from lychgate.postgres import PostgresServer
 from tests.audit.kafka.group import Topics, count, member, process, topics, until_stored
 from tests.audit.test_relay import until
 from tests.servers.kafka.server import KafkaServer, create_topic
+from tests.servers.ports import free_port
 from tests.servers.postgres import KEEPER_PASSWORD, READER_PASSWORD, WRITER_PASSWORD, Logins
 
 

@@ -13,9 +13,9 @@ import pytest
 from audit.errors import SpoolBusy, SpoolUnavailable
 from audit.opening import open_producer
 from audit.relay.held import held
-from lychgate.ports import free_port
 from tests.builders import command
 from tests.builders.callers import Caller
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins, Postgres
 
 WITHIN_S = 30.0

@@ -17,8 +17,8 @@ import asyncpg
 import pytest
 
 from audit.emit import Emitter
-from lychgate.ports import free_port
 from tests.audit.test_relay import stamped
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[3]

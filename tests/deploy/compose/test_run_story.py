@@ -22,12 +22,12 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from lychgate.ports import free_port
 from lychgate.replay.metrics import ReplayMetrics
 from tests.builders.deployed import Brought, answers, await_true, bring, fetch, passwords, refund, trusted
 from tests.servers.composed import Container, project
 from tests.servers.kafka.server import create_topic, own_server
 from tests.servers.panels import draws
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins, Postgres, logins_of
 from tests.servers.prometheus import running as prometheus
 

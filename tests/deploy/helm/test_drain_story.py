@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from audit.spool.inspect import stat as look
-from lychgate.ports import free_port
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import answers, await_true, bring, fetch, passwords, refund, store
 from tests.servers.helm import NAME, Object, Pod, one, pods, rendered, template, values
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,8 @@ from roles.security_context.extractor import RequestContext, SecurityContextExtr
 from roles.security_context.key_source import JwksKeys
 from roles.security_context.verifier import ContextVerifier
 from tests.gateway.doors.house import ROUTES
-from tests.gateway.supervisor.process import Gateway, free_port, sections, started
+from tests.gateway.supervisor.process import Gateway, sections, started
+from tests.servers.ports import free_port
 from tests.servers.upstream import Upstream, upstream
 
 

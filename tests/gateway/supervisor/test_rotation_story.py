@@ -17,9 +17,10 @@ from fastapi import Depends, FastAPI
 from roles.errors import ContextRejected
 from roles.security_context import ContextVerifier, JwksKeys, SecurityContextExtractor, refuse
 from tests.builders import command
-from tests.gateway.supervisor.process import Gateway, free_port, sections, started, token
+from tests.gateway.supervisor.process import Gateway, sections, started, token
 from tests.gateway.supervisor.test_live import metric
 from tests.gateway.supervisor.test_reload import Caller, calling, logged
+from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 CONTEXT = {"ttl_s": 2, "services_cache_s": 1, "poll_s": 0.1}

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from lychgate.errors import PortBusy, PostgresFailed, StateBusy
-from lychgate.ports import free_port
 from lychgate.postgres import PostgresServer
 from lychgate.postgres.place import wheel
+from tests.servers.ports import free_port
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 STAMP = "20261123T150000Z"
