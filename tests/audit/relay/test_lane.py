@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,17 @@ class Named(ListSink):
 
 @asynccontextmanager
 async def running(relay: Relay) -> AsyncIterator[Relay]:
-    """Relay meanwhile."""
+    """Relay meanwhile. Afterwards nothing of it runs: a cancelled step leaves its thread, as no dead process does."""
+    loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor()
+    loop.set_default_executor(threads)
     task = asyncio.ensure_future(relay.run())
     try:
         yield relay
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        threads.shutdown()
+        loop.set_default_executor(ThreadPoolExecutor())
 
 
 def sample(metrics: RelayMetrics, name: str, sink: str) -> float:
