@@ -217,6 +217,7 @@ async def test_a_watermark_goes_on_under_a_load_that_never_lets_up(tmp_path: Pat
     for _ in range(60):
         for _ in range(100):  # twice as much as is delivered
             emitter.emit(stamped(emitter))
+        await emitter.emit_durable(stamped(emitter))  # all of it is on disk
         await asyncio.sleep(0.03)
         assert await relay.step(), "it has caught up: this tests nothing"
         relay.main._reported_at = -1e9

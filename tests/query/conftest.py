@@ -36,7 +36,7 @@ async def make_api(migrated_database: Logins, tmp_path: Path) -> AsyncIterator[M
         query: QuerySettings | None = None,
         redaction: RedactionSettings | None = None,
         cross_tenant: bool = False,
-        statement_timeout_s: float = 5.0,
+        statement_timeout_s: float = 30.0,
         retention: RetentionSettings | None = None,
     ) -> Api:
         registry = CollectorRegistry()
@@ -44,8 +44,8 @@ async def make_api(migrated_database: Logins, tmp_path: Path) -> AsyncIterator[M
             migrated_database.reader,
             pool_count=2,
             statement_timeout_s=statement_timeout_s,
-            acquire_timeout_s=1.0,
-            connect_timeout_s=5.0,
+            acquire_timeout_s=10.0,
+            connect_timeout_s=10.0,
         )
         bundle = load_bundle(ROOT / "policies")
         catalogue = load_catalogue((ROOT / "roles/roles.toml").read_text(), "roles.toml")

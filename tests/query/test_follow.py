@@ -57,7 +57,7 @@ async def following(rules: Rules) -> AsyncIterator[tuple[Decided, CollectorRegis
 
 async def counted(registry: CollectorRegistry, result: str, times: int) -> None:
     """Wait until so many were read anew with this result."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while registry.get_sample_value("audit_query_reloads_total", {"result": result}) != times:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

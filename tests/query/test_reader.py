@@ -27,13 +27,15 @@ BOTH_SERVERS = True
 LATEST = EventIds()
 
 
-async def connected(dsn: str, *, statement_timeout_s: float = 5.0, connect_timeout_s: float = 5.0) -> Reader:
+async def connected(
+    dsn: str, *, statement_timeout_s: float = 30.0, acquire_timeout_s: float = 10.0, connect_timeout_s: float = 10.0
+) -> Reader:
     """A reader with one connection, so that every read uses the same."""
     return await Reader.connect(
         dsn,
         pool_count=1,
         statement_timeout_s=statement_timeout_s,
-        acquire_timeout_s=0.5,
+        acquire_timeout_s=acquire_timeout_s,
         connect_timeout_s=connect_timeout_s,
     )
 
@@ -208,24 +210,30 @@ async def test_a_store_that_does_not_come_is_given_up() -> None:
 
 async def test_a_slow_statement_is_cut_by_the_server(migrated_database: Logins) -> None:
     """A statement beyond its time is `overloaded`, and the connection is good for the next read."""
-    reader = await connected(migrated_database.reader, statement_timeout_s=0.2)
+    reader = await connected(migrated_database.reader, statement_timeout_s=1.0)
     try:
         with pytest.raises(Overloaded):
-            await reader.read("acme", lambda _: Statement("SELECT pg_sleep(5)", ()))
+            await reader.read("acme", lambda _: Statement("SELECT pg_sleep(30)", ()))
         assert (await reader.read("acme", lambda _: everything("acme"))).rows == []
     finally:
         await reader.close()
 
 
-async def test_a_full_pool_is_overload(reader: Reader) -> None:
+async def test_a_full_pool_is_overload(migrated_database: Logins) -> None:
     """Who waits too long for a connection is told to come back, not kept."""
+    reader = await connected(migrated_database.reader, acquire_timeout_s=0.2)
+    owner = await asyncpg.connect(migrated_database.owner)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(reader.read("acme", lambda _: Statement("SELECT pg_sleep(1.5) OFFSET 1", ())))
-        async with asyncio.timeout(5):
+        await owner.execute("SELECT pg_advisory_lock(1)")
+        waits = Statement("SELECT pg_advisory_xact_lock(1) OFFSET 1", ())
+        tasks.create_task(reader.read("acme", lambda _: waits))
+        async with asyncio.timeout(10):
             while reader._pool.get_idle_size():  # noqa: ASYNC110 - the pool tells nobody that it is empty
                 await asyncio.sleep(0.01)
         with pytest.raises(Overloaded):
             await reader.read("acme", lambda _: everything("acme"))
+        await owner.close()  # and with it goes the lock
+    await reader.close()
 
 
 async def test_a_store_that_is_cut_off_is_unavailable_and_comes_back(

@@ -21,12 +21,13 @@ from audit.kafka.producer import KafkaSink
 from audit.kafka.writer import KafkaWriter
 from audit.settings import KafkaSettings
 from audit.settings.kafka import Compression
+from tests.audit.test_relay import until
 from tests.servers.kafka.broker import read_topic
 from tests.servers.kafka.server import KafkaServer, create_topic, own_server, topic
 
 DEADLINE_S = 0.5
-GIVEN_UP_WITHIN_S = DEADLINE_S + 1.0 + 1.0 + 1.0
-"""The deadline, the look at what is wrong, the end of what was started; and a second for a busy machine."""
+GIVEN_UP_WITHIN_S = 10.0
+"""The deadline, the look at what is wrong and the end of what was started are 2.5; aiokafka's own patience is 40."""
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +96,7 @@ async def test_a_silent_broker_is_given_up_in_time_and_a_late_copy_harms_nothing
             assert time.monotonic() - began < GIVEN_UP_WITHIN_S
             assert said.value.cause is Cause.TIMEOUT
             assert "does not answer" in str(said.value)
-        await asyncio.sleep(0.05)
-        assert len(asyncio.all_tasks()) == 1
-        assert open_files() < files
+        await until(lambda: len(asyncio.all_tasks()) == 1 and open_files() < files)
     await sent_at_last(writer, sent[100:])
     await writer.close()
     found = await read_topic(server.bootstrap_servers, name)
@@ -120,15 +119,15 @@ async def test_an_outage_leaves_nothing_behind_however_long_it_is(server: KafkaS
                 await sink.deliver([b"x" * 1000] * 100)
             with pytest.raises(SinkUnavailable):
                 await sink.ping()
-            await asyncio.sleep(0.01)
+            await until(lambda: len(asyncio.all_tasks()) == 1)
             gc.collect()
             producers = sum(isinstance(each, Throwaway) for each in gc.get_objects())
-            counts.append((producers, len(asyncio.all_tasks()), open_files()))
+            counts.append((producers, open_files()))
         began = time.monotonic()
         await sink.close()
-        assert time.monotonic() - began < 1
-    assert counts[-1][:2] == (0, 1)
-    assert counts[-1][2] < counts[0][2] + len(counts) // 2  # one that stays open each time would make seven more
+        assert time.monotonic() - began < GIVEN_UP_WITHIN_S
+    assert counts[-1][0] == 0
+    assert counts[-1][1] < counts[0][1] + len(counts) // 2  # one that stays open each time would make seven more
 
 
 async def test_nothing_of_ours_waits_for_a_broker_that_is_silent(server: KafkaServer) -> None:
@@ -144,7 +143,7 @@ async def test_nothing_of_ours_waits_for_a_broker_that_is_silent(server: KafkaSe
         under_way.cancel()
         with pytest.raises(asyncio.CancelledError):
             await under_way
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < GIVEN_UP_WITHIN_S
         for call in (sink.ping, lambda: sink.report([])):
             began = time.monotonic()
             with pytest.raises(SinkUnavailable):
@@ -152,9 +151,8 @@ async def test_nothing_of_ours_waits_for_a_broker_that_is_silent(server: KafkaSe
             assert time.monotonic() - began < GIVEN_UP_WITHIN_S
         began = time.monotonic()
         await sink.close()
-        assert time.monotonic() - began < 1
-    await asyncio.sleep(0.01)
-    assert len(asyncio.all_tasks()) == 1
+        assert time.monotonic() - began < GIVEN_UP_WITHIN_S
+    await until(lambda: len(asyncio.all_tasks()) == 1)
 
 
 async def test_closing_with_an_idle_connection_to_a_silent_broker(server: KafkaServer) -> None:
@@ -167,7 +165,7 @@ async def test_closing_with_an_idle_connection_to_a_silent_broker(server: KafkaS
         began = time.monotonic()
         await writer.close()
         await writer.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < GIVEN_UP_WITHIN_S
 
 
 async def test_what_the_kernel_has_not_sent_is_dropped() -> None:

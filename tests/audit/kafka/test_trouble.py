@@ -23,7 +23,7 @@ PAYLOAD = encode(make_event())
 
 async def refusal(connection: Connection, name: str = "t") -> SinkUnavailable:
     """What delivering fails with; pinging says the same."""
-    sink = KafkaSink(connection, name, deadline_s=3.0, probe_s=3.0)
+    sink = KafkaSink(connection, name, deadline_s=10.0, probe_s=10.0)
     with pytest.raises(SinkUnavailable) as pinged:
         await sink.ping()
     with pytest.raises(SinkUnavailable) as delivered:
@@ -156,7 +156,7 @@ async def test_a_password_file_is_read_at_each_connection(secured: Secured, tmp_
     await create_topic(secured.server.bootstrap_servers, name, 1)
     file = tmp_path / "password"
     sasl = {"mechanism": "SCRAM-SHA-512", "username": "alice", "password_file": file}
-    sink = KafkaSink(secured.connection("SASL_SSL", tls={"ca_file": secured.ca}, sasl=sasl), name, deadline_s=3.0)
+    sink = KafkaSink(secured.connection("SASL_SSL", tls={"ca_file": secured.ca}, sasl=sasl), name, deadline_s=10.0)
     with pytest.raises(SinkUnavailable, match=r"audit\.kafka\.sasl\.password_file: .*No such file") as said:
         await sink.deliver([PAYLOAD])
     assert said.value.cause is Cause.CREDENTIALS

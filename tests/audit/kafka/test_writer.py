@@ -12,6 +12,7 @@ from audit.errors import Cause, SinkUnavailable
 from audit.kafka.message import Message
 from audit.kafka.writer import KafkaWriter, Refused
 from tests.audit.mock_kafka import mock_kafka
+from tests.audit.test_relay import until
 from tests.servers.kafka.broker import Broker, read_topic
 from tests.servers.kafka.server import create_topic, topic
 
@@ -42,11 +43,10 @@ async def test_a_broker_that_is_not_there_is_given_up_in_time(answering: bool) -
         with pytest.raises(SinkUnavailable):
             await writer.partitions()
         await writer.close()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 15  # aiokafka's own patience is 40 s
         assert sent.value.cause is (Cause.TIMEOUT if answering else Cause.CONNECTION)
         assert f"127.0.0.1:{port}" in str(sent.value)
-    await asyncio.sleep(0)
-    assert len(asyncio.all_tasks()) == 1
+    await until(lambda: len(asyncio.all_tasks()) == 1)
 
 
 async def test_a_broker_that_goes_away_is_an_unknown_and_it_comes_back() -> None:
@@ -181,12 +181,12 @@ async def test_a_slow_broker_is_given_time_as_long_as_it_acknowledges() -> None:
     """All of it takes longer than the deadline, no batch does: otherwise it would be sent again for ever."""
     with mock_kafka() as broker:
         broker.create("t", 1)
-        writer = writer_of(broker.bootstrap_servers, "t", deadline_s=1.0, batch_bytes=2_000)
+        writer = writer_of(broker.bootstrap_servers, "t", deadline_s=3.0, batch_bytes=2_000)
         await writer.send(numbered(1))
-        broker.slow(250)
+        broker.slow(400)
         began = time.monotonic()
         await writer.send(numbered(10, 1_000))
-        assert time.monotonic() - began > 1.0
+        assert time.monotonic() - began > 3.0
         await writer.close()
 
 
@@ -194,9 +194,9 @@ async def test_who_waits_in_vain_for_his_turn_does_not_end_another_s() -> None:
     """The second gives up in time; the first, who is slow and gets on, is not disturbed."""
     with mock_kafka() as broker:
         broker.create("t", 1)
-        writer = writer_of(broker.bootstrap_servers, "t", deadline_s=1.0, batch_bytes=2_000)
+        writer = writer_of(broker.bootstrap_servers, "t", deadline_s=3.0, batch_bytes=2_000)
         await writer.send(numbered(1))
-        broker.slow(250)
+        broker.slow(400)
         producer = writer._producer
         first = asyncio.ensure_future(writer.send(numbered(12, 1_000)))
         await asyncio.sleep(0)
