@@ -151,12 +151,11 @@ async def test_what_comes_soon_after_a_sync_shares_the_next(tmp_path: Path, monk
     await emitter.emit_durable(stamped(emitter))
     before = len(syncs)
 
-    async def later(turns: int) -> None:
-        for _ in range(turns):
-            await asyncio.sleep(0)
+    async def later(after_s: float) -> None:
+        await asyncio.sleep(after_s)
         await emitter.emit_durable(stamped(emitter))
 
-    await asyncio.gather(*(later(5 * n) for n in range(20)))
+    await asyncio.gather(*(later(n / 500) for n in range(20)))
     assert len(syncs) - before <= 2
     await emitter.aclose()
 

@@ -21,6 +21,7 @@ from audit.sinks.search import Engine as Place
 from audit.sinks.search import SearchSink
 from tests.builders.certificates import Authority
 from tests.builders.sinks import outward, record, records
+from tests.servers.ports import free_port
 from tests.servers.search import Engine, basic, search_engine
 
 SECRET = "hunter2-do-not-log"
@@ -215,7 +216,7 @@ async def test_whatever_it_does_it_is_down_in_time_and_right_afterwards(
     """Nothing is believed taken; when it is well again everything is there once."""
     engine.misbehave = misbehave
     given = records(4)
-    async with sink_of(engine, tmp_path, timeout_s=0.5 if misbehave == "hang" else 5.0) as (sink, _):
+    async with sink_of(engine, tmp_path, timeout_s=2.0 if misbehave == "hang" else 10.0) as (sink, _):
         with pytest.raises(SinkUnavailable, match=says):
             await sink.deliver(given)
         engine.misbehave = ""
@@ -276,8 +277,9 @@ async def test_only_who_is_signed_for_is_spoken_to(tmp_path: Path) -> None:
 
 async def test_an_engine_that_is_away_is_down(tmp_path: Path) -> None:
     """And back when it is back, on the same port."""
-    async with search_engine() as engine:
-        port = engine.port
+    port = free_port()
+    async with search_engine(port) as engine:
+        pass
     async with sink_of(engine, tmp_path) as (sink, _):
         with pytest.raises(SinkUnavailable, match="ConnectError"):
             await sink.deliver(records(1))
