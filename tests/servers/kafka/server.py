@@ -34,6 +34,8 @@ _JAVA = (
     "-Xmx320m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )  # fmt: skip
 _READY_WITHIN_S = 60.0
+_CLUSTER = base64.urlsafe_b64encode(b"lychgate-tests-1").decode().rstrip("=")
+"""One id does for all of them. A random one begins with `-` now and then, and is taken for an option."""
 _made: set[tuple[str, str]] = set()
 """Topics, with the broker they were made on."""
 _SETTINGS = {
@@ -122,14 +124,13 @@ class KafkaServer:
         Args:
             scram: Users to begin with, as `kafka-storage format --add-scram` takes them.
         """
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
             [
                 *self._command,
                 "kafka.tools.StorageTool",
                 "format",
                 "-t",
-                cluster,
+                _CLUSTER,
                 "-c",
                 str(self._file),
                 *(part for user in scram for part in ("--add-scram", user)),
