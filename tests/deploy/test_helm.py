@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import kubernetes_validate
 import pytest
 import typer.main
 import yaml
+from pydantic import BaseModel, SecretStr
 
 from lychgate import cli
 from lychgate.reference import PAGES
@@ -20,6 +21,7 @@ from lychgate.settings import Settings, load
 from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import bring
+from tests.builders.pages import blocks
 from tests.servers.helm import CHART, LEAST, NAME, SETS, Object, Pod, helm, one, pods, rendered, template, values
 
 ROOT = Path(__file__).parents[2]
@@ -358,6 +360,30 @@ def test_a_collector_and_a_search_engine_are_reached_where_they_are_named() -> N
     assert {port["port"] for rule in ways["migrate"] for port in rule["ports"]} == {5432}
 
 
+def secret_settings(model: type[BaseModel], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where a secret's text may stand in the configuration, key by key."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if kind is SecretStr:
+                yield (*at, name)
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from secret_settings(kind, (*at, name))
+
+
+def test_the_text_of_a_secret_is_refused_in_the_configuration() -> None:
+    """It becomes a ConfigMap, which more people may read; wherever a setting takes one, the chart says so."""
+    found = list(secret_settings(Settings))
+    assert {("store", "writer", "password"), ("audit", "sinks", "search", "password")} <= set(found)
+    for path in found:
+        given: Object = {path[-1]: "hunter2"}
+        for key in reversed(path[:-1]):
+            given = {key: given}
+        done = template(values({"config": given}))
+        assert done.returncode != 0, path
+        assert f"config.{'.'.join(path)} is a secret" in done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("word", ["on", "0123", "a: b", "a\n  port: 1", "#a", '"'])
 def test_what_is_given_as_text_stays_text(word: str) -> None:
     """Whatever YAML would make of it: what the chart decides of the configuration is all there."""
@@ -443,6 +469,7 @@ REFUSED: list[tuple[Object, str]] = [
     ({"rules": {"configMap": ""}}, "give rules.configMap"),
     ({"rules": {"policiesConfigMap": ""}}, "without policies everything is denied"),
     ({"kafka": {"bootstrapServers": "k:9093", "sasl": {"mechanism": "PLAIN"}}}, "kafka.sasl needs secrets.kafka"),
+    ({"kafka": {"bootstrapServers": "k:9093"}}, "kafka.securityProtocol is SASL_SSL: give kafka.sasl"),
     ({"drain": {"claims": [f"state-{NAME}-gateway-1"]}}, "belongs to a pod that runs; scale gateway down to 1 first"),
     ({"drain": {"claims": [f"state-{NAME}-query-0"]}}, "belongs to a pod that runs"),
     ({"drain": {"claims": ["data-postgres-0"]}}, "is no claim of this release"),
@@ -482,6 +509,19 @@ def test_a_release_that_is_taken_down_can_be_drained_whole() -> None:
     assert {
         job["spec"]["template"]["spec"]["volumes"][-1]["persistentVolumeClaim"]["claimName"] for job in jobs
     } == set(claims)
+
+
+def test_no_claim_is_deleted_before_its_own_drain_is_complete() -> None:
+    """As the guide and the chart's notes have it typed: each step only after the one before, and no Job of an earlier time."""
+    (block,) = [b.text for b in blocks(ROOT / "docs" / "guides" / "kubernetes.md") if "drain.claims" in b.text]
+    steps = [step.strip() for step in block.replace("\\\n", "").split("&&\n")]
+    assert all("\n" not in step for step in steps)
+    assert "kubectl -n edge create -f -" in steps[0]
+    assert "wait --for=condition=complete job/" in steps[1]
+    assert re.search(r"delete pvc/\S+ job/\S+$", steps[2])
+    notes = (CHART / "templates" / "NOTES.txt").read_text()
+    assert "create -f -" in notes
+    assert "apply" not in block + notes
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
