@@ -512,7 +512,7 @@ def test_a_release_that_is_taken_down_can_be_drained_whole() -> None:
 
 
 def test_no_claim_is_deleted_before_its_own_drain_is_complete() -> None:
-    """As the guide and the chart's notes have it typed: each step only after the one before, and no Job of an earlier time."""
+    """As the guide and the notes have it typed: each step after the one before, and by no Job of an earlier time."""
     (block,) = [b.text for b in blocks(ROOT / "docs" / "guides" / "kubernetes.md") if "drain.claims" in b.text]
     steps = [step.strip() for step in block.replace("\\\n", "").split("&&\n")]
     assert all("\n" not in step for step in steps)
