@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretStr
 from lychgate import cli
 from lychgate.reference import PAGES
 from lychgate.settings import Settings, load
+from query.settings import QuerySettings
 from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import bring
@@ -252,7 +253,9 @@ def test_a_pod_is_given_the_time_to_end_well() -> None:
     for given, least in (({}, 10 + 30 + 5), ({"gateway": {"unreadySeconds": 20, "drainSeconds": 120}}, 145)):
         spec = one(objects(template(values(given)).stdout), "StatefulSet", f"{NAME}-gateway")["spec"]
         assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > least
-    relay = one(rendered("least"), "StatefulSet", f"{NAME}-query")["spec"]["template"]["spec"]["initContainers"][0]
+    reading = one(rendered("least"), "StatefulSet", f"{NAME}-query")["spec"]["template"]["spec"]
+    assert reading["terminationGracePeriodSeconds"] > QuerySettings().shutdown_grace_s + 5
+    relay = reading["initContainers"][0]
     assert relay["restartPolicy"] == "Always"  # a sidecar: it ends after the query process, and delivers its last words
 
 
