@@ -168,6 +168,7 @@ def test_what_is_mounted_is_in_the_tree() -> None:
         for mount in each.get("volumes", []):
             if mount["type"] == "bind":
                 assert mount["read_only"] is True, name
+                assert mount["bind"].get("create_host_path", False) is False, name
                 assert Path(mount["source"]).exists(), mount["source"]
 
 
@@ -189,6 +190,81 @@ def test_prometheus_finds_them_under_the_jobs_the_alerts_know() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_a_server_keeps_is_on_its_volume() -> None:
+    """Where the image's own program writes it, or it would be gone with the container."""
+    found = project()["services"]
+    kept = {
+        name: [mount["target"] for mount in found[name]["volumes"] if mount["type"] == "volume"]
+        for name in ("postgres", "kafka", "prometheus", "grafana")
+    }
+    assert kept == {
+        "postgres": ["/var/lib/postgresql"],  # since version 18 the data is in a folder of its version below
+        "kafka": [found["kafka"]["environment"]["KAFKA_LOG_DIRS"]],
+        "prometheus": ["/prometheus"],
+        "grafana": ["/var/lib/grafana"],
+    }
+    assert "--storage.tsdb.path=/prometheus" in found["prometheus"]["command"]
+
+
+def test_the_store_asks_for_a_password_from_the_first_moment() -> None:
+    """Over the network and over its socket, and its pages have checksums."""
+    said = project()["services"]["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+    assert set(said) == {"--auth-host=scram-sha-256", "--auth-local=scram-sha-256", "--data-checksums"}
+
+
+def test_the_broker_is_where_it_says_it_is() -> None:
+    """What it tells its clients to come to is what they are configured with; topics are the guide's, and no others."""
+    found = project()["services"]
+    told = found["kafka"]["environment"]
+    file = settings(ROOT / "deploy" / "compose" / "lychgate.yaml", {"LYCHGATE_ISSUERS": ISSUERS})
+    assert told["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{file.audit.kafka.bootstrap_servers}"
+    assert told["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"{told['KAFKA_NODE_ID']}@kafka:9093"
+    assert told["KAFKA_LISTENERS"] == "PLAINTEXT://:9092,CONTROLLER://:9093"
+    assert told["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    (script,) = found["topics"]["command"]
+    guide = (ROOT / "docs" / "guides" / "kafka.md").read_text()
+
+    def topics(text: str) -> dict[str, tuple[set[str], set[str]]]:
+        lines = [
+            line for line in text.replace("\\\n", "").splitlines() if re.search("--topic audit.*--partitions", line)
+        ]
+        return {
+            re.findall(r"--topic (\S+)", line)[0]: (
+                set(re.findall(r"--partitions (\d+)", line)),
+                set(re.findall(r"retention\.ms=(-?\d+)", line)),
+            )
+            for line in lines
+        }
+
+    assert topics(script) == topics(guide)
+    assert len(topics(script)) == 3
+
+
+def test_redis_forgets_nothing_and_keeps_nothing() -> None:
+    """A full one refuses; a revocation that was thrown out would be one that nobody hears of."""
+    (script,) = project()["services"]["redis"]["command"]
+    assert "--maxmemory-policy noeviction" in script
+    assert "--save '' --appendonly no" in script
+
+
+def test_rules_are_mounted_where_prometheus_looks_for_them() -> None:
+    """Beside its configuration; a missing file stops it, but no engine is here to see it."""
+    found = project()["services"]["prometheus"]
+    mounts = {mount["target"]: mount["source"] for mount in found["volumes"]}
+    (config,) = [word.partition("=")[2] for word in found["command"] if word.startswith("--config.file=")]
+    for name in yaml.safe_load(Path(mounts[config]).read_text())["rule_files"]:
+        assert Path(mounts[str(Path(config).parent / name)]).name == "audit.rules.yml"
+
+
+def test_nobody_makes_an_account_in_grafana() -> None:
+    """And it calls nobody: it reaches Prometheus and its reader."""
+    found = project()["services"]["grafana"]
+    switches = {name: value for name, value in found["environment"].items() if not name.endswith("__FILE")}
+    assert switches
+    assert set(switches.values()) == {"false"}
+    assert set(found["networks"]) == {"watch", "people"}
 
 
 def test_secrets_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
