@@ -285,6 +285,25 @@ def test_secrets_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     assert not any(text.strip() in done.stdout + done.stderr for text in first.values())
 
 
+def test_secrets_that_two_make_at_once_are_whole(tmp_path: Path) -> None:
+    """Each is made by one of them; neither fails, and no draft is left."""
+    script = tmp_path / "secrets"
+    script.write_bytes((ROOT / "deploy" / "compose" / "secrets").read_bytes())
+    script.chmod(0o755)
+    for _ in range(2):
+        running = [subprocess.Popen([str(script)], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+        said = "".join(process.communicate(timeout=30)[1] for process in running)
+        assert [process.returncode for process in running] == [0] * 4
+        made = list((tmp_path / "secrets.d").iterdir())
+        assert all(re.fullmatch(r"[0-9a-f]{64}\n", file.read_text()) for file in made)
+        assert sorted(line.rpartition("/")[2] for line in said.splitlines()) == sorted(file.name for file in made)
+        for file in made:
+            file.unlink()
+    (tmp_path / "secrets.d" / "owner").touch()
+    done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "deploy/compose/secrets.d/owner is empty: remove it\n")
+
+
 @pytest.mark.parametrize("words", ["samples.env"])
 def test_what_is_only_for_trying_says_so(words: str) -> None:
     """The file that trusts the development issuer."""
