@@ -4,7 +4,10 @@ No cluster is reached: what is not tried is said in docs/guides/kubernetes.md.
 """
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +24,7 @@ from lychgate.settings import Settings, load
 from query.settings import QuerySettings
 from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
-from tests.builders.deployed import bring
+from tests.builders.deployed import bring, trusted
 from tests.builders.pages import blocks
 from tests.servers.helm import CHART, LEAST, NAME, SETS, Object, Pod, helm, one, pods, rendered, template, values
 
@@ -211,6 +214,30 @@ def test_the_configuration_is_in_order(tmp_path: Path, which: str) -> None:
     )
     done = lychgate("config", "check", "--config", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_configuration_is_checked_as_the_guide_says(tmp_path: Path) -> None:
+    """In a folder with what the Secrets are made from, by the guide's own lines; `yq` alone is not asked."""
+    guide = ROOT / "docs" / "guides" / "kubernetes.md"
+    (secrets,) = [block.text for block in blocks(guide) if "cursor.key" in block.text]
+    (check,) = [block.text for block in blocks(guide) if "config check" in block.text]
+    rules = bring(tmp_path / "here").folder
+    made = [line for line in secrets.splitlines() if line.startswith(("umask", "for ", "head ", "lychgate "))]
+    (edit,) = [line for line in check.splitlines() if line.startswith("sed ")]
+    done = template(values({"files": [], "config": {"issuers": trusted(f"{rules}/keys.json")}}))
+    text = one(objects(done.stdout), "ConfigMap", f"{NAME}-config")["data"]["lychgate.yaml"]
+    (rules / "rendered.yaml").write_text(text)
+    (rules / "owner").write_text("owner's\n")
+    (rules / "redis-password").write_text("redis'\n")
+    script = "\n".join(["set -eu", *made, edit, "lychgate config check --config here.yaml"])
+    ours = f'lychgate() {{ "{sys.executable}" -m lychgate "$@"; }}\n'
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LYCHGATE_")}
+    kept["PYTHONPATH"] = str(ROOT)
+    ran = subprocess.run(
+        ["bash", "-c", ours + script], cwd=rules, env=kept, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(made) == 4
 
 
 def test_only_what_needs_a_restart_causes_one() -> None:
