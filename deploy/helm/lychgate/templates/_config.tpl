@@ -136,6 +136,14 @@ of the settings that hold one. */}}
 {{- if not (or .Values.rules.configMap (and .Values.rules.routes .Values.rules.roles)) }}
 {{- fail "give rules.configMap, or rules.routes and rules.roles: without routes nothing is forwarded" }}
 {{- end }}
+{{- if and .Values.rules.configMap (or .Values.rules.routes .Values.rules.roles) }}
+{{- fail "rules.configMap stands beside rules.routes or rules.roles, which nobody would read: give one of the two" }}
+{{- end }}
+{{- $from := list }}
+{{- range list .Values.rules.policiesConfigMap .Values.rules.policies (dig "policies" "bundle" "" .Values.config) }}{{ with . }}{{ $from = append $from . }}{{ end }}{{ end }}
+{{- if gt (len $from) 1 }}
+{{- fail "policies come from one of rules.policiesConfigMap, rules.policies and config.policies.bundle; the others would be read by nobody" }}
+{{- end }}
 {{- if not (or .Values.rules.policiesConfigMap .Values.rules.policies (dig "policies" "bundle" "" .Values.config)) }}
 {{- fail "give rules.policiesConfigMap, rules.policies or config.policies.bundle: without policies everything is denied" }}
 {{- end }}
