@@ -258,6 +258,16 @@ def test_rules_are_mounted_where_prometheus_looks_for_them() -> None:
         assert Path(mounts[str(Path(config).parent / name)]).name == "audit.rules.yml"
 
 
+def test_every_variable_of_the_file_is_explained() -> None:
+    """The guide's table has those that the file reads, and no others."""
+    read = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "deploy" / "compose.yaml").read_text()))
+    guide = (
+        (ROOT / "docs" / "guides" / "compose.md").read_text().partition("| variable | what |")[2].partition("\n\n")[0]
+    )
+    told = {name for row in guide.splitlines() for name in re.findall(r"`([A-Z_]+)`", row.split(" | ")[0])}
+    assert told == read
+
+
 def test_nobody_makes_an_account_in_grafana() -> None:
     """And it calls nobody: it reaches Prometheus and its reader."""
     found = project()["services"]["grafana"]
