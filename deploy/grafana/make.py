@@ -38,7 +38,10 @@ def panel(number: int, at: tuple[int, int], spec: dict[str, Any]) -> dict[str, A
         "description": spec["says"],
         "datasource": _SOURCE,
         "gridPos": {"x": at[0], "y": at[1], "w": _WIDTH, "h": _HEIGHT},
-        "fieldConfig": {"defaults": {"unit": spec["unit"], "min": 0}, "overrides": []},
+        "fieldConfig": {
+            "defaults": {"unit": spec["unit"], **({} if spec.get("signed") else {"min": 0})},
+            "overrides": [],
+        },
         "targets": targets,
     }
 

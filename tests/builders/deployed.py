@@ -19,7 +19,8 @@ from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[2]
 ISS = "https://id.example"
-WITHIN_S = 45.0
+WITHIN_S = 90.0
+"""How long anything may take on a machine that is busy with other tests: only a failure takes as long."""
 
 
 @dataclass(frozen=True)
@@ -121,4 +122,6 @@ def fetch(dsn: str, query: str) -> list[asyncpg.Record]:
 def refund(gateway: str, brought: Brought) -> int:
     """Ask for what a cashier may not do; returns the status. It is decided and recorded without any service."""
     path = f"{gateway}/payments/intents/pi-1001/refunds"
-    return httpx.post(path, json={"amount": 1000}, headers=brought.bearer("Cashier"), trust_env=False).status_code
+    return httpx.post(
+        path, json={"amount": 1000}, headers=brought.bearer("Cashier"), timeout=30, trust_env=False
+    ).status_code

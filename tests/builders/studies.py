@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from spikes import kept
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-spikes" / "bin" / "python"
@@ -51,3 +54,19 @@ def imported(study: str, *names: str) -> Iterator[list[ModuleType]]:
         for name in set(sys.modules) - before:
             if str(getattr(sys.modules[name], "__file__", "")).startswith(folder):
                 del sys.modules[name]
+
+
+def unfounded(page: str, found: Any) -> list[str]:
+    """Which cells of the tables between a page's marks are no value of what was measured, shown as the scripts do."""
+    told: set[str] = set()
+
+    def look(value: Any) -> None:
+        told.add(kept.cell(value))
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            look(each)
+
+    look(found)
+    tables = page.partition(kept.BEGIN)[2].partition(kept.END)[0].split("\n\n")
+    rows = [line for table in tables if table.startswith("| ") for line in table.splitlines()[2:]]
+    cells = [cell for row in rows for cell in re.split(r" (?<!\\)\| ", row.removeprefix("| ").removesuffix(" |"))[1:]]
+    return [cell for cell in cells if re.match(r"[\d.]", cell) and cell not in told]

@@ -168,6 +168,7 @@ def test_what_is_mounted_is_in_the_tree() -> None:
         for mount in each.get("volumes", []):
             if mount["type"] == "bind":
                 assert mount["read_only"] is True, name
+                assert mount["bind"].get("create_host_path", False) is False, name
                 assert Path(mount["source"]).exists(), mount["source"]
 
 
@@ -191,6 +192,91 @@ def test_prometheus_finds_them_under_the_jobs_the_alerts_know() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_a_server_keeps_is_on_its_volume() -> None:
+    """Where the image's own program writes it, or it would be gone with the container."""
+    found = project()["services"]
+    kept = {
+        name: [mount["target"] for mount in found[name]["volumes"] if mount["type"] == "volume"]
+        for name in ("postgres", "kafka", "prometheus", "grafana")
+    }
+    assert kept == {
+        "postgres": ["/var/lib/postgresql"],  # since version 18 the data is in a folder of its version below
+        "kafka": [found["kafka"]["environment"]["KAFKA_LOG_DIRS"]],
+        "prometheus": ["/prometheus"],
+        "grafana": ["/var/lib/grafana"],
+    }
+    assert "--storage.tsdb.path=/prometheus" in found["prometheus"]["command"]
+
+
+def test_the_store_asks_for_a_password_from_the_first_moment() -> None:
+    """Over the network and over its socket, and its pages have checksums."""
+    said = project()["services"]["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+    assert set(said) == {"--auth-host=scram-sha-256", "--auth-local=scram-sha-256", "--data-checksums"}
+
+
+def test_the_broker_is_where_it_says_it_is() -> None:
+    """What it tells its clients to come to is what they are configured with; topics are the guide's, and no others."""
+    found = project()["services"]
+    told = found["kafka"]["environment"]
+    file = settings(ROOT / "deploy" / "compose" / "lychgate.yaml", {"LYCHGATE_ISSUERS": ISSUERS})
+    assert told["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{file.audit.kafka.bootstrap_servers}"
+    assert told["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"{told['KAFKA_NODE_ID']}@kafka:9093"
+    assert told["KAFKA_LISTENERS"] == "PLAINTEXT://:9092,CONTROLLER://:9093"
+    assert told["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    (script,) = found["topics"]["command"]
+    guide = (ROOT / "docs" / "guides" / "kafka.md").read_text()
+
+    def topics(text: str) -> dict[str, tuple[set[str], set[str]]]:
+        lines = [
+            line for line in text.replace("\\\n", "").splitlines() if re.search("--topic audit.*--partitions", line)
+        ]
+        return {
+            re.findall(r"--topic (\S+)", line)[0]: (
+                set(re.findall(r"--partitions (\d+)", line)),
+                set(re.findall(r"retention\.ms=(-?\d+)", line)),
+            )
+            for line in lines
+        }
+
+    assert topics(script) == topics(guide)
+    assert len(topics(script)) == 3
+
+
+def test_redis_forgets_nothing_and_keeps_nothing() -> None:
+    """A full one refuses; a revocation that was thrown out would be one that nobody hears of."""
+    (script,) = project()["services"]["redis"]["command"]
+    assert "--maxmemory-policy noeviction" in script
+    assert "--save '' --appendonly no" in script
+
+
+def test_rules_are_mounted_where_prometheus_looks_for_them() -> None:
+    """Beside its configuration; a missing file stops it, but no engine is here to see it."""
+    found = project()["services"]["prometheus"]
+    mounts = {mount["target"]: mount["source"] for mount in found["volumes"]}
+    (config,) = [word.partition("=")[2] for word in found["command"] if word.startswith("--config.file=")]
+    for name in yaml.safe_load(Path(mounts[config]).read_text())["rule_files"]:
+        assert Path(mounts[str(Path(config).parent / name)]).name == "audit.rules.yml"
+
+
+def test_every_variable_of_the_file_is_explained() -> None:
+    """The guide's table has those that the file reads, and no others."""
+    read = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "deploy" / "compose.yaml").read_text()))
+    guide = (
+        (ROOT / "docs" / "guides" / "compose.md").read_text().partition("| variable | what |")[2].partition("\n\n")[0]
+    )
+    told = {name for row in guide.splitlines() for name in re.findall(r"`([A-Z_]+)`", row.split(" | ")[0])}
+    assert told == read
+
+
+def test_nobody_makes_an_account_in_grafana() -> None:
+    """And it calls nobody: it reaches Prometheus and its reader."""
+    found = project()["services"]["grafana"]
+    switches = {name: value for name, value in found["environment"].items() if not name.endswith("__FILE")}
+    assert switches
+    assert set(switches.values()) == {"false"}
+    assert set(found["networks"]) == {"watch", "people"}
+
+
 def test_secrets_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     """By the script beside the file: every secret that is mounted, none overwritten, none for other people's eyes."""
     script = tmp_path / "secrets"
@@ -207,6 +293,25 @@ def test_secrets_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"[0-9a-f]{64}\n", text) for text in first.values())
     assert done.stderr == ""  # the second time nothing was made
     assert not any(text.strip() in done.stdout + done.stderr for text in first.values())
+
+
+def test_secrets_that_two_make_at_once_are_whole(tmp_path: Path) -> None:
+    """Each is made by one of them; neither fails, and no draft is left."""
+    script = tmp_path / "secrets"
+    script.write_bytes((ROOT / "deploy" / "compose" / "secrets").read_bytes())
+    script.chmod(0o755)
+    for _ in range(2):
+        running = [subprocess.Popen([str(script)], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+        said = "".join(process.communicate(timeout=30)[1] for process in running)
+        assert [process.returncode for process in running] == [0] * 4
+        made = list((tmp_path / "secrets.d").iterdir())
+        assert all(re.fullmatch(r"[0-9a-f]{64}\n", file.read_text()) for file in made)
+        assert sorted(line.rpartition("/")[2] for line in said.splitlines()) == sorted(file.name for file in made)
+        for file in made:
+            file.unlink()
+    (tmp_path / "secrets.d" / "owner").touch()
+    done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "deploy/compose/secrets.d/owner is empty: remove it\n")
 
 
 @pytest.mark.parametrize("words", ["samples.env"])

@@ -123,6 +123,19 @@ def test_a_dashboard_is_one_that_grafana_takes() -> None:
         assert len(set(titles)) == len(titles), name
 
 
+def test_what_can_be_less_than_nothing_is_drawn_there_too() -> None:
+    """A clock that is behind, a certificate that has ended; everything else begins at 0, so that heights compare."""
+    signed = {
+        panel["title"]
+        for board in boards().values()
+        for panel in board["panels"]
+        if panel["type"] != "row" and panel["fieldConfig"]["defaults"].get("min") != 0
+    }
+    below = {d.title for d in draws() if "clock_skew" in d.expr or d.expr.endswith("- time()")}
+    assert signed == below
+    assert len(signed) == 2
+
+
 def test_no_data_source_is_wired_in() -> None:
     """Each panel and each target takes the one that its reader has chosen."""
     for board in boards().values():

@@ -4,22 +4,28 @@ No cluster is reached: what is not tried is said in docs/guides/kubernetes.md.
 """
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import kubernetes_validate
 import pytest
 import typer.main
 import yaml
+from pydantic import BaseModel, SecretStr
 
 from lychgate import cli
 from lychgate.reference import PAGES
 from lychgate.settings import Settings, load
+from query.settings import QuerySettings
 from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
-from tests.builders.deployed import bring
+from tests.builders.deployed import bring, trusted
+from tests.builders.pages import blocks
 from tests.servers.helm import CHART, LEAST, NAME, SETS, Object, Pod, helm, one, pods, rendered, template, values
 
 ROOT = Path(__file__).parents[2]
@@ -210,6 +216,30 @@ def test_the_configuration_is_in_order(tmp_path: Path, which: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_configuration_is_checked_as_the_guide_says(tmp_path: Path) -> None:
+    """In a folder with what the Secrets are made from, by the guide's own lines; `yq` alone is not asked."""
+    guide = ROOT / "docs" / "guides" / "kubernetes.md"
+    (secrets,) = [block.text for block in blocks(guide) if "cursor.key" in block.text]
+    (check,) = [block.text for block in blocks(guide) if "config check" in block.text]
+    rules = bring(tmp_path / "here").folder
+    made = [line for line in secrets.splitlines() if line.startswith(("umask", "for ", "head ", "lychgate "))]
+    (edit,) = [line for line in check.splitlines() if line.startswith("sed ")]
+    done = template(values({"files": [], "config": {"issuers": trusted(f"{rules}/keys.json")}}))
+    text = one(objects(done.stdout), "ConfigMap", f"{NAME}-config")["data"]["lychgate.yaml"]
+    (rules / "rendered.yaml").write_text(text)
+    (rules / "owner").write_text("owner's\n")
+    (rules / "redis-password").write_text("redis'\n")
+    script = "\n".join(["set -eu", *made, edit, "lychgate config check --config here.yaml"])
+    ours = f'lychgate() {{ "{sys.executable}" -m lychgate "$@"; }}\n'
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LYCHGATE_")}
+    kept["PYTHONPATH"] = str(ROOT)
+    ran = subprocess.run(
+        ["bash", "-c", ours + script], cwd=rules, env=kept, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(made) == 4
+
+
 def test_only_what_needs_a_restart_causes_one() -> None:
     """Another setting changes the pods; other routes, roles and policies do not: they are followed where they are."""
     base = {pod.part: pod.meta for pod in pods(rendered("inline"))}
@@ -250,7 +280,9 @@ def test_a_pod_is_given_the_time_to_end_well() -> None:
     for given, least in (({}, 10 + 30 + 5), ({"gateway": {"unreadySeconds": 20, "drainSeconds": 120}}, 145)):
         spec = one(objects(template(values(given)).stdout), "StatefulSet", f"{NAME}-gateway")["spec"]
         assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > least
-    relay = one(rendered("least"), "StatefulSet", f"{NAME}-query")["spec"]["template"]["spec"]["initContainers"][0]
+    reading = one(rendered("least"), "StatefulSet", f"{NAME}-query")["spec"]["template"]["spec"]
+    assert reading["terminationGracePeriodSeconds"] > QuerySettings().shutdown_grace_s + 5
+    relay = reading["initContainers"][0]
     assert relay["restartPolicy"] == "Always"  # a sidecar: it ends after the query process, and delivers its last words
 
 
@@ -358,6 +390,30 @@ def test_a_collector_and_a_search_engine_are_reached_where_they_are_named() -> N
     assert {port["port"] for rule in ways["migrate"] for port in rule["ports"]} == {5432}
 
 
+def secret_settings(model: type[BaseModel], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where a secret's text may stand in the configuration, key by key."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if kind is SecretStr:
+                yield (*at, name)
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from secret_settings(kind, (*at, name))
+
+
+def test_the_text_of_a_secret_is_refused_in_the_configuration() -> None:
+    """It becomes a ConfigMap, which more people may read; wherever a setting takes one, the chart says so."""
+    found = list(secret_settings(Settings))
+    assert {("store", "writer", "password"), ("audit", "sinks", "search", "password")} <= set(found)
+    for path in found:
+        given: Object = {path[-1]: "hunter2"}
+        for key in reversed(path[:-1]):
+            given = {key: given}
+        done = template(values({"config": given}))
+        assert done.returncode != 0, path
+        assert f"config.{'.'.join(path)} is a secret" in done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("word", ["on", "0123", "a: b", "a\n  port: 1", "#a", '"'])
 def test_what_is_given_as_text_stays_text(word: str) -> None:
     """Whatever YAML would make of it: what the chart decides of the configuration is all there."""
@@ -442,7 +498,11 @@ REFUSED: list[tuple[Object, str]] = [
     ({"gateway": {"autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 2}}}, "less than minReplicas"),
     ({"rules": {"configMap": ""}}, "give rules.configMap"),
     ({"rules": {"policiesConfigMap": ""}}, "without policies everything is denied"),
+    ({"rules": {"routes": "[[route]]"}}, "rules.configMap stands beside rules.routes or rules.roles"),
+    ({"rules": {"policies": {"a.cedar": "permit;"}}}, "policies come from one of"),
+    ({"config": {"policies": {"bundle": "/etc/lychgate/files/b/b.bundle"}}}, "policies come from one of"),
     ({"kafka": {"bootstrapServers": "k:9093", "sasl": {"mechanism": "PLAIN"}}}, "kafka.sasl needs secrets.kafka"),
+    ({"kafka": {"bootstrapServers": "k:9093"}}, "kafka.securityProtocol is SASL_SSL: give kafka.sasl"),
     ({"drain": {"claims": [f"state-{NAME}-gateway-1"]}}, "belongs to a pod that runs; scale gateway down to 1 first"),
     ({"drain": {"claims": [f"state-{NAME}-query-0"]}}, "belongs to a pod that runs"),
     ({"drain": {"claims": ["data-postgres-0"]}}, "is no claim of this release"),
@@ -482,6 +542,19 @@ def test_a_release_that_is_taken_down_can_be_drained_whole() -> None:
     assert {
         job["spec"]["template"]["spec"]["volumes"][-1]["persistentVolumeClaim"]["claimName"] for job in jobs
     } == set(claims)
+
+
+def test_no_claim_is_deleted_before_its_own_drain_is_complete() -> None:
+    """As the guide and the notes have it typed: each step after the one before, and by no Job of an earlier time."""
+    (block,) = [b.text for b in blocks(ROOT / "docs" / "guides" / "kubernetes.md") if "drain.claims" in b.text]
+    steps = [step.strip() for step in block.replace("\\\n", "").split("&&\n")]
+    assert all("\n" not in step for step in steps)
+    assert "kubectl -n edge create -f -" in steps[0]
+    assert "wait --for=condition=complete job/" in steps[1]
+    assert re.search(r"delete pvc/\S+ job/\S+$", steps[2])
+    notes = (CHART / "templates" / "NOTES.txt").read_text()
+    assert "create -f -" in notes
+    assert "apply" not in block + notes
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:

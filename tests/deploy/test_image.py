@@ -76,7 +76,19 @@ def test_the_file_says_what_an_engine_must_know() -> None:
     assert json.loads(last["ENTRYPOINT"]) == ["/opt/lychgate/bin/lychgate"]
     assert last["STOPSIGNAL"] == "SIGTERM"
     assert "HEALTHCHECK" not in last  # each process has its own: compose.yaml and the chart say which
+    (folders,) = [step.rest for step in stages()[-1] if step.rest.startswith("install -d ")]
+    assert folders == f"install -d -o {UID} -g {UID} -m 0700 /var/lib/lychgate /var/lib/lychgate/spool"
     assert [step.rest for step in stages()[-1] if step.word == "COPY"] == ["--from=build /opt/lychgate /opt/lychgate"]
+
+
+def test_nothing_is_installed_that_was_not_locked() -> None:
+    """From an index by hash only, wheels only, nothing besides; our own wheel from no index at all."""
+    installs = [step.rest for step in stages()[0] if " install " in step.rest]
+    assert len(installs) == 3
+    for line in installs:
+        assert "--no-deps" in line
+        locked = "--require-hashes" in line and "--only-binary :all:" in line
+        assert locked or ("--no-index" in line and line.endswith("dist/*.whl")), line
 
 
 def test_nothing_but_what_the_wheel_needs_goes_to_the_builder() -> None:

@@ -81,6 +81,16 @@ def test_every_alert_fires_when_it_should_and_not_before(tmp_path: Path, step: s
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_gateways_that_are_all_gone_are_told_of(tmp_path: Path) -> None:
+    """Where targets are discovered nothing is 0 then; there is nothing at all."""
+    gone = {"input_series": [{"series": 'up{job="lychgate-query"}', "values": "1x40"}], "interval": "15s"}
+    fired = [expectation("AuditTargetDown", "2m", {"job": "lychgate-gateway"})]
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": [{**gone, "alert_rule_test": fired}]}))
+    done = subprocess.run([promtool(), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_rules_and_configuration_are_in_order() -> None:
     """`promtool check` has nothing to say, and every job the rules speak of is scraped."""
     tool = promtool()

@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from lychgate.cli import app
+from lychgate.reference.metrics import described
 from tests.builders.pages import blocks, run
 
 ROOT = Path(__file__).parents[2]
@@ -83,3 +84,41 @@ def test_what_pages_show_is_seen() -> None:
     found = [words for page in PAGES for words in typed(page)]
     assert len(found) > 150
     assert sum(any(word.startswith("--") for word in words) for words in found) > 40
+
+
+def _looked_up(page: str) -> set[str]:
+    """The keys of a generated page's tables, and those they are below of: `audit.spool` of `audit.spool.folder`."""
+    text = (ROOT / "docs" / "reference" / page).read_text("utf-8")
+    keys = set(re.findall(r"^\| `([\w.]+)`", text.replace("[N]", ""), re.MULTILINE))
+    return keys | {key.rsplit(".", count)[0] for key in keys for count in (1, 2, 3)}
+
+
+SETTINGS = _looked_up("settings.md")
+VALUES = _looked_up("chart.md")
+METRICS = {metric.name for metrics in described().values() for metric in metrics}
+TYPES = {path.stem for path in (ROOT / "docs/reference/schemas").glob("*.json")}
+FILES = (".toml", ".yml", ".yaml", ".jwk", ".env", ".py", ".md")
+ELSEWHERE = {"context.error.message", "audit.held_by", "audit.checkpoints", "audit.watermark", "audit.unreadable"}
+"""A field of OpenID AuthZEN's, one of `/internal/status`, topics, and the types of what travels there beside events."""
+SECTIONS = "|".join(sorted({key.partition(".")[0] for key in SETTINGS | VALUES}))
+
+
+def _code(key: str) -> bool:
+    """Whether it is a package, a module, or a name in one."""
+    place = ROOT / key.replace(".", "/")
+    module, package = place.parent.with_suffix(".py"), place.parent / "__init__.py"
+    inside = "".join(each.read_text("utf-8") for each in (module, package) if each.exists())
+    return place.is_dir() or place.with_suffix(".py").exists() or bool(re.search(rf"\b{place.name}\b", inside))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_exists(page: Path) -> None:
+    """Settings, values of the chart, variables and metrics, wherever a page speaks of one."""
+    text = page.read_text("utf-8")
+    keys = set(re.findall(rf"`((?:{SECTIONS})\.[A-Za-z_.]+)[`:=]", text))
+    known = SETTINGS | VALUES | TYPES | ELSEWHERE
+    assert sorted(key for key in keys - known if not key.endswith(FILES) and not _code(key)) == []
+    variables = {name.lower().replace("__", ".") for name in re.findall(r"\bLYCHGATE_([A-Z0-9]+__[A-Z0-9_]+)\b", text)}
+    assert {each for each in variables if each not in SETTINGS and each.rpartition(".")[0] not in SETTINGS} == set()
+    named = re.findall(r"\b(?:audit|lychgate|auth)_[a-z0-9_]+_(?:total|seconds|bytes|ratio|incidents)\b", text)
+    assert set(named) - METRICS == set()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders.studies import unfounded
 from tests.builders.tables import shipped_cases
 from tests.spikes.environment import ROOT, spikes_python
 
@@ -72,3 +73,4 @@ def test_the_page_has_the_numbers_that_were_kept() -> None:
     page = Path(STUDY / "README.md").read_text()
     for size in kept["speed"]:
         assert f"| {size['policies']} | {size['warm_us']['Cedar, sliced']['median']:.3g} (" in page
+    assert unfounded(page, kept) == []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders.studies import unfounded
 from tests.spikes.environment import ROOT, spikes_python
 
 STUDY = ROOT / "spikes" / "0004-http-parser"
@@ -88,3 +89,6 @@ def test_the_page_has_the_numbers_that_were_kept() -> None:
     page = (STUDY / "README.md").read_text()
     for work, it in kept["figures"]["us_a_request"].items():
         assert f"| {work} | {it['httptools']['median']:.3g} (" in page
+    strict = kept["strictness"]
+    totals = [sum(map(len, passed.values())) for passed in strict["let_through"].values()]
+    assert unfounded(page, [kept, sum(strict["rules"].values()), *totals]) == []

@@ -23,7 +23,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from lychgate.replay.metrics import ReplayMetrics
-from tests.builders.deployed import Brought, answers, await_true, bring, fetch, passwords, refund, trusted
+from tests.builders.deployed import WITHIN_S, Brought, answers, await_true, bring, fetch, passwords, refund, trusted
 from tests.servers.composed import Container, project
 from tests.servers.kafka.server import create_topic, own_server
 from tests.servers.panels import draws
@@ -105,7 +105,7 @@ class Machine:
         finally:
             process.terminate()
             try:
-                assert process.wait(30) == 0, log.read_text()
+                assert process.wait(60) == 0, log.read_text()
             finally:
                 process.kill()
 
@@ -159,7 +159,7 @@ def redis(machine: Machine, container: Container, port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
 def healthy(container: Container, names: dict[str, str]) -> bool:
@@ -178,6 +178,7 @@ def own_logins(postgres: Postgres) -> Iterator[Logins]:
     postgres.drop(name)
 
 
+@pytest.mark.timeout(300)  # a broker, a store, Redis, Prometheus and four processes of ours
 def test_an_event_lands_and_is_read(tmp_path: Path, own_logins: Logins) -> None:
     """Migrated, ready in the order that is declared; a refusal goes through Kafka into the store, and is read back."""
     brought = bring(tmp_path / "rules")
@@ -266,7 +267,7 @@ def watched(folder: Path, names: dict[str, str], traffic: Callable[[], None]) ->
 def _traffic(gateway: str, brought: Brought) -> None:
     """A refusal, and a request for a service that is not there."""
     assert refund(gateway, brought) == 403
-    answer = httpx.get(f"{gateway}/orders", headers=brought.bearer("Cashier"), trust_env=False)
+    answer = httpx.get(f"{gateway}/orders", headers=brought.bearer("Cashier"), timeout=30, trust_env=False)
     assert answer.status_code in {502, 503}
 
 
@@ -324,13 +325,13 @@ def _json(value: object) -> str:
 
 def _read(port: int, brought: Brought) -> bool:
     """Whether an auditor finds the refusal through the gateway; the query API needs the gateway's key for that."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WITHIN_S
     while time.monotonic() < deadline:
         answer = httpx.get(
             f"http://127.0.0.1:{port}/audit/events",
             params={"outcome": "failure", "limit": 50},
             headers=brought.bearer("Auditor"),
-            timeout=10,
+            timeout=30,
             trust_env=False,
         )
         if answer.status_code == 200 and any(event.get("status") == 403 for event in answer.json()["data"]):

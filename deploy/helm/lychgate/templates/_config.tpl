@@ -89,10 +89,24 @@ store:
 {{- end }}
 {{- end }}
 
+{{/* Refuse the text of a secret anywhere in `config`, which becomes a ConfigMap: (list path given). The names are those
+of the settings that hold one. */}}
+{{- define "lychgate.refuse.secrets" -}}
+{{- $path := index . 0 -}}
+{{- range $key, $value := index . 1 }}
+{{- $here := printf "%s.%s" $path $key }}
+{{- if has $key (list "password" "key_password" "dsn") }}
+{{- fail (printf "%s is a secret, and config becomes a ConfigMap: put it into a Secret, mount that with `files`, and name the file" $here) }}
+{{- end }}
+{{- if kindIs "map" $value }}{{ include "lychgate.refuse.secrets" (list $here $value) }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{- define "lychgate.config" -}}
 {{- $owned := include "lychgate.owned" . | fromYaml -}}
 {{- if hasKey $owned "Error" }}{{ fail (printf "what the chart decides is no YAML: %s" $owned.Error) }}{{ end -}}
 {{- include "lychgate.refuse" (list "config" .Values.config $owned) -}}
+{{- include "lychgate.refuse.secrets" (list "config" .Values.config) -}}
 {{- $audit := dict "services" (dict "audit" (printf "http://%s-query:8082" (include "lychgate.name" .))) -}}
 {{- mustMergeOverwrite $audit (deepCopy .Values.config) $owned | toYaml -}}
 {{- end }}
@@ -113,11 +127,22 @@ store:
 {{- end }}
 {{- if dig "audit" "kafka" "bootstrap_servers" "" .Values.config }}{{ fail "config.audit.kafka.bootstrap_servers is decided by the chart: give kafka.bootstrapServers, and there is a consumer" }}{{ end }}
 {{- if dig "redis" "url" "" .Values.config }}{{ fail "config.redis.url is decided by the chart: give redis.url" }}{{ end }}
+{{- if and .Values.kafka.bootstrapServers (hasPrefix "SASL_" .Values.kafka.securityProtocol) (not .Values.kafka.sasl) }}
+{{- fail (printf "kafka.securityProtocol is %s: give kafka.sasl with mechanism and username, and secrets.kafka" .Values.kafka.securityProtocol) }}
+{{- end }}
 {{- if and .Values.kafka.sasl (not .Values.secrets.kafka) }}
 {{- fail "kafka.sasl needs secrets.kafka: a Secret with the password" }}
 {{- end }}
 {{- if not (or .Values.rules.configMap (and .Values.rules.routes .Values.rules.roles)) }}
 {{- fail "give rules.configMap, or rules.routes and rules.roles: without routes nothing is forwarded" }}
+{{- end }}
+{{- if and .Values.rules.configMap (or .Values.rules.routes .Values.rules.roles) }}
+{{- fail "rules.configMap stands beside rules.routes or rules.roles, which nobody would read: give one of the two" }}
+{{- end }}
+{{- $from := list }}
+{{- range list .Values.rules.policiesConfigMap .Values.rules.policies (dig "policies" "bundle" "" .Values.config) }}{{ with . }}{{ $from = append $from . }}{{ end }}{{ end }}
+{{- if gt (len $from) 1 }}
+{{- fail "policies come from one of rules.policiesConfigMap, rules.policies and config.policies.bundle; the others would be read by nobody" }}
 {{- end }}
 {{- if not (or .Values.rules.policiesConfigMap .Values.rules.policies (dig "policies" "bundle" "" .Values.config)) }}
 {{- fail "give rules.policiesConfigMap, rules.policies or config.policies.bundle: without policies everything is denied" }}
