@@ -1,4 +1,4 @@
-"""Throwing a producer away at once, with all it still means to send.
+"""Throwing a producer away at once, with all it still means to send; and a consumer.
 
 aiokafka's `stop()` waits until everything is delivered, and an idempotent producer never gives a batch up: with a
 broker that is gone it waits for ever, and delivers late when the broker comes back (aiokafka#1101). Closing its
@@ -7,17 +7,16 @@ this reaches inside; `tests/audit/kafka/test_abandon.py` says after an upgrade w
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from audit.kafka.bootstrap import tidy
+from audit.kafka.hang_up import hang_up
 
 _END_S = 1.0
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds: what the kernel has not sent is dropped
 
 
 class Throwaway(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
@@ -45,21 +44,38 @@ class Throwaway(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no type
         self._closed = True
         self._message_accumulator._closed = True  # noqa: SLF001
         tasks = {*self._requests, self._sender.sender_task, self.client._sync_task} - {None}  # noqa: SLF001
-        for task in tasks:
-            task.cancel()
-        for connection in list(self.client._conns.values()):  # noqa: SLF001
-            _reset(connection)
-        if tasks:
-            await asyncio.wait(tasks, timeout=_END_S)
+        await _end(tasks, self.client)
 
 
-def _reset(connection: Any) -> None:
-    """Close a connection without sending what is still in its buffers."""
-    writer = connection._writer  # noqa: SLF001
-    if writer is None:
-        return
-    sock = writer.transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    writer.transport.abort()
-    connection.close()
+async def dismiss(consumer: AIOKafkaConsumer, within_s: float) -> None:
+    """Let a consumer leave its group and end; at once, if that is not done in time.
+
+    Its own `stop()` takes its parts down one after the other, each waiting for the broker: given up half-way it leaves
+    the others running, who go on fetching and telling the group that they live.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            await consumer.stop()
+    except (KafkaError, OSError, TimeoutError):
+        pass
+    finally:
+        parts = (consumer._coordinator, consumer._fetcher, consumer._client)  # noqa: SLF001
+        await _end({task for part in parts for task in _tasks(part)}, consumer._client)  # noqa: SLF001
+
+
+def _tasks(part: Any) -> set[asyncio.Task[Any]]:
+    """The tasks that a part of aiokafka holds, by whatever name."""
+    held = [each for each in vars(part).values() if isinstance(each, asyncio.Task)] if part is not None else []
+    return {*held, *getattr(part, "_pending_tasks", ())}
+
+
+async def _end(tasks: set[asyncio.Task[Any]], client: Any) -> None:
+    """End tasks and connections, and those that a task makes while it is ending."""
+    for task in tasks:
+        task.cancel()
+    for connection in list(client._conns.values()):  # noqa: SLF001
+        hang_up(connection)
+    if tasks:
+        await asyncio.wait(tasks, timeout=_END_S)
+        for connection in list(client._conns.values()):  # noqa: SLF001
+            hang_up(connection)

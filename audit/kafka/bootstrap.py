@@ -1,7 +1,8 @@
 """aiokafka's first contact with a cluster, without the connection that it leaves behind.
 
 Its own closes that connection when a request fails, and not when whoever waits for it gives up (0.14: a deadline that
-passes, a stop). The socket then stays open until the garbage is collected, which says so on the log. There is no public
+passes, a stop); and where it does, it waits for the other end of a TLS connection to say goodbye, and nobody holds the
+socket. It stays open until the garbage is collected, which says so on the log. There is no public
 way in, so this takes the method's place; `tests/audit/kafka/test_bootstrap.py` says after an upgrade whether it fits.
 """
 
@@ -13,6 +14,8 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
+
+from audit.kafka.hang_up import hang_up
 
 _FIRST: Final = ("bootstrap", ConnectionGroup.DEFAULT)
 _FAILED = (KafkaError, OSError, TimeoutError)
@@ -57,9 +60,9 @@ async def _learn(client: Any, host: str, port: int) -> None:
     try:
         client.cluster.update_metadata(await conn.send(MetadataRequest([])))
     except BaseException:
-        conn.close()
+        hang_up(conn)
         raise
     if client.cluster.brokers():
-        conn.close()
+        hang_up(conn)
     else:  # a cluster without topics may not name its brokers: asked again through this one until it does
         client._conns[_FIRST] = conn  # noqa: SLF001

@@ -26,6 +26,7 @@ from audit.errors import AuditError, Fenced, SinkUnavailable
 from audit.event import Outcome, Producer, Severity
 from audit.ids import EventIds
 from audit.ingest import DeadLetter
+from audit.kafka.abandon import dismiss
 from audit.kafka.bootstrap import tidy
 from audit.kafka.connection import Connection
 from audit.kafka.health import Pulse
@@ -162,8 +163,7 @@ class Consumer:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
             self._drop(list(self._claims))
-            with suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), _STOP_S)
+            await dismiss(consumer, _STOP_S)
 
     async def _pause(self, exc: Exception) -> None:
         self._failures += 1

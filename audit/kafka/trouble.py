@@ -25,6 +25,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from audit.errors import Cause, ClockRefused, SinkUnavailable
 from audit.kafka.connection import CLIENT_ID, Connection, Credentials
+from audit.kafka.hang_up import hang_up
 
 _ANSWER_MS: Final = 5000
 _TOLD_SERVERS: Final = 3
@@ -115,7 +116,7 @@ async def _look_at(host: str, port: int, connection: Connection, topic: str) -> 
     except (KafkaError, OSError, TimeoutError) as exc:
         return _refused(exc, connection, topic)
     finally:
-        conn.close()
+        hang_up(conn)
     for code, name, _, partitions in answer.topics:
         if name == topic:
             return _standing(code, topic, partitions)

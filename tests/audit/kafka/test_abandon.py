@@ -4,17 +4,17 @@ import asyncio
 import gc
 import random
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from audit.errors import Cause, SinkUnavailable
-from audit.kafka.abandon import Throwaway, _reset
+from audit.kafka.abandon import Throwaway, dismiss
+from audit.kafka.bootstrap import tidy
 from audit.kafka.connection import Connection
 from audit.kafka.message import Message
 from audit.kafka.producer import KafkaSink
@@ -60,12 +60,6 @@ def writer_of(server: KafkaServer, name: str) -> KafkaWriter:
     """One that compresses nothing."""
     plain = Connection(server.bootstrap_servers, KafkaSettings(compression=Compression.NONE))
     return KafkaWriter(plain, name, deadline_s=DEADLINE_S, batch_bytes=524_288)
-
-
-def drain(peer: socket.socket) -> None:
-    """Read to the end."""
-    while peer.recv(1 << 16):
-        pass
 
 
 async def sent_at_last(writer: KafkaWriter, messages: list[Message]) -> None:
@@ -169,17 +163,38 @@ async def test_closing_with_an_idle_connection_to_a_silent_broker(server: KafkaS
         assert time.monotonic() - began < GIVEN_UP_WITHIN_S
 
 
-async def test_what_the_kernel_has_not_sent_is_dropped() -> None:
-    """A connection is reset, not closed: whoever wakes up on its other end finds an error, and not all of it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        _, writer = await asyncio.open_connection(*listener.getsockname())
-        peer, _ = listener.accept()
-        with peer:
-            writer.write(b"x" * (1 << 20))
-            await asyncio.sleep(0)
-            _reset(SimpleNamespace(_writer=writer, close=lambda: None))
-            await asyncio.sleep(0.05)
-            peer.settimeout(5)
-            with pytest.raises(ConnectionResetError):
-                drain(peer)
+async def test_a_consumer_is_dismissed_though_the_broker_is_silent(server: KafkaServer) -> None:
+    """It is a member, fetches and beats; half a second later it has no task and no connection."""
+    name = topic()
+    await create_topic(server.bootstrap_servers, name, 1)
+    files = open_files()
+    consumer = AIOKafkaConsumer(
+        name, group_id=name, enable_auto_commit=False, **Connection(server.bootstrap_servers).arguments()
+    )
+    tidy(consumer._client)
+    await consumer.start()
+    while not consumer.assignment():
+        await consumer.getmany(timeout_ms=50)
+    assert open_files() > files
+    with silent(server):
+        began = time.monotonic()
+        await dismiss(consumer, DEADLINE_S)
+        assert time.monotonic() - began < GIVEN_UP_WITHIN_S
+        await until(lambda: len(asyncio.all_tasks()) == 1 and open_files() <= files)
+
+
+async def test_a_consumer_that_is_dismissed_leaves_its_group(server: KafkaServer) -> None:
+    """While the broker answers, the next one need not wait for its session to end."""
+    name = topic()
+    await create_topic(server.bootstrap_servers, name, 1)
+    for _ in range(2):
+        consumer = AIOKafkaConsumer(
+            name, group_id=name, session_timeout_ms=60_000, **Connection(server.bootstrap_servers).arguments()
+        )
+        began = time.monotonic()
+        await consumer.start()
+        while not consumer.assignment():
+            await consumer.getmany(timeout_ms=50)
+        assert time.monotonic() - began < 30
+        await dismiss(consumer, GIVEN_UP_WITHIN_S)
+        assert len(asyncio.all_tasks()) == 1
