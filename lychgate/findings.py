@@ -68,12 +68,22 @@ def rules_of(settings: "Settings", folder: Path | None) -> tuple[Bundle, Catalog
     origin, roles_file = settings.policies.origin(), settings.gateway.roles_file
     if folder is not None or origin.bundle is None:
         return policies_of(folder or origin.folder), catalogue_of(roles_file)
+    bundle, packed = packed_rules(origin)
+    return bundle, packed or catalogue_of(roles_file)
+
+
+def packed_rules(origin: Origin) -> tuple[Bundle, Catalogue | None]:
+    """The policies of a bundle, and the roles where it brings them.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is refused; every finding a line.
+    """
     try:
         texts = origin.read()
         bundle = build_bundle(texts.policies, texts.schema)
     except PolicyErrors as exc:
         raise ConfigurationError(str(exc)) from exc
-    return bundle, catalogue_of(roles_file) if texts.roles is None else _packed_catalogue(origin, texts.roles)
+    return bundle, None if texts.roles is None else _packed_catalogue(origin, texts.roles)
 
 
 def require_known_roles(names: Sequence[str], file: Path) -> None:

@@ -38,7 +38,8 @@ def sarif(findings: Iterable[Finding], kinds: Mapping[str, Kind] = KINDS) -> dic
 
 
 def _result(finding: Finding, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(finding.file)}}
+    uri = quote(finding.file, errors="surrogateescape")  # the bytes of the name, whatever they are
+    place: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if finding.line:
         place["region"] = {"startLine": finding.line, "startColumn": max(finding.column, 1)}
     return {

@@ -46,18 +46,23 @@ def write(folder: Path) -> list[Path]:
         What was written.
 
     Raises:
-        ConfigurationError: One is there already, and then nothing is written; or it cannot be written.
+        ConfigurationError: One is there already, or cannot be written; no file of ours is left then.
     """
     wanted = {folder / name: source for name, source in _all()}
     there = [str(path) for path in wanted if path.exists() or path.is_symlink()]
     if there:
         raise ConfigurationError("\n".join(f"{path}: is there already" for path in there))
+    made: list[Path] = []
     try:
         for path, source in wanted.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as file:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            made.append(path)
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(source.read_bytes())
     except OSError as exc:
+        for path in made:  # a part of them would be in the way of the next attempt
+            path.unlink(missing_ok=True)
         raise ConfigurationError(f"{exc.filename or folder}: cannot be written: {exc.strerror}") from exc
     return list(wanted)
 

@@ -51,8 +51,14 @@ class Opening(NamedTuple):
         return self.silent_s < SILENT.total_seconds()
 
 
-async def openings(connection: Connection, producer: str) -> list[Opening]:
-    """Everything the store still knows of a producer, the one that holds first; empty for a name it never met."""
+async def openings(connection: Connection, producer: str, *, gaps: bool = True) -> list[Opening]:
+    """Everything the store still knows of a producer, the one that holds first; empty for a name it never met.
+
+    Args:
+        connection: The keeper's.
+        producer: Its id.
+        gaps: Whether a number that is not there is missing. Of an outbox it is not: who rolled back has taken it.
+    """
     states = await connection.fetch(
         "SELECT epoch, state, watermark, silent_s, holds FROM audit_producer_states() WHERE producer = $1", producer
     )
@@ -61,7 +67,8 @@ async def openings(connection: Connection, producer: str) -> list[Opening]:
         numbers = await connection.fetchrow("SELECT * FROM audit_known_numbers($1, $2)", producer, row["epoch"])
         if numbers is None:
             continue
-        known = (numbers["last_seq"], numbers["missing_count"], json.loads(numbers["missing"]))
+        missing = (numbers["missing_count"], json.loads(numbers["missing"])) if gaps else (0, [])
+        known = (numbers["last_seq"], *missing)
         found.append(Opening(row["epoch"], row["state"], row["watermark"], row["silent_s"], row["holds"], *known))
     return found
 

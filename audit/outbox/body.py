@@ -70,7 +70,10 @@ def record_of(event_id: UUID, seq: int, body: bytes, life: Life) -> bytes:
     name = str(event_id)
     ms = event_id.int >> 80
     part = (event_id.int >> 64) & 0xFFF
-    occurred_at = timestamp((ms * 1000 + part * 1000 // 4096) * 1000)
+    try:
+        occurred_at = timestamp((ms * 1000 + part * 1000 // 4096) * 1000)
+    except ValueError:  # an owner has chosen the id, which is not the table's: most random ones are of no year there is
+        raise Unreadable("identity") from None
     head = (
         f'{{"event_id":"{name}","occurred_at":"{occurred_at}",'
         f'"producer":{{"id":"{life.producer}","epoch":{life.epoch},"seq":{seq}}},'

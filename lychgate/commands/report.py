@@ -47,7 +47,9 @@ def plain(text: str) -> str:
 
 def print_json(value: object) -> None:
     """One line of JSON on standard output."""
-    typer.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str))
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    # A name that is not UTF-8, or half a surrogate pair in somebody's source, is no text; JSON's escape for it is.
+    typer.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def print_rows(

@@ -11,6 +11,7 @@ import msgspec
 from audit.errors import SealRefused
 from audit.integrity.keys import key_id, load_public_key, load_seal_key
 from audit.private_file import read_private
+from lychgate.up.settings import SEAL_KEY
 from roles.errors import ContextUnusable
 from roles.security_context.key_ring import HeldKey, KeyRing
 
@@ -64,10 +65,11 @@ def inventory(settings: "Settings", now: float) -> list[Row]:
         rows += _context(context.key_file, context.alg, now, "gateway", made_here=True)
     if query.context_secret_file is not None and query.context_secret_file not in context.hs256_key_files.values():
         rows += _context(query.context_secret_file, "HS256", now, "query", made_here=False)
-    if integrity.key_file is not None:
-        rows += _one(
-            "seal", integrity.key_file, "EdDSA", "gateway or consumer", lambda file: load_seal_key(file).key_id
-        )
+    seal, sealed_by = integrity.key_file, "gateway or consumer"
+    if seal is None and (of_up := settings.up.state_folder / SEAL_KEY).exists():
+        seal, sealed_by = of_up, "up"
+    if seal is not None:
+        rows += _one("seal", seal, "EdDSA", sealed_by, lambda file: load_seal_key(file).key_id)
     for file in integrity.public_keys:
         rows += _one("seal-public", file, "EdDSA", "audit verify", lambda file: key_id(load_public_key(file)))
     rows += _one("cursor", query.cursor_key_file, "HS256", "query", _bytes_of, made_here=True)

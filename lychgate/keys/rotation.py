@@ -103,6 +103,8 @@ def rewrite(file: Path, change: Callable[[KeyRing], KeyRing], *, out: Path | Non
                 _create(out, changed.text())
             return changed
     except OSError as exc:
+        if isinstance(exc, FileNotFoundError) and Path(exc.filename or file) in {file, file.parent}:
+            raise ConfigurationError(f"{file}: there is no key yet; a gateway makes its own, or `keys new`") from exc
         raise ConfigurationError(f"{exc.filename or file}: {exc.strerror}") from exc
     except ContextUnusable as exc:
         raise ConfigurationError(f"{file}: {exc}") from exc

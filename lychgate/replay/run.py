@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lychgate.errors import ConfigurationError
+from lychgate.findings import catalogue_of, packed_rules
 from policies.bundle import Bundle
 from policies.check import check_roles
 from policies.engine import Engine
-from policies.errors import PolicyErrors
-from policies.load import load_bundle
 from policies.memo import Memo
+from policies.origin import Origin
 from policies.replay.decide import Replay
 from policies.replay.record import Recorded, read
 from policies.replay.tally import Tally
@@ -80,27 +80,32 @@ def _events(line: bytes) -> Iterable[bytes]:
         return (line,)
 
 
-def candidate_bundle(folder: Path, catalogue: "Catalogue") -> Bundle:
-    """The policies to decide by, as a gateway would take them.
+def candidate_rules(origin: Origin, given: "Catalogue | None", roles_file: Path) -> "tuple[Bundle, Catalogue | None]":
+    """The policies to decide by, as a gateway would take them, and the roles where a bundle brings them.
+
+    Args:
+        origin: A folder, or a bundle that a key of the configuration has signed.
+        given: The roles that the policies may name; None for those a bundle brings.
+        roles_file: Where they stand otherwise.
 
     Raises:
         ConfigurationError: A gateway would refuse them; with every finding's file and line.
     """
-    refused = f"the candidate {folder} would be refused:"
+    refused = f"the candidate {origin.path} would be refused:"
     try:
-        bundle = load_bundle(folder)
-    except PolicyErrors as exc:
+        bundle, packed = packed_rules(origin)
+    except ConfigurationError as exc:
         raise ConfigurationError(f"{refused}\n{exc}") from exc
-    if findings := check_roles(bundle, catalogue.names):
+    if findings := check_roles(bundle, (given or packed or catalogue_of(roles_file)).names):
         raise ConfigurationError("\n".join((refused, *map(str, findings))))
-    return bundle
+    return bundle, packed
 
 
-def known_bundles(folder: Path) -> list[Bundle]:
+def known_bundles(origin: Origin) -> list[Bundle]:
     """The configured policies, under whose schema most decisions were recorded; none where they do not load."""
     try:
-        return [load_bundle(folder)]
-    except PolicyErrors:
+        return [packed_rules(origin)[0]]
+    except ConfigurationError:
         return []
 
 

@@ -11,11 +11,9 @@ from lychgate.ports import free_port, require_free
 from lychgate.settings import Settings
 from lychgate.tokens import ALGORITHM, AUDIENCE, NAME
 from lychgate.up.child import ChildSpec
-from lychgate.up.settings import UpSettings
+from lychgate.up.settings import SEAL_KEY, UpSettings
 
 HOST = "127.0.0.1"
-SEAL_KEY = "keys/audit-seal.pem"
-"""Below the state folder: what signs seals, where no key is configured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """`up`: what only the one-machine stack needs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
+SEAL_KEY: Final = "keys/audit-seal.pem"
+"""Below the state folder: what signs seals, where no key is configured."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 

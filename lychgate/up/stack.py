@@ -33,6 +33,7 @@ from lychgate.tokens import DevelopmentIssuer
 from lychgate.up import offer, plan
 from lychgate.up.child import Child, ChildSpec
 from lychgate.up.predecessor import StateFolder
+from lychgate.up.settings import SEAL_KEY
 from lychgate.up.summary import Summary
 
 _POLL_S = 0.1
@@ -137,11 +138,11 @@ class Stack:
         if self._settings.audit.integrity.key_file is not None:
             return
         try:
-            made = make_seal_key(folder / plan.SEAL_KEY)
+            made = make_seal_key(folder / SEAL_KEY)
         except SealRefused as exc:
             raise ConfigurationError(str(exc)) from exc
         if made:
-            self._say(f"made {folder / plan.SEAL_KEY}, which signs what the audit's store held")
+            self._say(f"made {folder / SEAL_KEY}, which signs what the audit's store held")
 
     def _postgres(self, folder: Path) -> PostgresServer:
         port = 0 if self._free_ports else self._settings.up.postgres_port

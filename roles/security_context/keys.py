@@ -55,7 +55,7 @@ def parse_jwk(
         key = import_key(decoded)
         key.check_use("sig")
         key.check_key_op(operation)
-    except (ValueError, TypeError, JoseError) as exc:  # from None: the cause may quote the key
+    except (ValueError, TypeError, LookupError, RecursionError, JoseError) as exc:  # from None: the cause may quote it
         raise ContextUnusable(f"not a usable JWK ({type(exc).__name__})") from None
     alg = _algorithm(key)
     if alg is None or key.alg not in {None, alg}:
@@ -102,7 +102,7 @@ class TrustedKeys:
         try:
             decoded = json.loads(jwks) if isinstance(jwks, str | bytes) else dict(jwks)
             entries = decoded["keys"]
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, LookupError, RecursionError) as exc:
             raise ContextUnusable(f"not a JWKS ({type(exc).__name__})") from exc
         if not isinstance(entries, list) or not entries:
             raise ContextUnusable("a JWKS without keys")

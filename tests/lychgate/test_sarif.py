@@ -32,3 +32,9 @@ def test_a_finding_is_a_result_with_its_place() -> None:
             "locations": [{"physicalLocation": {"artifactLocation": {"uri": "b"}}}],
         },
     ]
+
+
+def test_a_name_that_is_not_utf8_is_its_bytes() -> None:
+    """A file's name is whatever its writer gave it."""
+    (run,) = sarif([Finding("a b/n\udcff.py", 0, 0, "gone", "unreadable")])["runs"]
+    assert run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%20b/n%FF.py"

@@ -43,6 +43,16 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         starter.write(tmp_path / "file" / "folder")
 
 
+def test_what_cannot_be_finished_leaves_no_file(tmp_path: Path) -> None:
+    """So that the next attempt is not told of files that nobody has edited."""
+    (tmp_path / "tests").touch()
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        starter.write(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["tests"]
+    (tmp_path / "tests").unlink()
+    assert starter.write(tmp_path)
+
+
 def test_init_says_what_it_wrote(tmp_path: Path) -> None:
     """For people and for scripts."""
     said = run("init", str(tmp_path / "a")).stdout

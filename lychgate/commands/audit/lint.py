@@ -204,7 +204,7 @@ def _write_sarif(findings: "Sequence[Finding]", file: Path) -> None:
         print_json(document)
         return
     try:
-        file.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(document) + "\n", encoding="utf-8")
     except OSError as exc:
         raise ConfigurationError(f"--sarif: {exc}") from exc
 

@@ -15,6 +15,9 @@ _SHOWN = ("epoch", "result", "watermark", "silent_s", "last_seq", "missing_count
 def retire(
     producer: Annotated[str, typer.Argument(help="Its id, as `lychgate audit producers` shows it.")],
     force: Annotated[bool, typer.Option("--force", help="Also if it still reports.")] = False,
+    outbox: Annotated[
+        bool, typer.Option("--outbox", help="It is an outbox: a gap in its numbers was rolled back, and is no loss.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be given up, and do nothing.")] = False,
     by: Annotated[str | None, typer.Option(help="Who says so.", show_default="the user logged in")] = None,
     config: ConfigOption = None,
@@ -31,7 +34,7 @@ def retire(
     from lychgate.settings import Settings
 
     async def work(connection: Connection, _: Settings) -> list[dict[str, object]]:
-        found = await keeper.openings(connection, producer)
+        found = await keeper.openings(connection, producer, gaps=not outbox)
         if not found:
             raise LychgateError(f"{producer}: no such producer has ever reported; see `lychgate audit producers`")
         rows: list[dict[str, object]] = []
@@ -64,6 +67,8 @@ def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(
         epilog=example(
-            "lychgate audit spool retire gateway-7-w0 --dry-run", "lychgate audit spool retire gateway-7-w0 --by ada"
+            "lychgate audit spool retire gateway-7-w0 --dry-run",
+            "lychgate audit spool retire gateway-7-w0 --by ada",
+            "lychgate audit spool retire outbox-shipping --outbox",
         )
     )(retire)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lychgate.replay.report import Report
     from lychgate.replay.run import Run
     from lychgate.settings import Settings
-    from roles.catalogue import Catalogue
+    from policies.bundle import Bundle
 
 _EXAMPLES = example(
     "lychgate policy replay --policies candidate events.ndjson",
@@ -30,7 +30,12 @@ def replay(
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recorded events, one JSON a line; - to read here.")
     ] = None,
     policies: Annotated[
-        Path | None, typer.Option("--policies", help="The candidate's folder.", show_default="the configured one")
+        Path | None,
+        typer.Option(
+            "--policies",
+            help="The candidate: a folder, or a bundle signed by a configured key.",
+            show_default="what is configured",
+        ),
     ] = None,
     roles: Annotated[
         Path | None, typer.Option("--roles", help="A role catalogue that comes with it; roles are resolved anew.")
@@ -65,7 +70,7 @@ def replay(
     from lychgate.clock import utc_now
     from lychgate.replay.expected import read_expected
     from lychgate.replay.report import Report
-    from lychgate.replay.run import Run, candidate_bundle, known_bundles, make_replay
+    from lychgate.replay.run import Run, known_bundles, make_replay
     from lychgate.settings import load
     from policies.replay.tally import Tally
 
@@ -75,9 +80,8 @@ def replay(
         raise ConfigurationError("--tenant, --since, --until and --limit choose from the store: give --store")
     settings = load(config)
     expectations = read_expected(expected) if expected is not None else []
-    catalogue, recast = _catalogue(settings, roles)
-    candidate = candidate_bundle(policies or settings.policies.folder, catalogue)
-    known = known_bundles(settings.policies.folder)
+    candidate, recast = _candidate(settings, policies, roles)
+    known = known_bundles(settings.policies.origin())
     decide = make_replay(candidate, known, strict=settings.policies.strict, same_reasons=reasons)
     tally = Tally(examples)
     run = Run(decide, tally, recast)
@@ -107,13 +111,27 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=_EXAMPLES)(replay)
 
 
-def _catalogue(settings: "Settings", roles: Path | None) -> "tuple[Catalogue, Recast | None]":
-    """The roles that the candidate may name; and what gives callers them anew, where they are not the configured."""
+def _candidate(settings: "Settings", policies: Path | None, roles: Path | None) -> "tuple[Bundle, Recast | None]":
+    """The candidate; and what gives callers their roles anew, where it comes with a catalogue of its own."""
+    from msgspec.structs import replace
+
     from lychgate.findings import catalogue_of
     from lychgate.replay.recast import Recast
+    from lychgate.replay.run import candidate_rules
 
-    catalogue = catalogue_of(roles or settings.gateway.roles_file)
-    return catalogue, Recast(catalogue) if roles is not None else None
+    origin = settings.policies.origin()
+    if policies is not None:
+        if policies.is_file() and origin.bundle is None:
+            raise ConfigurationError(
+                f"--policies {policies}: a file; to read bundles, `policies.bundle` must be configured"
+            )
+        origin = replace(origin, folder=policies, bundle=policies if policies.is_file() else None)
+    given = catalogue_of(roles) if roles is not None else None
+    candidate, packed = candidate_rules(origin, given, settings.gateway.roles_file)
+    if policies is None:
+        packed = None  # what is configured has decided with its own
+    own = given or packed
+    return candidate, Recast(own) if own is not None else None
 
 
 def _from_store(

@@ -91,3 +91,9 @@ def test_a_row_that_is_no_event_is_told_in_a_word(body: bytes, reason: str) -> N
     """Nor can one claim to be another producer's; no byte of it is repeated."""
     with pytest.raises(Unreadable, match=f"^{reason}$"):
         record_of(EVENT_ID, 7, body, LIFE)
+
+
+def test_an_id_of_no_year_there_is_does_not_stop_the_relay() -> None:
+    """The table's owner may give rows ids of their own; nine of ten random ones are beyond the year 9999."""
+    with pytest.raises(Unreadable, match=r"^identity$"):
+        record_of(UUID("ffffffff-ffff-4fff-8fff-ffffffffffff"), 7, body_of(make_event(), REDACTOR), LIFE)

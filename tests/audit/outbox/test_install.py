@@ -90,6 +90,14 @@ async def test_ids_are_in_order_and_of_their_time(shop: Shop) -> None:
         assert abs(int(each[:8] + each[9:13], 16) - now_ms) < 60_000
 
 
+async def test_a_transaction_has_its_number_before_its_row_has_an_id(shop: Shop) -> None:
+    """What the watermark counts on: who has a later number has later ids."""
+    async with shop.connected(shop.owner) as owner, owner.transaction():
+        assert await owner.fetchval("SELECT pg_current_xact_id_if_assigned()::text") is None
+        await owner.fetchval(f"SELECT {quoted(SCHEMA)}.audit_outbox_id()")
+        assert await owner.fetchval("SELECT pg_current_xact_id_if_assigned()::text") is not None
+
+
 @pytest.mark.parametrize("name", ["", "Order", "order;", "o" * 64, "o'r", "-o"])
 def test_a_producer_has_a_plain_name(name: str) -> None:
     """It stands in every record."""

@@ -87,6 +87,24 @@ async def test_a_sink_that_is_away_keeps_every_row(shop: Shop) -> None:
     await relaying.relay.close()
 
 
+async def test_it_is_well_while_it_gets_on(shop: Shop) -> None:
+    """With rows or without; what readiness is told by does not move while nothing is taken."""
+    sink = Collecting()
+    relaying = shop.emptied_by(sink)
+    made_at = relaying.relay.well_at
+    await relaying.drain()
+    idle_at = relaying.relay.well_at
+    assert idle_at > made_at
+    await sold(shop, 1)
+    sink.away = True
+    await relaying.relay.step()
+    assert relaying.relay.well_at == idle_at
+    sink.away = False
+    await relaying.drain()
+    assert relaying.relay.well_at > idle_at
+    await relaying.relay.close()
+
+
 async def test_a_sink_that_does_not_answer_has_failed(shop: Shop) -> None:
     """Its rows are given back after a while."""
     await sold(shop, 1)

@@ -83,6 +83,11 @@ BROKEN = [
     (Rule.CLASS_LOOSENED, 'class = "pii", ', ""),
     (Rule.CLASS_LOOSENED, 'class = "pii"', 'class = "payment"'),
     (Rule.CLASS_LOOSENED, '[types."shop.basket.paid".changes]\nname = "pii"\n', ""),
+    (
+        Rule.CLASS_LOOSENED,
+        '[types."shop.basket.paid".changes]\nname = "pii"',
+        '[types."shop.basket.paid".changes]\nname = "payment"',
+    ),
 ]
 
 

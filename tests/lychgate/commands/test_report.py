@@ -1,8 +1,10 @@
-"""Tables for people, at every width."""
+"""Tables for people, at every width, and JSON for scripts, whatever is in it."""
+
+import json
 
 import pytest
 
-from lychgate.commands.report import print_rows
+from lychgate.commands.report import print_json, print_rows
 
 MANY = [{f"column_{number}": f"value {row} {number}" for number in range(11)} for row in range(2)]
 
@@ -57,3 +59,12 @@ def test_a_cell_is_what_was_written(capsys: pytest.CaptureFixture[str], written:
     """Brackets are no markup; what does not print is spelled out."""
     print_rows("rows", [{"cell": written}], as_json=False)
     assert shown in capsys.readouterr().out
+
+
+def test_what_is_no_text_is_still_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names that are not UTF-8 and halves of surrogate pairs come from other people's trees."""
+    value = {"file": "n\udcff.py", "path": "\\\ud800", "name": "Zoë"}
+    print_json(value)
+    said = capsys.readouterr().out
+    assert json.loads(said.encode("utf-8")) == value
+    assert "Zoë" in said

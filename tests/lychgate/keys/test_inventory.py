@@ -8,6 +8,7 @@ from typing import Any
 from audit.integrity.keys import make_seal_key
 from lychgate.keys.inventory import inventory, key_findings
 from lychgate.settings import Settings, load
+from lychgate.up.settings import SEAL_KEY
 from roles.security_context.key_ring import KeyRing
 from roles.security_context.keys import new_private_jwk
 
@@ -72,6 +73,15 @@ def test_every_kind_is_listed(tmp_path: Path) -> None:
     assert [row.state for row in inventory(found, NOW + 60)[:2]] == ["current", "last"]
     assert [row.state for row in inventory(found, NOW + 420)[:2]] == ["current", "over"]
     assert key_findings(found, NOW) == []
+
+
+def test_the_seal_key_that_up_has_made_is_listed(tmp_path: Path) -> None:
+    """Nothing configures it, and whoever backs keys up must know of it all the same."""
+    assert "seal" not in {row.kind for row in inventory(settings(tmp_path), NOW)}
+    (tmp_path / "keys").mkdir()
+    make_seal_key(tmp_path / SEAL_KEY)
+    [row] = [row for row in inventory(settings(tmp_path), NOW) if row.kind == "seal"]
+    assert (row.kid != "", row.state, row.mode, row.used_by) == (True, "current", "0600", "up")
 
 
 def test_shared_secrets_are_listed_by_service(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Where a service with threads gets the gateway's keys."""
 
+import json
 import threading
 from collections.abc import Callable
 
@@ -67,7 +68,7 @@ def test_a_bad_answer_changes_nothing() -> None:
     publisher.answer = lambda: httpx.Response(200, json=JWKS)
     good = keys.keys()
     publisher.now += 301
-    publisher.answer = lambda: httpx.Response(200, content=b" " * 70_000)
+    publisher.answer = lambda: httpx.Response(200, content=json.dumps(JWKS).encode() + b" " * 70_000)
     assert keys.keys() is good
 
 

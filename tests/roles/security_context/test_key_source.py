@@ -138,7 +138,7 @@ async def test_forged_ids_do_not_queue_before_a_gateway_that_does_not_answer(pub
         lambda: httpx.Response(200, content=b"no json"),
         lambda: httpx.Response(200, json={"keys": []}),
         lambda: httpx.Response(200, json={"keys": [{"kty": "oct", "k": "A" * 43}]}),
-        lambda: httpx.Response(200, content=b" " * 70_000),
+        lambda: httpx.Response(200, content=json.dumps(OTHER).encode() + b" " * 70_000),
         lambda: (_ for _ in ()).throw(httpx.ConnectError("down")),
         lambda: (_ for _ in ()).throw(httpx.ReadTimeout("slow")),
     ],

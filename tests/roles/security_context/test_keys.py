@@ -44,6 +44,9 @@ def test_a_new_key_is_what_it_says(alg: Any) -> None:
         public("EdDSA", use="enc"),
         public("EdDSA", key_ops=["sign"]),
         {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"},
+        public("EdDSA", crv="Ed25520"),
+        {**OKPKey.generate_key("Ed25519").as_dict(private=True), "crv": ""},
+        '{"kty":' * 50_000,
     ],
 )
 def test_a_key_that_contexts_are_not_signed_with(jwk: Any) -> None:
@@ -91,6 +94,8 @@ def test_a_key_without_a_name_is_named_by_its_thumbprint() -> None:
         {"keys": [7]},
         {"keys": [public("EdDSA"), OctKey.generate_key(256).as_dict()]},
         {"keys": [OctKey.generate_key(256).as_dict()]},
+        {"keys": [public("EdDSA"), public("EdDSA", crv="Ed25520")]},
+        '{"keys":' * 5_000,
     ],
 )
 def test_a_set_that_is_none(jwks: Any) -> None:

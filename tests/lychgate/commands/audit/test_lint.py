@@ -1,6 +1,7 @@
 """`lychgate audit lint` and `lychgate audit types`, as a user runs them."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_the_same_for_scripts_and_for_code_hosts(folder: Path) -> None:
     assert json.loads(here.stdout)["runs"] == [kept]
     assert {rule["id"] for rule in kept["tool"]["driver"]["rules"]} == {*KINDS}
     assert kept["results"][0]["ruleId"] == "unknown-event"
+
+
+def test_a_tree_with_names_and_strings_that_are_no_text(folder: Path) -> None:
+    """It comes from somebody else; every form is written all the same, and can be read."""
+    Path(os.fsdecode(bytes(folder) + b"/n\xff.py")).write_text('audit.emit("a\\ud800.b", action="x")\n')
+    for words in ((), ("--json",), ("--sarif", "out.sarif")):
+        done = run("audit", "lint", ".", "--registry", "events.toml", *words)
+        assert done.returncode == 1, done
+        assert "Traceback" not in done.stderr
+    assert len(json.loads((folder / "out.sarif").read_text())["runs"][0]["results"]) > 1
 
 
 def test_what_is_configured_need_not_be_said(folder: Path) -> None:

@@ -10,9 +10,14 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from audit.codec import encode
+from audit.event import Producer
+from audit.ids import EventIds
+from audit.sinks import StoreSink
 from audit.store import Store
 from lychgate import cli
 from tests.builders.aged import aged_store, ask, now_ms
+from tests.builders.audit import make_event
 from tests.servers.postgres import Logins
 
 
@@ -87,6 +92,31 @@ def test_who_is_gone_is_found_and_given_up(operator: Operator, migrated_database
         ("audit.loss", "ada")
     ]
     assert "complete through 1970-01-01T00:00:09" in operator("audit", "producers").stdout
+
+
+def test_what_an_outbox_rolled_back_is_not_lost(operator: Operator, migrated_database: Logins) -> None:
+    """Its numbers have gaps by their nature; of a spool the same gaps are records that are missing."""
+
+    async def work() -> None:
+        store = Store(migrated_database.writer)
+        ids = EventIds()
+        made = [make_event(event_id=ids.next(), producer=Producer("outbox-shop", 1, seq)) for seq in (2, 5)]
+        await StoreSink(store).deliver([encode(event) for event in made])
+        await store.close()
+
+    asyncio.run(work())
+    report(migrated_database, ("outbox-shop", 1, -1, 1, 5_000, False))
+    words = ("audit", "spool", "retire", "outbox-shop", "--force")
+    [spool] = operator.json(*words, "--dry-run")  # type: ignore[misc]
+    assert (spool["missing"], spool["missing_count"]) == ([[1, 1], [3, 4]], 3)
+    [outbox] = operator.json(*words, "--outbox")  # type: ignore[misc]
+    assert (outbox["result"], outbox["missing"], outbox["missing_count"]) == ("retired", [], 0)
+    [(count, missing, beyond)] = run(
+        "SELECT body->'details'->>'count', body->'details'->>'missing', body->'details'->>'unknown_beyond'"
+        " FROM audit_events WHERE event_type = 'audit.loss'",
+        migrated_database,
+    )
+    assert (count, missing, beyond) == ("0", "[]", "5")
 
 
 def test_an_unknown_producer_is_a_mistake(operator: Operator) -> None:

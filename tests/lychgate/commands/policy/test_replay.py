@@ -17,6 +17,7 @@ from audit.event import AuditEvent, Phase, Redaction
 from audit.store import Store
 from lychgate.cli import app
 from lychgate.errors import ConfigurationError, LychgateError
+from policies.origin import make_key
 from tests.builders.questions import ROOT
 from tests.builders.recorded import AT_MS, decided, event_id, ndjson
 from tests.servers.postgres import Logins, Postgres
@@ -39,10 +40,15 @@ def edit(folder: Path, file: str, before: str, after: str) -> None:
     (folder / file).write_text(text.replace(before, after), encoding="utf-8")
 
 
-def configuration(folder: Path, logins: Logins | None = None, tenants: Iterable[str] = ("acme",)) -> Path:
+def configuration(
+    folder: Path,
+    logins: Logins | None = None,
+    tenants: Iterable[str] = ("acme",),
+    policies: dict[str, Any] | None = None,
+) -> Path:
     """A configuration that finds this repository's files from anywhere."""
     given: dict[str, Any] = {
-        "policies": {"folder": str(ROOT / "policies")},
+        "policies": {"folder": str(ROOT / "policies"), **(policies or {})},
         "gateway": {"roles_file": str(ROOT / "roles/roles.toml")},
         "issuers": [
             {"name": "dev", "iss": "x", "jwks_file": "k", "audiences": ["a"], "tenants": list(tenants), "roles": ["*"]}
@@ -117,6 +123,37 @@ def test_flips_are_shown_and_are_exit_code_1(tmp_path: Path, recorded: Path, can
     told = json.loads(run(tmp_path, "--policies", candidate, recorded, "--json").stdout)
     assert (told["decisions"], told["same"], told["incidents"], told["malformed"]["count"]) == (6, 1, 4, 1)
     assert [(flip["verdict"], flip["count"]) for flip in told["flips"]] == [("newly_allowed", 1), ("newly_denied", 3)]
+
+
+def test_a_bundle_is_a_candidate_as_its_folder_is(tmp_path: Path, recorded: Path, candidate: Path) -> None:
+    """Signed by a key that the gateway believes; without a candidate it is what is configured, and no folder."""
+    make_key(key := tmp_path / "key.pem")
+    make_key(tmp_path / "other.pem")
+
+    def packed(folder: Path, name: str) -> Path:
+        words = ["policy", "bundle", str(folder), "--key", str(key), "--out", str(tmp_path / name), "--with-roles"]
+        assert CliRunner().invoke(app, [*words, "--config", str(configuration(tmp_path))]).exit_code == 0
+        return tmp_path / name
+
+    def configured(bundle: Path, of: str = "key.pem") -> dict[str, Any]:
+        return {
+            "bundle": str(bundle),
+            "bundle_public_keys": [str(tmp_path / f"{of}.pub")],
+            "folder": str(tmp_path / "none"),
+        }
+
+    live = packed(ROOT / "policies", "live.lcb")
+    edit(candidate, "order.cedar", 'Role::"Support", ', "")
+    new = packed(candidate, "new.lcb")
+    assert run(tmp_path, recorded, policies=configured(live)).exit_code == 0
+    found = run(tmp_path, "--policies", candidate, recorded)
+    assert "! newly denied: 3 x Support order:list" in found.stdout
+    assert run(tmp_path, "--policies", new, recorded, policies=configured(live)).stdout == found.stdout
+    assert run(tmp_path, recorded, policies=configured(new)).stdout == found.stdout
+    with pytest.raises(ConfigurationError, match=f"the candidate {new} would be refused:\n{new}"):
+        run(tmp_path, "--policies", new, recorded, policies=configured(live, "other.pem"))
+    with pytest.raises(ConfigurationError, match=r"to read bundles, `policies.bundle` must be"):
+        run(tmp_path, "--policies", new, recorded)
 
 
 def test_a_page_of_the_query_api_is_taken_as_it_is(tmp_path: Path, recorded: Path, candidate: Path) -> None:
