@@ -532,3 +532,19 @@ async def test_a_routers_own_kind_of_endpoint_stays() -> None:
     good = signed(bound("POST", b"/v1/orders", body := b'{"amount": 5}'), **{"content-type": "application/json"})
     answer = await send("POST", "/v1/orders", app=app, headers=good, content=body)
     assert (answer.status_code, answer.headers["x-stamp"], asked) == (200, "1", [True])
+
+
+async def test_what_one_guard_has_found_is_not_anothers() -> None:
+    """A router that only reads lets a context for reading in; an endpoint in it with a stricter guard does not."""
+
+    def guard(*, reads: bool) -> SecurityContextExtractor:
+        return SecurityContextExtractor(ContextVerifier(ISSUER, "order"), Counted(), clock=lambda: NOW, reads=reads)
+
+    strict, app = guard(reads=False), FastAPI()
+    strict.install(app)
+    reading = guard(reads=True).router()
+    reading.add_api_route("/search", lambda: 1, methods=["POST"])
+    reading.add_api_route("/orders", lambda: 1, methods=["POST"], dependencies=[Depends(strict)])
+    app.include_router(reading)
+    assert (await send("POST", "/search", app=app, headers=signed(make_context()))).json() == 1
+    assert_refused(await send("POST", "/orders", app=app, headers=signed(make_context())))
