@@ -4,6 +4,7 @@ Made by `policies.load`; `policies.engine` decides with it, `gateway` and the co
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -69,7 +70,7 @@ class Bundle:
         roles: The ids of all roles the policies name.
     """
 
-    __slots__ = ("actions", "policies", "roles", "schema", "schema_version", "version")
+    __slots__ = ("_by_scope", "actions", "policies", "roles", "schema", "schema_version", "version")
 
     def __init__(self, policies: Iterable[Policy], schema: Schema) -> None:
         self.policies: Mapping[str, Policy] = MappingProxyType({p.id: p for p in sorted(policies, key=lambda p: p.id)})
@@ -77,6 +78,11 @@ class Bundle:
         self.schema_version = _digest([("schema", schema.text)])
         self.version = _digest([("schema", schema.text), *((p.id, p.text) for p in self.policies.values())])
         self.actions = tuple(sorted(uid.id for uid in schema.actions if uid.type == "Action"))
+        self._by_scope: defaultdict[EntityUid | None, list[str]] = defaultdict(list)
+        for policy in self.policies.values():
+            named = policy.scope_actions
+            for name in (None,) if named is None else named:
+                self._by_scope[name].append(policy.id)
         self.roles: frozenset[str] = frozenset().union(*(p.roles for p in self.policies.values()))
 
     def __repr__(self) -> str:
@@ -100,12 +106,9 @@ class Bundle:
 
     def slice(self, action: EntityUid) -> tuple[Policy, ...]:
         """The policies whose scope admits an action: those that can have a say in it, sorted by id."""
-        groups = self.schema.groups(action)
-        return tuple(
-            policy
-            for policy in self.policies.values()
-            if (named := policy.scope_actions) is None or not named.isdisjoint(groups)
-        )
+        names = (None, *self.schema.groups(action))
+        found = {policy_id for name in names for policy_id in self._by_scope.get(name, ())}
+        return tuple(self.policies[policy_id] for policy_id in sorted(found))
 
     def _type(self, action: str) -> ActionType:
         found = self.schema.actions.get(EntityUid("Action", action))

@@ -3,7 +3,8 @@
 Made by `policies.load`; `policies.engine` gives its handle to Cedar with every question.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import cedarpy
@@ -18,6 +19,7 @@ from policies.schema_reader import (
     EntityType,
     Shape,
     read_actions,
+    read_applications,
     read_entities,
     read_parent_types,
     read_shapes,
@@ -40,7 +42,9 @@ class Schema:
     """
 
     __slots__ = (
+        "_applications",
         "_closures",
+        "_members",
         "actions",
         "canonical",
         "contexts",
@@ -78,10 +82,43 @@ class Schema:
             {uid: action for uid, action in declared.items() if action.resource_types}
         )
         self._closures = {uid: _closure(uid, declared) for uid in declared}
+        members: defaultdict[EntityUid, list[EntityUid]] = defaultdict(list)
+        for uid in self.actions:
+            for group in self._closures[uid]:
+                members[group].append(uid)
+        self._members: Mapping[EntityUid, list[EntityUid]] = members
+        self._applications: Mapping[EntityUid, tuple[int, int]] | None = None  # few ask
 
     def groups(self, action: EntityUid) -> frozenset[EntityUid]:
         """An action and every group it is in, near or far."""
         return self._closures.get(action, frozenset({action}))
+
+    def admitted(self, named: Collection[EntityUid] | None) -> frozenset[EntityUid]:
+        """The actions that a policy's scope admits.
+
+        Args:
+            named: The actions and groups it names; None where it applies to any.
+        """
+        if named is None:
+            return frozenset(self.actions)
+        return frozenset(uid for name in named for uid in self._members.get(name, ()))
+
+    def narrowed(self, actions: Collection[EntityUid]) -> cedarpy.Schema:
+        """The schema of the same entities, types and actions, of which only some apply to anything.
+
+        Args:
+            actions: Those that keep what they apply to. The others are mere names: known, and never asked for.
+        """
+        if self._applications is None:
+            self._applications = read_applications(self.canonical)
+        kept: list[str] = []
+        done = 0
+        for uid, (start, end) in self._applications.items():
+            if uid not in actions:
+                kept.append(self.canonical[done:start])
+                done = end
+        text = "".join([*kept, self.canonical[done:]])
+        return cedarpy.Schema.from_str(text, release_gil=True)
 
 
 def _closure(uid: EntityUid, declared: Mapping[EntityUid, ActionType]) -> frozenset[EntityUid]:

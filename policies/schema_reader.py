@@ -128,16 +128,32 @@ def read_shapes(canonical: str) -> tuple[dict[str, Shape], dict[EntityUid, Shape
     return entities, {uid: reader.shape(action.context, action.namespace) for uid, action in reader.actions.items()}
 
 
+def read_applications(canonical: str) -> dict[EntityUid, tuple[int, int]]:
+    """Where the text says what an action applies to: from `appliesTo` to before its `;`.
+
+    Args:
+        canonical: As for `read_actions`.
+
+    Returns:
+        Start and end in characters, by uid, in the order of the text; an action that applies to nothing is not there.
+    """
+    reader = _Reader(canonical)
+    reader.read()
+    return reader.applications
+
+
 class _Reader:
     """Goes through the words once, declaration by declaration."""
 
     def __init__(self, text: str) -> None:
-        self._words = [text[token.start : token.end] for token in tokens(text)]
+        self._spans = list(tokens(text))
+        self._words = [text[token.start : token.end] for token in self._spans]
         self._at = 0
         self._namespace = ""
         self.entities: dict[str, tuple[_Record, str]] = {}
         self._types: dict[str, _Type] = {}
         self.actions: dict[EntityUid, _Action] = {}
+        self.applications: dict[EntityUid, tuple[int, int]] = {}
         self.parents: list[tuple[str, str]] = []
 
     def read(self) -> None:
@@ -207,16 +223,21 @@ class _Reader:
         uid = EntityUid(self._qualified("Action"), unquoted(self._next()))
         groups: tuple[EntityUid, ...] = ()
         applies: dict[str, tuple[str, ...]] = {}
+        start: int | None = None
         context: _Type = {}
         while (word := self._next()) != ";":
             if word == "in":
                 groups = self._groups()
+            elif word == "appliesTo":
+                start = self._spans[self._at - 1].start
             elif word == "context":
                 self._next()  # :
                 context = self._type()
             elif word in {"principal", "resource"}:
                 self._next()  # :
                 applies[word] = self._names()
+        if start is not None:
+            self.applications[uid] = start, self._spans[self._at - 1].start
         principals, resources = applies.get("principal", ()), applies.get("resource", ())
         self.actions[uid] = _Action(self._namespace, groups, principals, resources, context)
 

@@ -142,7 +142,7 @@ def _about_service(service: str, settings: "Settings") -> "list[Question]":
 
     if service in settings.services:
         return []
-    text = f"`{service}` is not configured: `services.{service}.url` says where it is"
+    text = f"`{service}` is not configured: `services.{service}` says where it is"
     return [Question("the configuration", About.SERVICE, text, closed=True)]
 
 

@@ -4,7 +4,7 @@
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from lychgate.coverage import words
@@ -312,7 +312,9 @@ class Walk(Flow):
                 pass
         return paths
 
-    def context(self, node: ast.expr, paths: set[At]) -> tuple[set[At], Context]:  # noqa: PLR0911 - what a `with` can be
+    def context(  # noqa: PLR0911 - what a `with` can be
+        self, node: ast.expr, body: Sequence[ast.stmt], paths: set[At]
+    ) -> tuple[set[At], Context]:
         """What a `with` does: recorded by an emitter, by our own code's `yield` or `__exit__`, or nothing of it."""
         inner = node.value if isinstance(node, ast.Await) else node
         if not isinstance(inner, ast.Call):
@@ -342,8 +344,13 @@ class Walk(Flow):
             return paths, found or Context()
         paths = self.evaluate(node, paths)
         if word in words.OPENING:
-            raised = Raised(At(wrote=True), None, Kind.FAILED, self.place(inner), f"the end of `{text}` fails")
-            return paths, Context(raises_out=frozenset({raised}))
+            # It commits what was written in it, and attributes that were set are written by it.
+            stores = any(isinstance(it, ast.Attribute) and isinstance(it.ctx, ast.Store) for it in _nodes(body))
+            if stores:
+                self._analysis.writers[f"`{text}` at {self.place(inner)}"] = None
+            end = At(wrote=stores)
+            raised = Raised(end, None, Kind.FAILED, self.place(inner), f"the end of `{text}` fails")
+            return paths, Context(leave=frozenset({end}), raises_out=frozenset({raised}))
         return paths, self._object(self._resolver.value(inner, self._scope), paths)
 
     def _object(self, symbol: Symbol | None, paths: set[At]) -> Context:
@@ -357,6 +364,10 @@ class Walk(Flow):
                 if effect is not None:
                     return Context(leave=effect.ends, fail=effect.ends, raises_out=effect.raises)
         return Context()
+
+
+def _nodes(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
+    return (node for statement in body for node in ast.walk(statement))
 
 
 def _named_reader(vocabulary: Vocabulary, text: str, symbol: Symbol) -> bool:

@@ -41,9 +41,9 @@ class Flow:
         """The paths after an expression."""
         raise AssertionError(node, paths)
 
-    def context(self, node: ast.expr, paths: set[At]) -> tuple[set[At], Context]:
-        """The paths after a context manager is made, and what it does."""
-        raise AssertionError(node, paths)
+    def context(self, node: ast.expr, body: Sequence[ast.stmt], paths: set[At]) -> tuple[set[At], Context]:
+        """The paths after a context manager is made, and what it does around a block."""
+        raise AssertionError(node, body, paths)
 
     def writes_to(self, target: ast.expr, paths: set[At]) -> set[At]:
         """The paths after something was assigned to."""
@@ -191,7 +191,7 @@ class Flow:
         item, *others = items
         if not others and is_exit_stack(item):
             body = unrolled(item, body)
-        paths, context = self.context(item.context_expr, paths)
+        paths, context = self.context(item.context_expr, body, paths)
         return self.around(context, paths, lambda entered: self._with(others, body, entered))
 
     def around(self, context: Context, paths: set[At], run: Callable[[set[At]], set[At]]) -> set[At]:

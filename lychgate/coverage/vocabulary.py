@@ -223,7 +223,9 @@ def _is_auditor(word: str) -> bool:
 
 def _is_harmless(symbol: Symbol | None) -> bool:
     name = qualified(symbol) if isinstance(symbol, External | Instance) else None
-    return name is not None and f"{name}.".startswith(words.HARMLESS_MODULES)
+    if name is None or name.startswith(words.SAYS_NOTHING):
+        return False
+    return f"{name}.".startswith(words.HARMLESS_MODULES)
 
 
 def _noun_verb(word: str) -> bool:

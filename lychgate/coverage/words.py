@@ -128,6 +128,8 @@ HARMLESS_MODULES: Final = (
     "uuid.",
 )
 """Modules whose functions neither change what is kept nor fail in a way that would leave a change unrecorded."""
+SAYS_NOTHING: Final = ("builtins.object.", "typing.Any.")
+"""What is called on a parameter of which nothing is said: it can be anybody's."""
 HOOKS: Final = _set(
     """
     create delete destroy form_valid partial_update patch perform_create perform_destroy perform_update post put save

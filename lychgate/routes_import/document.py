@@ -97,7 +97,8 @@ def read_document(name: str, raw: bytes) -> Document:
         raise DocumentRefused(f"{name}: not an object")
     version = values.get("openapi")
     if not isinstance(version, str) or _VERSION.fullmatch(version) is None:
-        said = "no `openapi` version" if version is None else f"version {shown(str(version))}"
+        older = "Swagger, to be converted first" if "swagger" in values else "no `openapi` version"
+        said = older if version is None else f"version {shown(str(version))}"
         raise DocumentRefused(f"{name}: {said}; 3.0 and 3.1 are understood")
     return Document(name, values)
 

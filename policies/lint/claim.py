@@ -29,10 +29,7 @@ class Claim:
         self.policy = policy
         self._schema = bundle.schema
         self._groups = groups
-        named = policy.scope_actions
-        self.actions = frozenset(
-            uid for uid in bundle.schema.actions if named is None or not named.isdisjoint(bundle.schema.groups(uid))
-        )
+        self.actions = bundle.schema.admitted(policy.scope_actions)
         self.conditions = conditions_of(policy)
         self.conjuncts = conjuncts(self.conditions)
         self._implied: dict[tuple[str, bool], bool] = {}

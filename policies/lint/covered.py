@@ -5,13 +5,14 @@ follow from them, and cannot fail where B's did not. A permit covered by a permi
 a permit covered by a forbid is overruled, because a forbid wins.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from policies.bundle import Bundle
 from policies.errors import Finding
 from policies.lint.claim import Claim
 from policies.lint.failing import failing
-from policies.model import Effect
+from policies.model import Effect, EntityUid
 
 
 def covered(claims: Sequence[Claim], bundle: Bundle) -> Iterator[Finding]:
@@ -22,8 +23,13 @@ def covered(claims: Sequence[Claim], bundle: Bundle) -> Iterator[Finding]:
         bundle: Theirs.
     """
     cannot_fail = {claim.policy.id for claim in claims if not any(True for _ in failing(claim, bundle))}
+    admitting: defaultdict[EntityUid, list[Claim]] = defaultdict(list)
     for claim in claims:
-        for other in claims:
+        for action in claim.actions:
+            admitting[action].append(claim)
+    for claim in claims:
+        # Who covers it admits every action it admits: it is among those that admit any one of them.
+        for other in admitting[min(claim.actions, key=_named)] if claim.actions else claims:
             if other is claim or not covers(other, claim, certain=other.policy.id in cannot_fail):
                 continue
             if other.policy.effect is not claim.policy.effect:
@@ -43,13 +49,17 @@ def covers(wide: Claim, narrow: Claim, *, certain: bool) -> bool:
         narrow: The other.
         certain: Whether nothing in `wide` can fail.
     """
-    # Two sets are compared before anything is proved: a thousand policies are a million pairs.
+    # Two sets are compared before anything is proved: policies of one action are still many pairs.
     if not narrow.actions <= wide.actions or not wide.fixes <= narrow.fixes:
         return False
     missing = [(words, node) for words, node in wide.worded.items() if words not in narrow.worded]
     if missing and not certain and wide.policy.effect is Effect.ALLOW:
         return False
     return all(narrow.implies(words, node) for words, node in missing)
+
+
+def _named(action: EntityUid) -> tuple[str, str]:
+    return action.type, action.id
 
 
 def _stays(one: Claim, other: Claim) -> bool:

@@ -9,11 +9,10 @@ false in every environment of the type `False`. Cedar's library has no warnings,
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-import cedarpy
-
 from policies.bundle import Bundle
 from policies.errors import Finding
 from policies.expression import shown
+from policies.fit import refused
 from policies.lexer import find
 from policies.lint.claim import Claim, said
 
@@ -48,10 +47,9 @@ def never_applies(claims: Sequence[Claim], bundle: Bundle) -> tuple[list[Finding
 def _false_by_types(claims: Sequence[Claim], bundle: Bundle) -> frozenset[str]:
     if not claims:
         return frozenset()
-    probes = "\n".join(f"{claim.policy.text.removesuffix(';')}\nwhen {{ 1 }};" for claim in claims)
-    result = cedarpy.validate_policies(probes, bundle.schema.handle, release_gil=True)
-    refused = {int(error.policy_id.removeprefix("policy")) for error in result.errors}
-    return frozenset(claim.policy.id for number, claim in enumerate(claims) if number not in refused)
+    probes = [(f"{claim.policy.text.removesuffix(';')}\nwhen {{ 1 }};", claim.policy.scope_actions) for claim in claims]
+    typed = refused(probes, bundle.schema)
+    return frozenset(claim.policy.id for number, claim in enumerate(claims) if number not in typed)
 
 
 def _first_clause(claim: Claim) -> str:

@@ -4,11 +4,13 @@ A request's `X-Security-Context` in, a `RequestContext` out; without a context t
 reached. No service parses a tenant, a user or a role itself. The rules are `acceptance`'s.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.params import Depends as Dependency
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roles.errors import ContextRejected
@@ -22,6 +24,7 @@ from roles.security_context.refusal import log, refusal
 from roles.security_context.verifier import ContextVerifier, Reason
 
 _READS: Final = "__lychgate_reads__"
+_JUDGED: Final = "lychgate.judged"
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
@@ -38,6 +41,8 @@ def context_rule(*, reads: bool) -> Callable[[Endpoint], Endpoint]:
 
 class SecurityContextExtractor:
     """The dependency: `Depends(extractor)` for a whole application, a router or an endpoint.
+
+    FastAPI reads and parses a body before it asks a dependency. The endpoints of `router` are judged before that.
 
     It leaves what it found at `request.state.context` and for `current_context()`, and the trace id at
     `request.state.trace_id`, the latter also when it refuses. `install` sees to what a dependency cannot.
@@ -63,12 +68,34 @@ class SecurityContextExtractor:
         app.add_exception_handler(ContextRejected, refuse)
         app.add_middleware(Anew)
 
+    def router(self, *, dependencies: Sequence[Dependency] = (), **options: Any) -> APIRouter:
+        """A router whose endpoints judge a request before anything of its body is read.
+
+        Only its own endpoints do. Those of a router that is included in it have the dependency, which FastAPI asks when
+        it has parsed the body: make that router in this way, too.
+
+        Args:
+            dependencies: Asked after this one.
+            options: Of FastAPI's `APIRouter`; a `route_class` among them stays what it is, behind the judging.
+        """
+        behind = options.pop("route_class", APIRoute)
+        first = type("JudgedFirst", (_judging(self), behind), {})
+        return APIRouter(dependencies=[Depends(self), *dependencies], route_class=first, **options)
+
     async def __call__(self, request: Request) -> RequestContext:
-        """Say who asks.
+        """Say who asks, once for a request.
 
         Raises:
             ContextRejected: No context, or not one for this service and this request.
         """
+        by, found = request.scope.get(_JUDGED, (None, None))
+        if by is self and isinstance(found, RequestContext):
+            return found
+        found = await self._judge(request)
+        request.scope[_JUDGED] = self, found
+        return found
+
+    async def _judge(self, request: Request) -> RequestContext:
         serving(None)
         received = _received(request, getattr(request.scope.get("endpoint"), _READS, self._reads))
         request.state.trace_id = trace_id = received.sent_trace() or headers.new_trace_id()
@@ -92,6 +119,22 @@ class SecurityContextExtractor:
         request.state.context = found
         serving(found)
         return found
+
+
+def _judging(guard: SecurityContextExtractor) -> type[APIRoute]:
+    """Endpoints that ask a guard before FastAPI touches the request."""
+
+    class Judging(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+
+            async def judged(request: Request) -> Response:
+                await guard(request)
+                return await handler(request)
+
+            return judged
+
+    return Judging
 
 
 class Anew:

@@ -2,7 +2,7 @@
 
 trust = Trust("order", jwks_url="http://gateway:8081/.well-known/jwks.json")
 
-guard = trust.guard(app)                                      # FastAPI: APIRouter(dependencies=[Depends(guard)])
+guarded = trust.guard(app).router()                           # FastAPI: @guarded.get(...), app.include_router(guarded)
 app = trust.asgi(app, exempt={"/healthz"})                 # any ASGI application
 app.wsgi_app = trust.wsgi(app.wsgi_app, exempt={"/healthz"})  # Flask, any WSGI application
 """

@@ -176,6 +176,17 @@ def coverage(reader: Reader, title: str) -> float:
     return ratio
 
 
+def unheard(port: int) -> list[bytes]:
+    """What the service says around the gateway to a body that is broken, one without an end, and one that is late."""
+    lines = []
+    for length, sent in ((1, b"{"), (10**12, b"[" * 65536), (10, b"")):
+        head = "POST /shipments HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=WITHIN_S) as client, client.makefile("rb") as answer:
+            client.sendall((head % length).encode() + sent)
+            lines.append(answer.readline().rstrip())
+    return lines
+
+
 def test_a_service_goes_from_unprotected_to_protected(reader: Reader) -> None:
     """Everybody may do everything; then an allow, a refusal by the gateway, one by the service, and the records."""
     reader.write("app.py", "app.py (before)")
@@ -194,6 +205,7 @@ def test_a_service_goes_from_unprotected_to_protected(reader: Reader) -> None:
         assert (refused[0], refused[2]["code"], refused[2]["missing_role"]) == (403, "forbidden", "Manager")
         around = answered(reader, "refused by the service")
         assert (around[0], around[2]["code"]) == (401, "unauthenticated")
+        assert unheard(reader.port) == [b"HTTP/1.1 401 Unauthorized"] * 3
         manager = {"Authorization": f"Bearer {reader.variables['MANAGER']}"}
         with httpx.Client(base_url=reader.variables["GATEWAY"], headers=manager, trust_env=False) as client:
             with ThreadPoolExecutor(8) as at_once:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from policies.bundle import Policy
 from policies.errors import UnknownAction
 from policies.load import build_bundle
 from policies.model import EntityUid
@@ -42,6 +43,19 @@ def test_a_slice_has_every_policy_whose_scope_admits_the_action() -> None:
     )
     assert slice_of("doc:read", *policies) == ["p.any", "p.equal", "p.far", "p.grouped", "p.listed"]
     assert slice_of("doc:write", *policies) == ["p.any", "p.far", "p.listed"]
+
+
+def test_a_policy_that_names_an_action_twice_is_in_its_slice_once() -> None:
+    """By itself and by two groups it is in; sorted all the same."""
+    policies = (policy("b", "action"), policy("a", 'action in [Action::"doc:read", Action::"reading", Action::"all"]'))
+    assert slice_of("doc:read", *policies) == ["p.a", "p.b"]
+
+
+def test_a_slice_looks_at_nobody_elses_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What scopes name is read once, not again for each action."""
+    bundle = build_bundle([("p.cedar", policy("a", 'action == Action::"doc:read"'))], SCHEMA)
+    monkeypatch.setattr(Policy, "scope_actions", property(lambda _: pytest.fail("read again")))
+    assert [len(bundle.slice(uid)) for uid in sorted(bundle.schema.actions, key=str)] == [0, 1, 0]
 
 
 def test_groups_are_not_actions() -> None:

@@ -33,3 +33,35 @@ def test_a_schema_that_nests_too_deep_is_refused() -> None:
     (found,) = caught.value.findings
     assert (found.file, found.line, found.code) == ("mine", 1, "too-deep")
     assert found.column > 200
+
+
+def test_a_narrowed_schema_knows_all_names_and_applies_to_less() -> None:
+    """What only stands in another declaration, or looks like one, stays: attributes, strings, namespaces."""
+    schema = Schema(
+        "s",
+        'entity U = { action: String, appliesTo: Long }; type T = { "appliesTo {": Long };'
+        'action "a; appliesTo {", b in ["g"] appliesTo { principal: [U], resource: [U], context: T };'
+        'action "g"; namespace N { entity V; action "a" appliesTo { principal: [U], resource: [V] }; }',
+    )
+    kept = {EntityUid("Action", "b")}
+    narrowed = Schema("n", str(schema.narrowed(kept)))
+    assert set(narrowed.actions) == kept
+    assert narrowed.actions[EntityUid("Action", "b")] == schema.actions[EntityUid("Action", "b")]
+    assert narrowed.groups(EntityUid("Action", "b")) == schema.groups(EntityUid("Action", "b"))
+    assert (narrowed.entities, narrowed.shapes) == (schema.entities, schema.shapes)
+    assert str(schema.narrowed(schema.actions)) == schema.canonical
+    assert [str(schema.narrowed(())).count(word) for word in ("action ", "principal")] == [4, 0]
+
+
+def test_a_scope_admits_what_is_in_what_it_names() -> None:
+    """An action, a group of groups, both; any where it names none; nothing of a group that nothing is in."""
+    schema = Schema(
+        "s",
+        'entity U; action "a" in ["b"] appliesTo { principal: [U], resource: [U] }; action "b" in ["c"]; action "c";'
+        'action "d"; action "e" appliesTo { principal: [U], resource: [U] };',
+    )
+    a, b, c, d, e = (EntityUid("Action", name) for name in "abcde")
+    assert schema.admitted(None) == {a, e}
+    assert schema.admitted([c]) == schema.admitted([b, a]) == {a}
+    assert schema.admitted([c, e]) == {a, e}
+    assert schema.admitted([d]) == schema.admitted([]) == schema.admitted([EntityUid("Action", "z")]) == frozenset()

@@ -2,14 +2,18 @@
 
 import io
 import json
+import re
 import sys
+import tomllib
 from pathlib import Path
 from unittest import mock
 
 import pytest
+import yaml
 
 from tests.builders.command import Done, run
 from tests.builders.openapi import endpoint, make_document
+from tests.builders.questions import real_bundle
 
 PLAIN = {"type": "object", "properties": {"id": {"type": "string"}}}
 KNOWN = {"/orders": {"get": endpoint(PLAIN)}}
@@ -130,3 +134,30 @@ def test_the_word_for_undecided_may_be_no_action(tmp_path: Path) -> None:
     done = ask(document(tmp_path, KNOWN), "--config", str(config))
     assert done.returncode == 2
     assert "the schema declares the action `undecided`" in done.stderr
+
+
+CASES = Path(__file__).parents[2] / "cases" / "openapi"
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace", "query"}
+
+
+@pytest.mark.parametrize(("name", "base", "written"), [("parcels.yaml", "/parcels/v2", 9), ("directory.json", "", 6)])
+def test_documents_in_the_manner_of_public_ones_open_nothing(name: str, base: str, written: int) -> None:
+    """References, callbacks, webhooks, bases, odd paths, no security: each endpoint is closed, or not there."""
+    document = yaml.safe_load((CASES / name).read_text(encoding="utf-8"))
+    asked = {
+        f"{method.upper()} {path}"
+        for path, item in document["paths"].items()
+        for method in item.keys() & METHODS
+        if path.startswith("/")
+    }
+    told = json.loads(ask(str(CASES / name), "--json").stdout)
+    routes = tomllib.loads(told["text"])["route"]
+    assert len(routes) == len(told["routes"]) == written
+    assert not any("anonymous" in route or route["action"] in real_bundle().actions for route in routes)
+    closed = {it["where"] for it in told["questions"] if it["closed"]}
+    for route in routes:
+        assert f"{route['method']} {route['path']}" in closed
+    spoken = {re.sub(r"[{][a-zA-Z_]+[}]", "{}", where.replace(base, "", 1).lower()) for where in closed}
+    silent = {it for it in asked if re.sub(r"[{][a-zA-Z_]+[}]", "{}", it.lower()) not in spoken}
+    assert silent == ({"GET /own"} if base else set())  # its own server puts it elsewhere: `/elsewhere/own`
+    assert not any("Lost" in where or "callback" in where for where in closed)  # the service asks those of others

@@ -241,3 +241,39 @@ def test_without_a_known_writer_any_unknown_call_may_be_it(tmp_path: Path) -> No
     found = handler(tmp_path / "1", body.format("process"))
     assert [it.reason for it in found.findings] == ["nothing is emitted when `pipeline.process` fails at line 10"]
     assert handler(tmp_path / "2", body.format("get_all")).state is State.COVERED
+
+
+@pytest.mark.parametrize(
+    ("block", "state"),
+    [
+        ("await session.scalar(select(Order))", State.READING),
+        ("order = await session.get(Order, 1)", State.READING),
+        ("order = await session.get(Order, 1); order.seen = True", State.UNCOVERED),
+        ("session.add(Order())", State.UNCOVERED),
+    ],
+)
+def test_a_transaction_changes_what_is_changed_in_it(tmp_path: Path, block: str, state: State) -> None:
+    """Its end commits what was added, and attributes that were set; where it only read it changes nothing."""
+    body = f"""
+    @app.get("/orders")
+    async def orders(session):
+        async with session.begin():
+            {block}
+        return {{}}
+    """
+    found = handler(tmp_path, body)
+    assert (found.state, bool(found.changes)) == (state, state is State.UNCOVERED)
+
+
+@pytest.mark.parametrize("annotation", ["object", "Any", "Annotated[Any, Depends(opened)]", "Session"])
+def test_a_type_that_says_nothing_makes_nothing_harmless(tmp_path: Path, annotation: str) -> None:
+    """A commit on a parameter that may be anything is one."""
+    body = f"""
+    from typing import Annotated, Any
+    from fastapi import Depends
+
+    @app.get("/orders")
+    async def orders(session: {annotation}):
+        await session.commit()
+    """
+    assert handler(tmp_path, body).state is State.UNCOVERED

@@ -2,14 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
 import pytest
 import uvicorn
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from roles.errors import ContextRejected, ContextUnusable
@@ -391,3 +392,159 @@ async def test_a_request_that_waited_for_another_is_not_that_one_s() -> None:
         said = await exchange(address, (first + request.format("open", "Connection: close")).encode())
     assert said.count(b"HTTP/1.1 200") == 2
     assert (said.count(b"acme/"), said.count(b'"None"')) == (1, 1)
+
+
+class Counted:
+    """Keys that know how often they were asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def keys(self) -> TrustedKeys:
+        """What is believed."""
+        self.asked += 1
+        return SIGNER.trusted_keys("order")
+
+    async def refreshed(self) -> TrustedKeys | None:
+        """Nothing newer."""
+        return None
+
+
+class Stamped(APIRoute):
+    """A service's own kind of endpoint."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """As it is, with a stamp on the answer."""
+        handler = super().get_route_handler()
+
+        async def stamped(request: Request) -> Response:
+            response = await handler(request)
+            response.headers["x-stamp"] = "1"
+            return response
+
+        return stamped
+
+
+def routed(keys: Counted, **options: Any) -> FastAPI:
+    """A service whose endpoints stand in a router of the extractor's."""
+    extractor = SecurityContextExtractor(ContextVerifier(ISSUER, "order"), keys, clock=lambda: NOW)
+    app = FastAPI()
+    extractor.install(app)
+    guarded = extractor.router(prefix="/v1", **options)
+
+    @guarded.post("/orders")
+    async def create(body: Body, context: Annotated[RequestContext, Depends(extractor)]) -> dict[str, Any]:
+        return {"amount": body.amount, "sub": context.sub}
+
+    @guarded.post("/form")
+    async def form(request: Request) -> str:
+        return b"".join([piece async for piece in request.stream()]).decode()  # as a framework reads a form
+
+    @guarded.post("/search")
+    @context_rule(reads=True)
+    async def search(body: Body) -> int:
+        return body.amount
+
+    plain = APIRouter(prefix="/plain")
+
+    @plain.post("/orders")
+    async def plainly(body: Body) -> int:
+        return body.amount
+
+    guarded.include_router(plain)
+    app.include_router(guarded)
+    return app
+
+
+async def unread(app: FastAPI, path: str, *fields: tuple[bytes, bytes]) -> int:
+    """The status of a POST of which nobody may ask for the body: it would never come."""
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        pytest.fail("the body was asked for")
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    raw = path.encode()
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "raw_path": raw,
+        "query_string": b"",
+    }
+    await app({**scope, "headers": list(fields), "root_path": "", "scheme": "http", "server": None}, receive, send)
+    (status,) = statuses
+    return status
+
+
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/form", "/v1/search"])
+@pytest.mark.parametrize("kind", [b"application/json", b"application/x-www-form-urlencoded", b"multipart/form-data"])
+async def test_a_routers_endpoints_judge_before_anything_is_read(path: str, kind: bytes) -> None:
+    """However large the body says it is, and with a context for another service: 401, and it is not asked for."""
+    fields = ((b"content-type", kind), (b"content-length", b"99999999999"))
+    other = SIGNER.sign(make_context(aud="payment")).encode()
+    app = routed(Counted())
+    assert await unread(app, path, *fields) == 401
+    assert await unread(app, path, *fields, (b"x-security-context", other)) == 401
+    assert await unread(app, path, *fields, (b"x-security-context", SIGNER.sign(bound("POST", b"/v2")).encode())) == 401
+
+
+async def test_an_unknown_caller_learns_nothing_of_a_body() -> None:
+    """Malformed or with other fields: the refusal is that of every request, here and in a router that is included."""
+    app = routed(Counted())
+    json = {"content-type": "application/json"}
+    for content in (b"{", b'{"amount": "x"}', b'{"amount": 5}', b""):
+        assert_refused(await send("POST", "/v1/orders", app=app, headers=json, content=content), "unauthenticated")
+    refused = await send("POST", "/v1/plain/orders", app=app, headers=json, content=b'{"amount": 5}')
+    assert_refused(refused, "unauthenticated")
+
+
+async def test_a_routers_endpoints_are_judged_once_and_served() -> None:
+    """The endpoint is told what was found; forms can be compared; what only reads is told apart; errors are its own."""
+    keys = Counted()
+    app = routed(keys)
+    json = {"content-type": "application/json"}
+    good = signed(bound("POST", b"/v1/orders", body := b'{"amount": 5}'), **json)
+    answer = await send("POST", "/v1/orders", app=app, headers=good, content=body)
+    assert (answer.json(), keys.asked) == ({"amount": 5, "sub": "u-1"}, 1)
+    assert_refused(await send("POST", "/v1/orders", app=app, headers=good, content=b'{"amount": 6}'))
+    wrong = signed(bound("POST", b"/v1/orders", b"{"), **json)
+    assert (await send("POST", "/v1/orders", app=app, headers=wrong, content=b"{")).status_code == 422
+    form = signed(bound("POST", b"/v1/form", b"amount=7"), **{"content-type": "application/x-www-form-urlencoded"})
+    assert (await send("POST", "/v1/form", app=app, headers=form, content=b"amount=7")).json() == "amount=7"
+    assert_refused(await send("POST", "/v1/form", app=app, headers=form, content=b"amount=8"))
+    reads = signed(make_context(), **json)
+    assert (await send("POST", "/v1/search", app=app, headers=reads, content=body)).json() == 5
+
+
+async def test_a_routers_own_kind_of_endpoint_stays() -> None:
+    """It comes behind the judging; dependencies of its own come behind the guard."""
+    asked: list[bool] = []
+    app = routed(Counted(), route_class=Stamped, dependencies=[Depends(lambda: asked.append(True))])
+    refused = await send("POST", "/v1/orders", app=app, json={"amount": 5})
+    assert_refused(refused, "unauthenticated")
+    assert not asked
+    assert "x-stamp" not in refused.headers
+    good = signed(bound("POST", b"/v1/orders", body := b'{"amount": 5}'), **{"content-type": "application/json"})
+    answer = await send("POST", "/v1/orders", app=app, headers=good, content=body)
+    assert (answer.status_code, answer.headers["x-stamp"], asked) == (200, "1", [True])
+
+
+async def test_what_one_guard_has_found_is_not_anothers() -> None:
+    """A router that only reads lets a context for reading in; an endpoint in it with a stricter guard does not."""
+
+    def guard(*, reads: bool) -> SecurityContextExtractor:
+        return SecurityContextExtractor(ContextVerifier(ISSUER, "order"), Counted(), clock=lambda: NOW, reads=reads)
+
+    strict, app = guard(reads=False), FastAPI()
+    strict.install(app)
+    reading = guard(reads=True).router()
+    reading.add_api_route("/search", lambda: 1, methods=["POST"])
+    reading.add_api_route("/orders", lambda: 1, methods=["POST"], dependencies=[Depends(strict)])
+    app.include_router(reading)
+    assert (await send("POST", "/search", app=app, headers=signed(make_context()))).json() == 1
+    assert_refused(await send("POST", "/orders", app=app, headers=signed(make_context())))
