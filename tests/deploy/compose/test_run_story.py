@@ -234,6 +234,10 @@ SELDOM = {
     "Signs of tampering": "nothing is sealed without a key",
     "Asked by other proxies and services": "the doors are closed, and nobody asks",
     "Sent twice": "each service has one address, and there is nobody to try",
+    "Age of the context key": "no key has an end",
+    "An answer at a door, p99": "the doors are closed",
+    "Shadow": "no candidate is configured",
+    "Spans lost": "nothing is traced",
 }
 """Panels that may be empty here, and why."""
 
@@ -245,8 +249,10 @@ def watched(folder: Path, names: dict[str, str], traffic: Callable[[], None]) ->
         host, port = name.split(":")
         address = names.get(f"http://{name}", names[f"127.0.0.1:{port}"]).removeprefix("http://")
         config = config.replace(f'"{host}:{port}"', f'"{address}"')
-    rules = ROOT / "deploy" / "prometheus" / "audit.rules.yml"
-    config = config.replace("15s", "1s").replace("- audit.rules.yml", f"- {rules}")
+    config = config.replace("15s", "1s")
+    for rules in (ROOT / "deploy" / "prometheus").glob("*.rules.yml"):
+        assert f"- {rules.name}" in config
+        config = config.replace(f"- {rules.name}", f"- {rules}")
     place = folder / "prometheus"
     place.mkdir()
     with textfiles() as port, prometheus(place, f"{config}\n{_NODE.format(port=port)}") as server:
