@@ -96,6 +96,48 @@ def test_rules_and_configuration_are_in_order() -> None:
     assert all(re.fullmatch("lychgate-.*", job["job_name"]) for job in jobs)
 
 
+def alerted() -> set[str]:
+    """The metrics that alerts are about, those behind a recorded figure with it."""
+    recorded = {rule["record"]: rule["expr"] for group in GROUPS for rule in group["rules"] if "record" in rule}
+    text = " ".join(rule["expr"] for rule in ALERTS.values())
+    for name, expr in recorded.items():
+        text = text.replace(name, expr)
+    return {re.sub(r"_(?:bucket|count|sum)$", "", name) for name in re.findall(r"\b(?:audit|lychgate)_\w+", text)}
+
+
+BAD = (
+    r"fail|error|refus|expire|_end_|stale|lost|drop|unseal|unpubl|unrecord|untold|damag|quarant|away|behind|differ"
+    r"|restart|missed|conflict|dead_letter|lag_seconds|oldest"
+)
+"""Words by which a metric says that something is wrong, or soon will be."""
+
+NO_ALERT = {
+    "audit_dead_letters_untold_total": "in the store: AuditDeadLetters, AuditDeadLettersWaiting tell of them",
+    "audit_ingest_failures_total": "a store that takes nothing is AuditSpoolOld, or AuditConsumerBehind",
+    "audit_ingest_lag_seconds": "what is late is AuditSpoolOld, AuditConsumerBehind or AuditWatermarkStale",
+    "audit_outbox_refused_total": "AuditOutboxRowsRefused is about those that wait",
+    "audit_queue_oldest_seconds": "AuditQueueFilling comes before it matters, AuditEmitSlow says it in time",
+    "audit_relay_failures_total": "one failed batch is repeated; AuditSinkLeftAlone and AuditSpoolOld are about many",
+    "audit_seals_unpublished": "the store has them; they go out when the broker is back",
+    "audit_sink_errors_total": "the causes of AuditSinkLeftAlone",
+    "audit_sink_oldest_seconds": "AuditSpoolOld is about the main sink; another holds nobody up",
+    "audit_sink_refused_total": "named in the sink's own file of refusals, and in the store all the same",
+    "audit_unsealed_partitions": "AuditUnsealed is about how old they are",
+    "lychgate_decision_api_unrecorded_total": "the record is shed: AuditShedding counts it",
+    "lychgate_dropped_roles_total": "anybody's tokens count; what it leads to is GatewayDenialsJump",
+    "lychgate_tls_handshake_failures_total": "strangers make them; our own end of it is GatewayCertificateEnds",
+    "lychgate_upstream_errors_total": "one is tried again; GatewayServiceFailing is about many",
+}  # fmt: skip
+"""Those that wake nobody, and why."""
+
+
+def test_what_sounds_bad_is_alerted_on_or_said_why_not() -> None:
+    """A metric is made because something can go wrong: a new one gets its alert, or stands above with a reason."""
+    bad = {each.name for metrics in described().values() for each in metrics if re.search(BAD, each.name)}
+    assert bad - alerted() == set(NO_ALERT), "make an alert of it, or say why there is none"
+    assert len([name for name in bad if name.startswith("lychgate_")]) > 20
+
+
 def test_rules_speak_of_metrics_that_are_there() -> None:
     """A rule over a name that nobody counts never fires."""
     known = {metric.name for metrics in described().values() for metric in metrics}
@@ -103,6 +145,8 @@ def test_rules_speak_of_metrics_that_are_there() -> None:
     named = set()
     for group in GROUPS:
         for rule in group["rules"]:
-            named |= set(re.findall(r"\b(?:\w+:)?(?:audit|lychgate)_[a-z_0-9]+(?::\w+)?", re.sub(r'"[^"]*"', "", rule["expr"])))
+            named |= set(
+                re.findall(r"\b(?:\w+:)?(?:audit|lychgate)_[a-z_0-9]+(?::\w+)?", re.sub(r'"[^"]*"', "", rule["expr"]))
+            )
     named = {re.sub(r"_(?:bucket|count|sum)$", "", name) for name in named - recorded}
     assert named - known == set()
