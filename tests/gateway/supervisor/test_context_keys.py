@@ -215,6 +215,8 @@ def test_since_when_a_key_signs_and_until_when_one_will(tmp_path: Path) -> None:
     keys.source(NOW)
     assert (keys.since, keys.end) == (NOW - 86_400, None)
     ring = rotated(file)
+    keys.source(NOW)
+    assert keys.end is None, "the next one has no end"
     keys.source(NOW + 60)
     assert (keys.since, keys.end) == (NOW + 60, None)
     current, following = ring.keys
