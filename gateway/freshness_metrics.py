@@ -2,7 +2,10 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
+
+from audit.metrics.closed import Gauge, Label
+from gateway.metrics import RELOADS
 
 POLICIES: Final = "policies"
 """What was read anew when a policy, role or route file changed; one of `gateway.metrics.RELOADS`."""
@@ -24,4 +27,15 @@ class FreshnessMetrics:
         )
         self.bundle_serial = Gauge(
             "lychgate_policy_bundle_serial", "Of the bundle in force; -1 without one.", registry=registry
+        )
+        self.rules_hash = Gauge(
+            "lychgate_rules_hash",
+            "Of the policies, roles and routes in force, as a number: gateways with others decide otherwise.",
+            registry=registry,
+        )
+        self.successful = Gauge(
+            "lychgate_reload_successful",
+            "1 where what was read last is in force, 0 where it was refused and what was before goes on.",
+            (Label("what", RELOADS),),
+            registry=registry,
         )

@@ -313,6 +313,9 @@ class SupervisorMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.info = Info("lychgate", "The program that runs, and the version of its sources.", registry=registry)
         self.workers = Gauge("lychgate_workers", "Workers that serve.", registry=registry)
+        self.workers_behind = Gauge(
+            "lychgate_workers_behind", "Workers that decide by other sources than those in force.", registry=registry
+        )
         self.worker_restarts = Counter(
             "lychgate_worker_restarts", "Workers that died and were started again.", registry=registry
         )
@@ -326,6 +329,12 @@ class SupervisorMetrics:
         self.key_changes = Counter(
             "lychgate_issuer_key_changes", "New key sets taken from an issuer.", (self.issuer,), registry=registry
         )
+        self.keys_failing = Gauge(
+            "lychgate_issuer_keys_failing_seconds",
+            "For how long an issuer's keys could not be had; 0 when the last attempt went well.",
+            (self.issuer,),
+            registry=registry,
+        )
         self.ops_requests = Counter(
             "lychgate_ops_requests",
             "Requests to the operations port.",
@@ -338,15 +347,20 @@ class SupervisorMetrics:
             (Label("what", RELOADS), Label("result", FATES)),
             registry=registry,
         )
-        self.certificate_expires = Gauge(
-            "lychgate_certificate_expires_timestamp_seconds",
-            "When the public port's certificate ends, seconds since the epoch; 0 without TLS.",
-            registry=registry,
-        )
         self.context_keys = Gauge(
             "lychgate_context_keys",
             "Keys of security contexts: those that will sign, that sign, and that are believed still.",
             (Label("state", CONTEXT_KEYS),),
+            registry=registry,
+        )
+        self.context_key_since = Gauge(
+            "lychgate_context_key_since_timestamp_seconds",
+            "Since when the oldest key that signs security contexts does, seconds since the epoch.",
+            registry=registry,
+        )
+        self.context_keys_end = Gauge(
+            "lychgate_context_keys_end_timestamp_seconds",
+            "When the first key file has none left that signs, seconds since the epoch; 0 for never.",
             registry=registry,
         )
         self.ready = Gauge("lychgate_ready", "1 when /readyz says so.", registry=registry)

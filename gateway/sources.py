@@ -241,3 +241,9 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         switches = (self.context, self.cross_tenant, self.strict, self.redacted_fields, self.tls, self.decision_api)
         digest.update(msgspec.json.encode(switches))
         return digest.hexdigest()[:16]
+
+    @property
+    def rules_hash(self) -> int:
+        """48 bits that are the same where decisions are: of policies, roles and routes, and how they are taken."""
+        rules = (self.policies, self.schema, self.roles, self.routes, self.cross_tenant, self.strict)
+        return int.from_bytes(hashlib.sha256(msgspec.json.encode(rules)).digest()[:6])  # a float holds 53 exactly

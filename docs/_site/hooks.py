@@ -23,7 +23,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-RULES = ROOT / "deploy" / "prometheus" / "audit.rules.yml"
+RULES = ROOT / "deploy" / "prometheus"
 MERMAID = ROOT / ".lychgate" / "site" / "mermaid.min.js"
 SECTIONS = {
     "tutorial": "Tutorial",
@@ -96,9 +96,10 @@ def decisions() -> str:
 
 
 def alert_rules() -> dict[str, dict[str, Any]]:
-    """Each alert's rule, from the file that Prometheus reads."""
-    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+    """Each alert's rule, from the files that Prometheus reads."""
+    read = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(RULES.glob("*.rules.yml"))]
+    rules = [rule for file in read for group in file["groups"] for rule in group["rules"]]
+    return {rule["alert"]: rule for rule in rules if "alert" in rule}
 
 
 def alerts() -> str:

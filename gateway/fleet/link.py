@@ -67,7 +67,8 @@ class Link:
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._reached_once = asyncio.Event()
-        self._heard_at: float | None = None  # the loop's time
+        self._heard_at: float | None = None  # the loop's time, as the next
+        self._began_at = 0.0
         self._contact_at = 0.0
         self._problem = ""
         self._up = False
@@ -107,6 +108,7 @@ class Link:
             policy_version: Of the policies in force.
         """
         self._policy_version = policy_version
+        self._began_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._again(self._follow))
@@ -197,7 +199,9 @@ class Link:
             await asyncio.sleep(BLOCK_S)
 
     def _show(self) -> None:
+        since = self._began_at if self._heard_at is None else self._heard_at
         self._metrics.up.set(self._up)
+        self._metrics.away_s.set(0.0 if self._up else asyncio.get_running_loop().time() - since)
         self._metrics.contact.set(self._contact_at)
         self._metrics.unpublished.set(len(self._unpublished))
         self._metrics.stale.set(self._register.index.stale)

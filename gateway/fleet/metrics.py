@@ -30,6 +30,11 @@ class FleetMetrics:
             "When Redis answered last, seconds since the epoch; 0 for never.",
             registry=registry,
         )
+        self.away_s = Gauge(
+            "lychgate_revocation_redis_away_seconds",
+            "For how long Redis, where it is configured, has not answered; 0 while it does, and without one.",
+            registry=registry,
+        )
         self.unsealed = Counter(
             "lychgate_revocation_redis_unsealed",
             "Values in Redis that were not sealed with the fleet's key, or hold nothing of ours.",

@@ -57,6 +57,7 @@ class Feed:
         self._confirmed_at = 0.0
         self._problem = ""
         self._failures = 0
+        self._failing_since: float | None = None
         self._attempted: float | None = None
         self._wanted = False
 
@@ -80,6 +81,10 @@ class Feed:
             pause = min(pause, self._interval_s)
         return max(0.0, self._attempted + pause - now)
 
+    def failing_s(self, now: float) -> float:
+        """Seconds since the first attempt of a row of failures; 0 where the last one went well."""
+        return 0.0 if self._failing_since is None else max(0.0, now - self._failing_since)
+
     def attempt(self, now: float) -> None:
         """Note that keys are being asked for; it answers every wish up to here."""
         self._attempted = now
@@ -89,6 +94,8 @@ class Feed:
         """Note a failure; the last good set stays, however old. Returns whether this is news."""
         news = problem != self._problem
         self._failures += 1
+        if self._failing_since is None:
+            self._failing_since = self._attempted
         self._problem = problem
         return news
 
@@ -111,6 +118,7 @@ class Feed:
         self._confirmed_at = at
         self._problem = ""
         self._failures = 0
+        self._failing_since = None
         if not changed:
             return None
         self.keys = IssuerKeys(self.issuer, jwks)

@@ -118,6 +118,12 @@ class KeyFetcher:
         """How each issuer stands."""
         return tuple(feed.status for feed in self._feeds.values())
 
+    @property
+    def failing_s(self) -> dict[str, float]:
+        """For how long each issuer's keys could not be had; 0 where the last attempt went well."""
+        now = asyncio.get_running_loop().time()
+        return {feed.issuer: feed.failing_s(now) for feed in self._feeds.values()}
+
     def kid_unknown(self, issuer: str) -> None:
         """A worker saw a token of this issuer whose key it does not have.
 

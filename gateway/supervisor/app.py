@@ -26,6 +26,7 @@ from audit.errors import SpoolBusy, SpoolFormat, SpoolUnavailable, WrongRole
 from audit.fold import WINDOW_S
 from audit.metrics import EmitMetrics
 from audit.redact import WriteRedactor
+from gateway.certificate_metrics import CertificateMetrics
 from gateway.clock import Clock
 from gateway.control import WorkerConfig
 from gateway.doors.errors import CannotListen
@@ -248,7 +249,14 @@ class _Parts:
         )
         await doors.open()
         reload = Reload(
-            supervisor, self._read, self._gateway.tls, self._metrics, self._clock, self._freshness, self._keys
+            supervisor,
+            self._read,
+            self._gateway.tls,
+            self._metrics,
+            self._clock,
+            self._freshness,
+            self._keys,
+            CertificateMetrics(self._own),
         )
         stop, hurry = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:

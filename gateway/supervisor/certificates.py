@@ -12,9 +12,10 @@ from typing import TypeAlias
 import structlog
 from cryptography import x509
 
+from gateway.certificate_metrics import CertificateMetrics, Life
 from gateway.serve.tls import TlsUnusable, server_context
 from gateway.settings import TlsSettings
-from gateway.sources import FrontTls
+from gateway.sources import FrontTls, Sources
 from gateway.supervisor.errors import StartRefused
 
 _Seen: TypeAlias = tuple[tuple[int, int, int] | None, ...]
@@ -60,11 +61,20 @@ def tls_source(settings: TlsSettings, now: datetime, *, renewed: bool = False) -
     return source
 
 
-def expires_at(source: FrontTls | None) -> float:
-    """When the certificate ends, seconds since the epoch; 0 without one."""
-    if source is None:
-        return 0.0
-    return x509.load_pem_x509_certificate(source.certificate.encode()).not_valid_after_utc.timestamp()
+def life_of(certificate: str) -> Life:
+    """From when to when a certificate holds, of PEM its first; zeros for an empty text, and for what has no dates."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.encode())
+    except ValueError:  # of a service: OpenSSL has taken it, and a date that cannot be shown stops no start
+        return Life(0.0, 0.0)
+    return Life(found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp())
+
+
+def show_lives(sources: Sources, metrics: CertificateMetrics) -> None:
+    """Show how long the certificates of these sources hold."""
+    shown = {service.name: service.tls.cert for service in sources.services if service.tls and service.tls.cert}
+    front = sources.tls.certificate if sources.tls is not None else ""
+    metrics.show(life_of(front), {name: life_of(certificate) for name, certificate in shown.items()})
 
 
 def utc(seconds: float) -> datetime:

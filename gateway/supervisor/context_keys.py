@@ -17,7 +17,7 @@ from gateway.settings import ContextSettings
 from gateway.sources import ContextSource
 from gateway.supervisor.errors import StartRefused
 from roles.errors import ContextUnusable
-from roles.security_context.key_ring import KeyRing, Turns, public_halves
+from roles.security_context.key_ring import HeldKey, KeyRing, Turns, public_halves
 from roles.security_context.keys import new_private_jwk
 
 _FOLDER_MODE: Final = 0o700
@@ -35,11 +35,15 @@ class ContextKeys:
     Attributes:
         problem: Why the files cannot be read now; None when they could the last time.
         standing: How many keys are `next`, `current` and `last`, over all files, as `source` said last.
+        since: When the oldest key that signs began to, seconds since the epoch, as `source` said last.
+        end: When the first file will have no key that signs; None for never.
     """
 
     def __init__(self, settings: ContextSettings) -> None:
         self.problem: str | None = None
         self.standing: dict[str, int] = {}
+        self.since = 0.0
+        self.end: float | None = None
         self._settings = settings
         self._rings: dict[str, KeyRing] = {}
         self._until: int | None = None
@@ -74,6 +78,8 @@ class ContextKeys:
             "current": len(turns),
             "last": sum(len(found.last) for found in turns.values()),
         }
+        self.since = min(_began(found.current, self._files()[name]) for name, found in turns.items())
+        self.end = min((end for found in turns.values() if (end := _end(found)) is not None), default=None)
         return self._source(turns)
 
     def wait_s(self, now: float) -> float:
@@ -126,6 +132,23 @@ class ContextKeys:
             },
             ttl_s=settings.ttl_s,
         )
+
+
+def _began(key: HeldKey, file: Path) -> float:
+    """Since when a key signs; one that does not say, and was not rotated to, since its file was written."""
+    said = key.signs_from or key.made_at
+    if said is not None:
+        return float(said)
+    try:
+        return file.stat().st_mtime
+    except OSError:  # it is away for a moment, and what it held is kept
+        return 0.0
+
+
+def _end(turns: Turns) -> float | None:
+    """When no key of a file signs any more, if no other comes; None for never."""
+    ends = [key.believed_until for key in (turns.current, *turns.next)]
+    return max((float(end) for end in ends if end is not None), default=None) if None not in ends else None
 
 
 def _ring(file: Path) -> KeyRing:

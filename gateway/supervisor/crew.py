@@ -150,6 +150,11 @@ class Crew:
         """How many workers have a snapshot."""
         return sum(child.version is not None for child in self._children.values())
 
+    @property
+    def behind(self) -> int:
+        """How many workers decide by other sources than those in hand; more than none for long is a fault of ours."""
+        return sum(child.version not in {None, self._version} for child in self._children.values())
+
     def report(self) -> tuple[Report, ...]:
         """Every slot, in order."""
         return tuple(

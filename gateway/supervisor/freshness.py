@@ -3,14 +3,18 @@
 Written by `gateway.supervisor.reload` and `gateway.supervisor.live`, shown by `/internal/status`, `/readyz`, metrics.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
 
 from gateway.clock import Clock
-from gateway.freshness_metrics import FreshnessMetrics
-from gateway.metrics import SupervisorMetrics
+from gateway.freshness_metrics import POLICIES, FreshnessMetrics
+from gateway.metrics import RELOADS, SupervisorMetrics
+from gateway.sources import Sources
+
+EVERYTHING: Final = "configuration"
+"""What was read anew on SIGHUP, certificates and keys with it; one of `gateway.metrics.RELOADS`."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,6 +58,8 @@ class Freshness:
         self._stale_after_s = stale_after_s
         self._differs_since: float | None = None
         metrics.succeeded_at.set(clock.now())
+        for what in RELOADS:
+            self.well(what)
 
     @property
     def stale(self) -> bool:
@@ -69,6 +75,8 @@ class Freshness:
         """
         self._reloads.reloaded(what, installed=True)
         self.last = LastReload(self._now(), what, installed=True)
+        for read in RELOADS if what == EVERYTHING else (what,):
+            self.well(read)
         if rules:
             self._metrics.succeeded_at.set(self._clock.now())
             self.same()
@@ -83,19 +91,27 @@ class Freshness:
             rules: Whether it was of policies, roles and routes.
         """
         self._reloads.reloaded(what, installed=False)
+        self._metrics.successful.labels(what).set(0)
         self.last = LastReload(self._now(), what, installed=False, reason=reason)
         _log.error("reload_refused", what=what, reason=reason, kept=kept)
         if rules and self._differs_since is None:
             self._differs_since = self._clock.now()
 
     def same(self) -> None:
-        """The files are what is in force."""
+        """The files of policies, roles and routes are what is in force."""
         self._differs_since = None
+        self.well(POLICIES)
 
-    def refresh_metrics(self, serial: int | None) -> None:
-        """Bring the numbers up to date; `serial` is that of the bundle in force."""
+    def well(self, what: str) -> None:
+        """What was refused stands in its files no more; `what` is of `gateway.metrics.RELOADS`."""
+        self._metrics.successful.labels(what).set(1)
+
+    def refresh_metrics(self, sources: Sources) -> None:
+        """Bring the numbers up to date; `sources` are those in force."""
+        serial = sources.bundle_serial
         self._metrics.differ_s.set(self._differs_s())
         self._metrics.bundle_serial.set(-1 if serial is None else serial)
+        self._metrics.rules_hash.set(sources.rules_hash)
 
     def status(self) -> dict[str, Any]:
         """As `/internal/status` shows it."""

@@ -14,18 +14,18 @@ from typing import Final
 import msgspec
 import structlog
 
+from gateway.certificate_metrics import CertificateMetrics
 from gateway.clock import Clock
 from gateway.metrics import SupervisorMetrics
 from gateway.settings import TlsSettings
 from gateway.sources import ContextSource, Sources
-from gateway.supervisor.certificates import FileWatch, expires_at, tls_source, utc
+from gateway.supervisor.certificates import FileWatch, show_lives, tls_source, utc
 from gateway.supervisor.context_keys import ContextKeys
 from gateway.supervisor.errors import StartRefused
-from gateway.supervisor.freshness import Freshness
+from gateway.supervisor.freshness import EVERYTHING, Freshness
 from gateway.supervisor.sources import checked, later
 from gateway.supervisor.supervisor import Supervisor
 
-CONFIGURATION: Final = "configuration"
 CERTIFICATES: Final = "certificates"
 CONTEXT_KEYS: Final = "context_keys"
 
@@ -43,6 +43,7 @@ class Reload:
         clock: For the certificate's dates.
         freshness: Where it is told how it went.
         keys: Of security contexts.
+        certificates: Where it is shown how long they hold.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Reload:
         clock: Clock,
         freshness: Freshness,
         keys: ContextKeys,
+        certificates: CertificateMetrics,
     ) -> None:
         self._supervisor = supervisor
         self._read = read
@@ -64,7 +66,8 @@ class Reload:
         self._keys = keys
         self._keys_refused: str | None = None
         self._asked = asyncio.Event()
-        metrics.certificate_expires.set(expires_at(supervisor.sources.tls))
+        self._certificate_metrics = certificates
+        show_lives(supervisor.sources, certificates)
         self._show_keys()
 
     def ask(self) -> None:
@@ -77,7 +80,7 @@ class Reload:
             await self._asked.wait()
             self._asked.clear()
             _log.info("reload_asked")
-            await self._take(CONFIGURATION, self._everything)
+            await self._take(EVERYTHING, self._everything)
             # Keys are the issuers' own; they are fetched beside it, and installed when they have come.
             for issuer in self._supervisor.sources.issuers:
                 self._supervisor.fetcher.kid_unknown(issuer.name)
@@ -114,11 +117,15 @@ class Reload:
         """Say what is wrong with the files, once; None for nothing."""
         if reason is not None and reason != self._keys_refused:
             self._refused(CONTEXT_KEYS, reason)
+        elif reason is None and self._keys_refused is not None:
+            self._freshness.well(CONTEXT_KEYS)
         self._keys_refused = reason
 
     def _show_keys(self) -> None:
         for state, count in self._keys.standing.items():
             self._metrics.context_keys.labels(state).set(count)
+        self._metrics.context_key_since.set(self._keys.since)
+        self._metrics.context_keys_end.set(self._keys.end or 0.0)
 
     def _everything(self, current: Sources) -> Sources:
         new = msgspec.structs.replace(self._read(), keys=current.keys, tls=current.tls)
@@ -137,11 +144,11 @@ class Reload:
         except Exception as exc:  # noqa: BLE001 - whatever the files hold, what is in force stays
             self._refused(what, f"unforeseen {type(exc).__name__}")
         else:
-            self._freshness.installed(what, rules=what == CONFIGURATION)
-            self._metrics.certificate_expires.set(expires_at(self._supervisor.sources.tls))
+            self._freshness.installed(what, rules=what == EVERYTHING)
+            show_lives(self._supervisor.sources, self._certificate_metrics)
 
     def _refused(self, what: str, reason: str) -> None:
-        self._freshness.refused(what, reason, self._supervisor.sources.version, rules=what == CONFIGURATION)
+        self._freshness.refused(what, reason, self._supervisor.sources.version, rules=what == EVERYTHING)
 
 
 def _with_context(context: ContextSource, current: Sources) -> Sources:

@@ -181,7 +181,10 @@ class Supervisor:
     async def refresh_metrics(self) -> None:
         """Bring the totals up to date."""
         self._metrics.ready.set(not self.waiting_for)
-        self._freshness.refresh_metrics(self._sources.bundle_serial)
+        self._metrics.workers_behind.set(self.crew.behind)
+        for issuer, failing_s in self.fetcher.failing_s.items():
+            self._metrics.keys_failing.labels(issuer).set(failing_s)
+        self._freshness.refresh_metrics(self._sources)
         await self.crew.ask_metrics(_METRICS_S)
 
     def status(self) -> dict[str, Any]:

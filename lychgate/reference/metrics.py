@@ -21,6 +21,7 @@ from audit.metrics import (
 )
 from audit.metrics.closed import Label
 from audit.metrics.tally import CounterTally, HistogramTally
+from gateway.certificate_metrics import CertificateMetrics
 from gateway.decision_metrics import DecisionMetrics
 from gateway.doors.metrics import DoorMetrics
 from gateway.fleet.metrics import FleetMetrics
@@ -38,6 +39,7 @@ _HOMES = (
     GatewayMetrics,
     SupervisorMetrics,
     FreshnessMetrics,
+    CertificateMetrics,
     FleetMetrics,
     DecisionMetrics,
     DoorMetrics,

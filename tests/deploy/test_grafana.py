@@ -60,6 +60,15 @@ def test_only_metrics_that_there_are_are_drawn() -> None:
             assert name in kinds, f"{draw.title}: {name}"
 
 
+def test_what_the_gateways_alerts_are_about_is_drawn() -> None:
+    """Whoever is woken opens the dashboard first."""
+    groups = yaml.safe_load((ROOT / "deploy/prometheus/gateway.rules.yml").read_text(encoding="utf-8"))["groups"]
+    drawn = {name for draw in draws() for name in named(draw.expr)}
+    rules = [rule for group in groups for rule in group["rules"]]
+    about = {name for rule in rules for name in named(re.sub(r"\w+:lychgate_\w+:\w+", "", rule["expr"]))}
+    assert {name for name in about - drawn if not name.endswith("_begins_timestamp_seconds")} == set()
+
+
 def test_counters_are_drawn_as_rates_and_gauges_are_not() -> None:
     """A counter by itself is a number since some start; but for what must never be more than nothing."""
     kinds = {metric.name: metric.kind for metrics in described().values() for metric in metrics}

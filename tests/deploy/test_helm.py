@@ -453,12 +453,15 @@ def test_the_public_service_carries_the_public_port_alone() -> None:
 
 def test_alerts_and_dashboards_have_one_home() -> None:
     """What `deploy/prometheus` and `deploy/grafana` hold, and no copy of it."""
-    rules = one(rendered("full"), "PrometheusRule", f"{NAME}-audit")["spec"]
-    assert rules == yaml.safe_load((ROOT / "deploy" / "prometheus" / "audit.rules.yml").read_text())
+    found = {file.name: file for file in (ROOT / "deploy" / "prometheus").glob("*.rules.yml")}
+    assert len(found) == len([each for each in rendered("full") if each["kind"] == "PrometheusRule"])
+    for name, file in found.items():
+        rules = one(rendered("full"), "PrometheusRule", f"{NAME}-{name.partition('.')[0]}")["spec"]
+        assert rules == yaml.safe_load(file.read_text())
+        assert (CHART / "files" / name).is_symlink()
     boards = one(rendered("full"), "ConfigMap", f"{NAME}-dashboards")["data"]
     files = {file.name: file.read_text() for file in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")}
     assert {name: json.loads(text) for name, text in boards.items()} == {n: json.loads(t) for n, t in files.items()}
-    assert (CHART / "files" / "audit.rules.yml").is_symlink()
     assert (CHART / "files" / "dashboards").is_symlink()
 
 

@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/runbook/alerts"
 RULES = [
     rule
-    for group in yaml.safe_load((ROOT / "deploy/prometheus/audit.rules.yml").read_text(encoding="utf-8"))["groups"]
+    for file in sorted((ROOT / "deploy/prometheus").glob("*.rules.yml"))
+    for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
     for rule in group["rules"]
 ]
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in RULES if "alert" in rule}
@@ -147,7 +148,7 @@ def test_metrics_that_are_named_exist() -> None:
     known = {metric.name for metrics in described().values() for metric in metrics} | RECORDED
     gone = set()
     for name in ALERTS:
-        for metric in re.findall(r"\b(?:job:)?(?:audit|lychgate)_[a-z_0-9]+(?::p\d+)?", text_of(name)):
+        for metric in re.findall(r"\b(?:(?:job|instance):)?(?:audit|lychgate)_[a-z_0-9]+(?::\w+)?", text_of(name)):
             bare = re.sub(r"_(?:bucket|count|sum)$", "", metric)
             if bare not in known and not logged(metric) and not re.search(rf"\b{metric}\b", SQL):
                 gone.add(f"{name}: {metric}")
@@ -168,6 +169,7 @@ LOGGED = "\n".join(
 def test_settings_that_are_named_exist(name: str) -> None:
     """`audit.relay.adopt_after_s` and the like stand in the reference."""
     reference = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
-    prefixes = r"audit\.(?:spool|kafka|redaction|retention|integrity|relay|clock|sinks)|store|ops|gateway"
+    prefixes = r"audit\.(?:spool|kafka|redaction|retention|integrity|relay|clock|sinks)"
+    prefixes += "|store|ops|gateway|policies|revocation|redis|context|doors|shadow|telemetry|decision_api"
     named = re.findall(rf"`((?:{prefixes})\.[a-z_.]+)`?", text_of(name))
     assert [key for key in named if f"`{key}" not in reference] == []

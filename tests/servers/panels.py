@@ -34,4 +34,5 @@ def draws() -> list[Draw]:
 
 def named(expr: str) -> set[str]:
     """The metrics that an expression is about, without the suffix of a histogram's series."""
-    return {re.sub(r"_(?:bucket|count|sum)$", "", name) for name in re.findall(r"\b(?:audit|auth|lychgate)_\w+", expr)}
+    bare = re.sub(r'"[^"]*"', "", expr)  # what a label is compared with is no metric
+    return {re.sub(r"_(?:bucket|count|sum)$", "", name) for name in re.findall(r"\b(?:audit|auth|lychgate)_\w+", bare)}

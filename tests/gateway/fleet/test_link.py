@@ -25,6 +25,7 @@ from tests.servers.redis import PASSWORD, RedisServer, redis_server
 
 SEAL = Seal(b"k" * 32)
 ROOT = "dev/platform/root"
+AWAY = "lychgate_revocation_redis_away_seconds"
 
 
 def user(sub: str, **changes: Any) -> Revocation:
@@ -159,6 +160,7 @@ async def test_a_silent_redis_is_lost_and_refuse_refuses(tmp_path: Path) -> None
             server.signal(signal.SIGSTOP)
             await until(lambda: one.register.index.stale, "lost")
             assert one.metric("lychgate_revocation_stale") == 1
+            await until(lambda: (one.metric(AWAY) or 0) > 0.5, "for how long")
             assert not two.register.index.stale, "keep keeps"
             await until(lambda: not two.link.status()["redis"]["up"], "and says so")
             made = await one.register.revoke(user("mia"), ROOT)
@@ -166,9 +168,11 @@ async def test_a_silent_redis_is_lost_and_refuse_refuses(tmp_path: Path) -> None
             server.signal(signal.SIGCONT)
             await until(lambda: not one.register.index.stale, "back")
             await until(lambda: len(two.register.index) == 1, "and told")
+            assert one.metric(AWAY) == 0
         await server.kill()
         async with member(tmp_path, "three", server, "refuse") as three:
             await until(lambda: three.register.index.stale, "nothing was ever heard")
             await three.link.first_contact(0.05)
             assert not three.link.reached
             assert three.link.status()["redis"]["contact_at"] is None
+            await until(lambda: (three.metric(AWAY) or 0) > 0.5, "from its start on")

@@ -136,3 +136,19 @@ def test_its_state_can_be_told() -> None:
     status = feed.status
     assert (status.issuer, status.key_count, status.confirmed_at, status.problem) == ("dev", 1, 7.0, "")
     assert status.ignored == ("b: use is not sig",)
+
+
+def test_how_long_it_fails_is_told_from_the_first_failure_on() -> None:
+    """By attempts, so that neither a long refresh nor a clock that is set looks like a failure; success ends it."""
+    feed = _feed()
+    assert feed.failing_s(1000.0) == 0
+    for now in (1000.0, 1000.25, 1060.0):
+        feed.attempt(now)
+        feed.fail("down")
+    assert feed.failing_s(1090.0) == 90
+    feed.attempt(1090.0)
+    feed.take(FIRST, 1.0)
+    assert feed.failing_s(9999.0) == 0
+    feed.attempt(9999.0)
+    feed.fail("down")
+    assert feed.failing_s(10_000.0) == 1

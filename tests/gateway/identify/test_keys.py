@@ -267,10 +267,12 @@ async def test_keys_from_a_file(tmp_path: Path) -> None:
     place = KeyPlace(ISSUER, file=file, refresh_s=0.02)
     async with fetching(place) as (fetcher, changes):
         await until(lambda: fetcher.status[0].problem == "cannot be read (No such file or directory)")
+        await until(lambda: next(iter(fetcher.failing_s.values())) > 0)
         file.write_bytes(b" " * (MAX_JWKS_BYTES + 1))
         await until(lambda: fetcher.status[0].problem == f"larger than {MAX_JWKS_BYTES} bytes")
         file.write_text(jwks(OLD.public()))
         await until(lambda: len(changes) == 1)
+        assert set(fetcher.failing_s.values()) == {0}
         file.write_text(jwks(NEW.public()))
         await until(lambda: len(changes) == 2)
 

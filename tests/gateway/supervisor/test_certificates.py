@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from gateway.settings import TlsSettings
-from gateway.supervisor.certificates import FileWatch, expires_at, tls_source, utc
+from gateway.supervisor.certificates import FileWatch, life_of, tls_source, utc
 from gateway.supervisor.errors import StartRefused
 from tests.builders.certificates import Authority
 
@@ -32,9 +32,8 @@ def test_a_pair_becomes_a_source(tmp_path: Path) -> None:
     assert found is not None
     assert (found.client_certificates, found.min_version, found.client_ca) == ("required", "1.3", ROOT.pem)
     assert found.private_key not in repr(found)
-    assert abs(expires_at(found) - (NOW + dt.timedelta(days=30)).timestamp()) < 3600
+    assert abs(life_of(found.certificate).ends - (NOW + dt.timedelta(days=30)).timestamp()) < 3600
     assert tls_source(TlsSettings(), NOW) is None
-    assert expires_at(None) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,18 @@
 """Key files of security contexts: made, read, and each key in its time."""
 
 import json
+import os
 import stat
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.settings import ContextSettings
 from gateway.supervisor.context_keys import ContextKeys
 from gateway.supervisor.errors import StartRefused
-from roles.security_context.key_ring import KeyRing
+from roles.security_context.key_ring import KeyRing, new_key
 from roles.security_context.keys import new_private_jwk
 from roles.security_context.signer import ContextSigner
 
@@ -203,3 +205,34 @@ def test_shared_secrets_have_their_times_too(tmp_path: Path) -> None:
     assert all(signer.trusted_keys("order").get(key.kid) for key in ring.keys)
     assert signer.trusted_keys("payment").get(ring.keys[0].kid) is None
     assert json.loads(ring.keys[0].jwk)["k"] not in repr(source)
+
+
+def test_since_when_a_key_signs_and_until_when_one_will(tmp_path: Path) -> None:
+    """A bare key is as old as its file, a rotated one begins in its time; the last that signs is the end."""
+    file = private(tmp_path / "context.jwk", new_private_jwk())
+    os.utime(file, (NOW - 86_400, NOW - 86_400))
+    keys = ContextKeys(ContextSettings(key_file=file))
+    keys.source(NOW)
+    assert (keys.since, keys.end) == (NOW - 86_400, None)
+    ring = rotated(file)
+    keys.source(NOW)
+    assert keys.end is None, "the next one has no end"
+    keys.source(NOW + 60)
+    assert (keys.since, keys.end) == (NOW + 60, None)
+    current, following = ring.keys
+    ending = KeyRing((current, msgspec.structs.replace(following, believed_until=NOW + 900)))
+    private(file, ending.text())
+    keys.source(NOW)
+    assert keys.end == NOW + 900
+
+
+def test_of_several_files_the_oldest_and_the_first_to_end_count(tmp_path: Path) -> None:
+    """One service whose key was forgotten is not hidden by the others."""
+    files = {name: tmp_path / f"{name}.jwk" for name in ("order", "payment")}
+    old, new = (KeyRing((new_key("HS256", NOW - age, NOW - age),)) for age in (9_000, 60))
+    ends = msgspec.structs.replace(new.keys[0], believed_until=NOW + 7)
+    private(files["order"], old.text())
+    private(files["payment"], KeyRing((ends,)).text())
+    keys = ContextKeys(ContextSettings(alg="HS256", hs256_key_files=files))
+    keys.source(NOW)
+    assert (keys.since, keys.end) == (NOW - 9_000, NOW + 7)

@@ -54,6 +54,9 @@ async def test_what_one_cannot_build_nobody_takes() -> None:
         assert stand.registry.get_sample_value("lychgate_snapshot_installs_total", {"result": "failed"}) == 1
         new = make_sources(text="# another")
         assert (await stand.crew.install(new, together=True)).installed == (0, 1)
+        assert stand.crew.behind == 0
+        stand.crew._children[0].version = old.version
+        assert stand.crew.behind == 1
 
 
 async def test_who_cannot_take_keys_is_replaced() -> None:

@@ -115,6 +115,9 @@ async def test_two_rotations_lose_no_request(tmp_path: Path, store: str) -> None
         metrics = (await gateway.ops.get("/internal/metrics")).text
         assert metric(metrics, 'lychgate_context_keys{state="current"}') == 1
         assert metric(metrics, 'lychgate_context_keys{state="last"}') == 0
+        assert metric(metrics, "lychgate_context_key_since_timestamp_seconds") > 1_700_000_000
+        assert metric(metrics, "lychgate_context_keys_end_timestamp_seconds") == 0
+        assert metric(metrics, 'lychgate_reload_successful{what="context_keys"}') == 1
         # published, signs and the one before last is over, and the last: the second rotation may come before a third
         assert metric(metrics, 'lychgate_reloads_total{result="installed",what="context_keys"}') >= 5
         status = await gateway.status()

@@ -88,6 +88,9 @@ async def test_readiness_step_by_step(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(supervisor.crew.run(supervisor.sources))
             await until(lambda: supervisor.waiting_for == ("keys:dev", "store"), "a worker decides")
+            await until(lambda: supervisor.fetcher.failing_s["dev"] > 0, "there are no keys yet")
+            await supervisor.refresh_metrics()
+            assert (registry.get_sample_value("lychgate_issuer_keys_failing_seconds", {"issuer": "dev"}) or 0) > 0
             (tmp_path / "jwks.json").write_text(tokens.jwks(tokens.signing_key().public()))
             await until(lambda: supervisor.waiting_for == ("store",), "the keys are installed")
             delivered.reached = True
@@ -97,6 +100,7 @@ async def test_readiness_step_by_step(tmp_path: Path) -> None:
             delivered.clock_off = False
             await supervisor.refresh_metrics()
             assert registry.get_sample_value("lychgate_ready") == 1
+            assert registry.get_sample_value("lychgate_issuer_keys_failing_seconds", {"issuer": "dev"}) == 0
             assert registry.get_sample_value("lychgate_issuer_key_changes_total", {"issuer": "dev"}) == 1
             status = supervisor.status()
             assert status["ready"]

@@ -16,7 +16,7 @@ NEVER = {"tenant", "tenant_id", "user", "actor", "path", "trace_id", "producer",
 SUMMED = {"depth", "bytes", "connections", "requests", "inflight", "lasting", "circuits", "workers", "ready", "folders",
           "revocations", "up", "unpublished", "stale", "gateways", "versions", "use", "events", "off", "incidents",
           "decisions", "flips", "undecidable", "capacity", "producers", "enabled", "partitions", "days",
-          "pending", "handlers", "keys", "waiting"}  # fmt: skip
+          "pending", "handlers", "keys", "waiting", "behind", "hash", "successful"}  # fmt: skip
 """Last words of the gauges that may be summed over processes: amounts, and what only one process shows."""
 
 
