@@ -20,7 +20,7 @@ def test_nobody_else_may_read_or_write_it(tmp_path: Path, mode: int) -> None:
     file = tmp_path / "key"
     file.touch()
     file.chmod(mode)
-    with pytest.raises(PermissionError, match="others may read this key"):
+    with pytest.raises(PermissionError, match="others may read or write it"):
         read_private(file)
     file.chmod(0o400)
     assert read_private(file) == b""
@@ -44,10 +44,10 @@ def test_what_root_owns_our_group_may_read(
 ) -> None:
     """As a program that is not root sees it; and root, who rotates for others, but for whose it is."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    found = not_private(status(mode, uid))
+    found = not_private(status(mode, uid), Path("key"))
     assert found is None if word is None else found is not None and word in found
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    found = not_private(status(mode, uid))
+    found = not_private(status(mode, uid), Path("key"))
     assert found is None if word in {None, "another user"} else found is not None and "others" in found
 
 
@@ -76,6 +76,6 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.touch(0o600)
     large.write_bytes(bytes(LIMIT_BYTES + 1))
-    with pytest.raises(OSError, match="no key"):
+    with pytest.raises(OSError, match="no secret"):
         read_private(large)
     assert len(list(Path("/proc/self/fd").iterdir())) == held

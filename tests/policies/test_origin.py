@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from audit.private_file import read_private
 from policies.errors import BundleRefused, PolicyErrors
 from policies.load import build_bundle, load_bundle, read_folder
-from audit.private_file import read_private
 from policies.origin import Origin, make_key, private_key, public_key
 from policies.pack import MAX_BYTES, key_id, pack
 
@@ -87,8 +87,8 @@ def test_keys_are_made_for_their_owner_alone_and_never_written_over(tmp_path: Pa
 
 def test_a_private_key_that_will_not_do(tmp_path: Path, key: Path) -> None:
     """One that others can read, one that is none."""
-    key.chmod(0o640)
-    with pytest.raises(BundleRefused, match=f"^{key}: cannot be read: others may read or write it \(mode 0640\); `chmod 600):
+    key.chmod(0o644)
+    with pytest.raises(BundleRefused, match=f"^{key}: cannot be read: others .*mode 0644.*`chmod 6.0 {key}`"):
         private_key(key, read_private)
     key.chmod(0o600)
     key.write_text("no key")

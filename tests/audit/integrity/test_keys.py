@@ -45,7 +45,7 @@ def test_a_key_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None
     file = tmp_path / "seal.pem"
     make_seal_key(file)
     file.chmod(mode)
-    with pytest.raises(SealRefused, match="others may read this key"):
+    with pytest.raises(SealRefused, match="others may read or write it"):
         load_seal_key(file)
 
 
@@ -63,7 +63,7 @@ def test_a_key_that_root_lends_to_our_group_is_taken(
     if taken:
         assert load_seal_key(file).key_id
         return
-    with pytest.raises(SealRefused, match="others may read this key"):
+    with pytest.raises(SealRefused, match="others may read or write it"):
         load_seal_key(file)
 
 
