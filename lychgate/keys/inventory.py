@@ -63,6 +63,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+_ORDER: Final = (
+    *("context", "seal", "seal-public", "bundle-public", "cursor", "page", "fleet", "tls", "issuer"),
+    *("password", "dsn", "api-key", "headers", "token"),
+)
 _MADE_HERE: Final = frozenset({"context.key_file", "query.cursor_key_file"})
 """Made at the first start: a file that is not there is no fault."""
 _USED_BY: Final = {
@@ -99,23 +103,20 @@ _WANTED: Final = frozenset({"fleet", "tls"})
 
 
 def inventory(settings: "Settings", now: float) -> list[Row]:
-    """Every one: keys of contexts first, then what else the configuration names, then what `lychgate up` made.
+    """Every one, kind by kind: what the configuration names, then what `lychgate up` made.
 
     Args:
         settings: The configuration.
         now: Seconds since the epoch.
     """
     found = _in_use(settings)
-    rows: list[Row] = []
-    for named in sorted(found, key=lambda named: not _is_context(named.key)):
-        rows += _rows(named, settings, now)
-        if named.key == "audit.integrity.key_file":
-            rows += _public_seal_keys(settings)
-    if settings.audit.integrity.key_file is None:
-        rows += _public_seal_keys(settings)
+    rows = [row for named in found for row in _rows(named, settings, now)]
+    for file in settings.audit.integrity.public_keys:
+        rows += _one("seal-public", SecretFile("audit.integrity.public_keys", file), "EdDSA", _public_seal_id)
     for file in settings.policies.bundle_public_keys:
         rows += _one("bundle-public", SecretFile("policies.bundle_public_keys", file), "EdDSA", _bundle_id)
-    return rows + list(_of_up(settings, now, {named.file for named in found}))
+    rows += _of_up(settings, now, {named.file for named in found})
+    return sorted(rows, key=lambda row: _ORDER.index(row.kind))
 
 
 def key_findings(settings: "Settings", now: float) -> list[str]:
@@ -154,7 +155,7 @@ def _rows(named: SecretFile, settings: "Settings", now: float) -> Iterator[Row]:
     if _is_context(key):
         yield from _context(named, settings.context.alg if key == "context.key_file" else "HS256", now)
     elif (kind := _kind(key)) == "seal":
-        yield from _one(kind, named, "EdDSA", lambda file: load_seal_key(file).key_id)
+        yield from _one(kind, named, "EdDSA", _seal_id)
     elif kind in {"cursor", "page"}:
         yield from _one(kind, named, "HS256", _bytes_of)
     elif kind == "tls":
@@ -165,12 +166,6 @@ def _rows(named: SecretFile, settings: "Settings", now: float) -> Iterator[Row]:
 
 def _kind(key: str) -> str:
     return _KINDS.get(key) or _KINDS_BY_END.get(key.rpartition(".")[2], "tls")
-
-
-def _public_seal_keys(settings: "Settings") -> Iterator[Row]:
-    for file in settings.audit.integrity.public_keys:
-        named = SecretFile("audit.integrity.public_keys", file)
-        yield from _one("seal-public", named, "EdDSA", lambda file: key_id(load_public_key(file)))
 
 
 def _of_up(settings: "Settings", now: float, listed: Iterable[Path]) -> Iterator[Row]:
@@ -186,7 +181,7 @@ def _of_up(settings: "Settings", now: float, listed: Iterable[Path]) -> Iterator
     if (named := made_by_up("CONTEXT__KEY_FILE")) is not None:
         yield from _context(named, settings.context.alg, now)
     if (named := made_by_up("AUDIT__INTEGRITY__KEY_FILE")) is not None:
-        yield from _one("seal", named, "EdDSA", lambda file: load_seal_key(file).key_id)
+        yield from _one("seal", named, "EdDSA", _seal_id)
     if (named := made_by_up("QUERY__CURSOR_KEY_FILE")) is not None:
         yield from _one("cursor", named, "HS256", _bytes_of)
     folder = settings.up.state_folder
@@ -328,6 +323,14 @@ def _bytes_of(file: Path) -> str:
 
 def _jwk_id(file: Path) -> str:
     return KeyRing.parse(read_private(file)).keys[0].kid
+
+
+def _seal_id(file: Path) -> str:
+    return load_seal_key(file).key_id
+
+
+def _public_seal_id(file: Path) -> str:
+    return key_id(load_public_key(file))
 
 
 def _bundle_id(file: Path) -> str:

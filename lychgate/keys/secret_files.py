@@ -1,4 +1,4 @@
-"""Every file with a secret in it that a configuration names: found by the type of its key, so that none is forgotten."""
+"""Every file with a secret in it that a configuration names, found by the type of its key: so none is forgotten."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -9,8 +9,6 @@ from pydantic import SecretStr, ValidationError
 
 from audit.limits import SpoolLimits
 from audit.settings import (
-
-from tests.builders.private import private
     AuditSettings,
     KafkaSettings,
     LoginSettings,
@@ -21,6 +19,7 @@ from tests.builders.private import private
     SpoolSettings,
     StoreSettings,
 )
+from tests.builders.private import private
 
 
 def test_the_defaults_are_the_limits_defaults() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lychgate.keys.inventory import inventory, key_findings
 from lychgate.settings import Settings, load
 from roles.security_context.key_ring import KeyRing
 from roles.security_context.keys import new_private_jwk
+from tests.builders.private import private
 
 NOW = 1_800_000_000
 
@@ -26,12 +28,9 @@ def settings(folder: Path, **sections: Any) -> Settings:
     return load(file, {})
 
 
-def private(file: Path, text: str) -> Path:
-    """A file for its owner alone."""
-    file.parent.mkdir(exist_ok=True)
-    file.touch(0o600)
-    file.write_text(text)
-    return file
+def narrowed(file: Path) -> int:
+    """The mode that a file of ours must have; where we are root, its group may read it."""
+    return file.stat().st_mode & (0o640 if os.geteuid() == 0 else 0o600)
 
 
 def test_every_kind_is_listed(tmp_path: Path) -> None:
@@ -123,8 +122,8 @@ def test_keys_of_the_fleet_and_of_tls_are_listed(tmp_path: Path) -> None:
         ("fleet", "fleet", "0600", ""),
         ("tls", "front.key", "0600", ""),
         ("tls", "redis.key", "0600", ""),
-        ("tls", "kafka.key", "0600", ""),
         ("tls", "order.key", "", "No such file or directory"),
+        ("tls", "kafka.key", "0600", ""),
     ]
     assert "hush" not in repr(rows)
 
@@ -140,8 +139,9 @@ def test_what_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path) -> None
     private(tmp_path / "context.jwk", new_private_jwk()).chmod(0o644)
     private(tmp_path / "cursor.key", "x").chmod(0o660)
     assert key_findings(found, NOW) == [
-        f"{tmp_path / name}: others may read this key; `chmod 600` it, and think of a new one"
-        for name in ("context.jwk", "cursor.key")
+        f"{file}: others may read or write it (mode {file.stat().st_mode & 0o777:04o}); "
+        f"`chmod {narrowed(file):o} {file}`, and think of a new secret"
+        for file in (tmp_path / "context.jwk", tmp_path / "cursor.key")
     ]
     assert {row.state for row in inventory(found, NOW)} == {"unusable"}
     (tmp_path / "context.jwk").chmod(0o600)
