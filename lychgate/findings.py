@@ -227,7 +227,7 @@ def _open_findings(settings: "Settings", said: Sequence[str]) -> list[str]:
     from lychgate.keys.inventory import open_findings
 
     found = open_findings(settings, utc_now().timestamp())
-    return [what for file, what in found if not any(file in finding for finding in said)]
+    return [placed for what, placed in found if not any(what in finding for finding in said)]
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:

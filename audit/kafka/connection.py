@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from audit.key_pair import load_key_pair
-from audit.private_file import read_private, read_secret
+from audit.private_file import NotPrivate, read_private, read_secret
 from audit.settings.kafka import KafkaSettings
 
 CLIENT_ID: Final = "lychgate"
@@ -110,6 +110,18 @@ class Connection:
             return read_secret(sasl.password_file)
         except OSError as exc:
             raise Credentials(f"audit.kafka.sasl.password_file: {sasl.password_file}: {_reason(exc)}") from exc
+
+    def require_private(self) -> None:
+        """Refuse at the start what others may read. Whatever else is wrong may be mended by the next connection.
+
+        Raises:
+            OSError: the file of a password or a key; the message names the key.
+        """
+        try:
+            self.security()
+        except Credentials as exc:
+            if isinstance(exc.__cause__, NotPrivate):
+                raise
 
     def findings(self) -> list[str]:
         """What is wrong with the files it names, for `lychgate config check`."""

@@ -36,13 +36,14 @@ def certificate_of(file: Path) -> Certificate:
         return Certificate()
     return Certificate(
         key_id=spki_id(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
-        alg=_alg(key),
+        alg=algorithm(key),
         begins=found.not_valid_before_utc.timestamp(),
         ends=found.not_valid_after_utc.timestamp(),
     )
 
 
-def _alg(key: object) -> str:
+def algorithm(key: object) -> str:
+    """What a public key is for, and how large it is."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA-{key.key_size}"
     if isinstance(key, ec.EllipticCurvePublicKey):

@@ -63,10 +63,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-_ORDER: Final = (
+ORDER: Final = (
     *("context", "seal", "seal-public", "bundle-public", "cursor", "page", "fleet", "tls", "issuer"),
     *("password", "dsn", "api-key", "headers", "token"),
 )
+"""Kinds, as they are listed."""
 _MADE_HERE: Final = frozenset({"context.key_file", "query.cursor_key_file"})
 """Made at the first start: a file that is not there is no fault."""
 _USED_BY: Final = {
@@ -116,21 +117,21 @@ def inventory(settings: "Settings", now: float) -> list[Row]:
     for file in settings.policies.bundle_public_keys:
         rows += _one("bundle-public", SecretFile("policies.bundle_public_keys", file), "EdDSA", _bundle_id)
     rows += _of_up(settings, now, {named.file for named in found})
-    return sorted(rows, key=lambda row: _ORDER.index(row.kind))
+    return sorted(rows, key=lambda row: ORDER.index(row.kind))
 
 
 def key_findings(settings: "Settings", now: float) -> list[str]:
-    """What is wrong with the files, with their places; seals and their keys are `audit.integrity`'s to judge."""
-    kinds = {"context", "cursor", "page"}
+    """What is wrong with the files, with their places; the sections that name the others judge them."""
+    kinds = {"context", "cursor"}
     return [f"{row.file}: {row.problem}" for row in inventory(settings, now) if row.problem and row.kind in kinds]
 
 
 def open_findings(settings: "Settings", now: float) -> Iterator[tuple[str, str]]:
-    """Files with secrets that others may read: the file, and what is to be said of it."""
+    """Files with secrets that others may read: what is wrong with each, and the same with its place."""
     for row in inventory(settings, now):
         if row.verdict == "open":
             named = f"{row.setting}: " if row.setting else ""
-            yield row.file, f"{named}{row.file}: {row.problem}"
+            yield row.problem, f"{named}{row.file}: {row.problem}"
 
 
 def _in_use(settings: "Settings") -> list[SecretFile]:
@@ -154,7 +155,7 @@ def _rows(named: SecretFile, settings: "Settings", now: float) -> Iterator[Row]:
     key = named.key
     if _is_context(key):
         yield from _context(named, settings.context.alg if key == "context.key_file" else "HS256", now)
-    elif (kind := _kind(key)) == "seal":
+    elif (kind := kind_of(key)) == "seal":
         yield from _one(kind, named, "EdDSA", _seal_id)
     elif kind in {"cursor", "page"}:
         yield from _one(kind, named, "HS256", _bytes_of)
@@ -164,7 +165,10 @@ def _rows(named: SecretFile, settings: "Settings", now: float) -> Iterator[Row]:
         yield _bare(kind, named)
 
 
-def _kind(key: str) -> str:
+def kind_of(key: str) -> str:
+    """What the file of a key of the configuration is for."""
+    if _is_context(key):
+        return "context"
     return _KINDS.get(key) or _KINDS_BY_END.get(key.rpartition(".")[2], "tls")
 
 
@@ -187,7 +191,7 @@ def _of_up(settings: "Settings", now: float, listed: Iterable[Path]) -> Iterator
     folder = settings.up.state_folder
     issuer = folder / "issuer" / "key.jwk"
     if issuer.exists():
-        yield from _one("issuer", SecretFile("", issuer), "ES256", _jwk_id, used_by="issuer, up, token mint")
+        yield from _one("issuer", SecretFile("", issuer), "ES256", _jwk_id, reader="issuer, up, token mint")
     for file in sorted((folder / "postgres").glob("*.password")):
         yield _bare("password", SecretFile("", file))
 
@@ -226,10 +230,10 @@ def _of(key: HeldKey, found: Row, state: str) -> Row:
 
 
 def _one(
-    kind: str, named: SecretFile, alg: str, name: Callable[[Path], str], *, used_by: str | None = None
+    kind: str, named: SecretFile, alg: str, name: Callable[[Path], str], *, reader: str | None = None
 ) -> Iterator[Row]:
     """The row of a file with one key."""
-    found = _seen(kind, named, used_by)
+    found = _seen(kind, named, reader)
     if found.state == "current":
         verdict = "public" if kind.endswith("-public") else "private"
         try:
@@ -274,9 +278,9 @@ def _bare(kind: str, named: SecretFile) -> Row:
     return msgspec.structs.replace(found, verdict="private")
 
 
-def _seen(kind: str, named: SecretFile, used_by: str | None = None) -> Row:
+def _seen(kind: str, named: SecretFile, reader: str | None = None) -> Row:
     """What the file system knows."""
-    used_by = used_by or _used_by(named.key)
+    reader = reader or used_by(named.key)
     try:
         status = named.file.stat()
     except OSError as exc:
@@ -286,7 +290,7 @@ def _seen(kind: str, named: SecretFile, used_by: str | None = None) -> Row:
             kind=kind,
             state="missing" if missing else "unusable",
             file=str(named.file),
-            used_by=used_by,
+            used_by=reader,
             setting=named.key,
             problem="" if missing and excused else exc.strerror or "cannot be read",
         )
@@ -295,12 +299,13 @@ def _seen(kind: str, named: SecretFile, used_by: str | None = None) -> Row:
         made=_time(int(status.st_mtime)),
         file=str(named.file),
         mode=f"{stat.S_IMODE(status.st_mode):04o}",
-        used_by=used_by,
+        used_by=reader,
         setting=named.key,
     )
 
 
-def _used_by(key: str) -> str:
+def used_by(key: str) -> str:
+    """Who reads the file of a key of the configuration."""
     if not key:
         return "up"
     if key.startswith("context.hs256_key_files."):
