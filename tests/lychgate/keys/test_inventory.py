@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from audit.integrity.keys import make_seal_key
-from lychgate.keys.inventory import inventory, key_findings
+from lychgate.keys.inventory import inventory, key_findings, open_findings
 from lychgate.settings import Settings, load
 from roles.security_context.key_ring import KeyRing
 from roles.security_context.keys import new_private_jwk
+from tests.builders.authority import Authority
 from tests.builders.private import private
 
 NOW = 1_800_000_000
@@ -150,4 +153,59 @@ def test_what_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path) -> None
     missing = {"alg": "HS256", "hs256_key_files": {"order": str(tmp_path / "order.jwk")}}
     assert key_findings(settings(tmp_path, context=missing), NOW)[0] == (
         f"{tmp_path / 'order.jwk'}: No such file or directory"
+    )
+
+
+def test_what_up_made_by_itself_is_listed(tmp_path: Path) -> None:
+    """Below the state folder, wherever that is; where the configuration names the same file, once."""
+    make_seal_key(tmp_path / "keys" / "audit-seal.pem")
+    private(tmp_path / "keys" / "context.jwk", new_private_jwk())
+    private(tmp_path / "postgres" / "owner.password", "hush")
+    file = tmp_path / "lychgate.yaml"
+    file.write_text(json.dumps({"up": {"state_folder": str(tmp_path)}}))
+    rows = [row for row in inventory(load(file, {}), NOW) if Path(row.file).is_relative_to(tmp_path)]
+    assert [(row.kind, row.used_by, row.setting, row.verdict, bool(row.kid)) for row in rows] == [
+        ("context", "up", "", "private", True),
+        ("seal", "up", "", "private", True),
+        ("password", "up", "", "private", False),
+    ]
+    assert "hush" not in repr(rows)
+    named = {"audit": {"integrity": {"key_file": str(tmp_path / "keys" / "audit-seal.pem")}}}
+    file.write_text(json.dumps({"up": {"state_folder": str(tmp_path)}, **named}))
+    (seal,) = [row for row in inventory(load(file, {}), NOW) if row.kind == "seal"]
+    assert seal.setting == "audit.integrity.key_file"
+
+
+def test_the_certificate_says_of_its_key_which_it_is_and_when_it_holds(tmp_path: Path) -> None:
+    """Its state is that of the certificate; without one that can be read, the file is listed all the same."""
+    cert, key = Authority().sign("us").files(tmp_path, "us")
+    found = settings(tmp_path, gateway={"tls": {"cert_file": str(cert), "key_file": str(key)}})
+    dates = x509.load_pem_x509_certificate(cert.read_bytes())
+    begins, ends = dates.not_valid_before_utc.timestamp(), dates.not_valid_after_utc.timestamp()
+    for now, state in ((begins - 1, "next"), (begins, "current"), (ends, "over")):
+        (row,) = [row for row in inventory(found, now) if row.kind == "tls"]
+        assert (row.state, row.alg, len(row.kid), row.verdict) == (state, "EC-secp256r1", 16, "private")
+        assert row.believed_until == f"{dates.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+    key.chmod(0o644)
+    (row,) = [row for row in inventory(found, begins) if row.kind == "tls"]
+    assert (row.state, row.verdict) == ("unusable", "open")
+    assert "mode 0644" in row.problem
+    cert.write_text("x")
+    (row,) = [row for row in inventory(found, begins) if row.kind == "tls"]
+    assert (row.kid, row.signs_from, row.believed_until) == ("", "", "")
+
+
+def test_passwords_are_listed_and_another_processes_are_not_missed(tmp_path: Path) -> None:
+    """One that is not here may be on another machine; one that others may read is a fault wherever it is."""
+    private(tmp_path / "writer", "hush").chmod(0o604)
+    logins = {name: {"password_file": str(tmp_path / name)} for name in ("owner", "writer")}
+    rows = [row for row in inventory(settings(tmp_path, store=logins), NOW) if row.kind == "password"]
+    assert [(row.setting, row.used_by, row.state, row.verdict) for row in rows] == [
+        ("store.owner.password_file", "migrate", "missing", ""),
+        ("store.writer.password_file", "gateway, relay or consumer", "unusable", "open"),
+    ]
+    assert rows[0].problem == ""
+    ((_, said),) = open_findings(settings(tmp_path, store=logins), NOW)
+    assert said.startswith(
+        f"store.writer.password_file: {tmp_path / 'writer'}: others may read or write it (mode 0604)"
     )
