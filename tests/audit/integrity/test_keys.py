@@ -76,7 +76,7 @@ def test_a_key_that_somebody_else_lends_is_refused(tmp_path: Path, monkeypatch: 
     file.chmod(0o440)
     os.chown(file, 12345, 10001)
     monkeypatch.setattr(os, "geteuid", lambda: 10001)
-    with pytest.raises(SealRefused, match="another user owns this key"):
+    with pytest.raises(SealRefused, match="another user owns it"):
         load_seal_key(file)
 
 

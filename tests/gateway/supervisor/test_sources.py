@@ -19,6 +19,7 @@ from policies.origin import make_key, private_key
 from policies.pack import pack
 from tests.builders import plane
 from tests.builders.authority import Authority
+from tests.builders.private import private
 
 NOW = 1_800_000_000.0
 
@@ -135,7 +136,7 @@ def test_a_services_certificates_are_read_with_the_sources(tmp_path: Path) -> No
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str, text: str | None, words: str) -> None:
     """Before any socket is opened."""
     if text is not None:
-        (tmp_path / "file.pem").write_text(text)
+        private(tmp_path / "file.pem", text)
     settings = ServiceSettings(urls=("https://127.0.0.1:9002",), tls={name: tmp_path / "file.pem"})
     with pytest.raises(StartRefused, match=words):
         _read(tmp_path, services={"order": settings})
