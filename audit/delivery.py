@@ -4,6 +4,7 @@ The main one is the broker where one is named, the store otherwise; beside it st
 """
 
 import ssl
+from contextlib import suppress
 
 from audit.metrics import IngestMetrics, RelayMetrics
 from audit.relay.relay import Beside
@@ -23,6 +24,9 @@ def make_sink(audit: AuditSettings, store: StoreSettings, metrics: IngestMetrics
         audit: With `kafka.bootstrap_servers`, or without.
         store: Where rows go in the direct form.
         metrics: Of the ingest, which in the direct form happens here.
+
+    Raises:
+        OSError: The file of a password or a key cannot be used; the text names it.
     """
     kafka = audit.kafka
     if kafka.bootstrap_servers is None:
@@ -30,8 +34,10 @@ def make_sink(audit: AuditSettings, store: StoreSettings, metrics: IngestMetrics
     from audit.kafka.connection import Connection  # without a broker its client is not loaded
     from audit.kafka.producer import KafkaSink
 
+    connection = Connection.of(kafka)
+    connection.require_private()
     return KafkaSink(
-        Connection.of(kafka),
+        connection,
         kafka.topic,
         dead_letter_topic=kafka.dead_letter_topic,
         deadline_s=kafka.deadline_s,
@@ -50,6 +56,9 @@ def make_beside(
         store: Where rows go, where the relay is to write them beside a broker.
         ingest: Of the store among them.
         metrics: Of the others.
+
+    Raises:
+        OSError: A file or a folder cannot be used; the text names it.
     """
     settings = audit.sinks
     bound = int(audit.spool.max_bytes * settings.optional_lag_share)
@@ -79,6 +88,8 @@ def _search(settings: SearchSettings, outward: Outward, metrics: RelayMetrics) -
     from audit.sinks.files import LineFiles, LinesRules
     from audit.sinks.search import Engine, SearchSink  # with an HTTP client
 
+    with suppress(FileNotFoundError):  # it may come yet, and is read at each request
+        settings.authorization()
     engine = Engine(
         settings.url,
         settings.index,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PositiveFloat
 
+from audit.private_file import PrivatePath
 from gateway.settings import OpsSettings, Section
 
 _Word = Annotated[str, Field(min_length=1, max_length=256)]
@@ -56,7 +57,7 @@ class DecisionApiSettings(Section):
     batch_items: Annotated[int, Field(ge=1, le=1000)] = 100
     body_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 256 * 1024
     page_items: Annotated[int, Field(ge=1, le=10_000)] = 1000
-    page_key_file: Path | None = None
+    page_key_file: PrivatePath | None = None
     search_s: PositiveFloat = 1.0
 
     def base_url(self, ops: OpsSettings) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from audit.private_file import PrivatePath
 from gateway.settings import Section
 
 _PORT = 6379
@@ -47,11 +48,11 @@ class RedisSettings(Section):
 
     url: str | None = None
     username: str | None = None
-    password_file: Path | None = None
+    password_file: PrivatePath | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
-    cert_key_file: Path | None = None
-    fleet_key_file: Path | None = None
+    cert_key_file: PrivatePath | None = None
+    fleet_key_file: PrivatePath | None = None
     prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9:_-]{0,62}$")] = "lychgate"
     timeout_s: PositiveFloat = 1.0
     full_read_s: PositiveFloat = 30.0

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, model_validator
 
+from audit.private_file import PrivatePath
 from gateway.settings import Name, Section
 from gateway.sources import BreakerSource, CorsSource, ServiceLimits, ServiceSource, TlsSource
 
@@ -36,7 +37,7 @@ class ServiceTlsSettings(Section):
 
     ca_file: Path | None = None
     cert_file: Path | None = None
-    key_file: Path | None = None
+    key_file: PrivatePath | None = None
     server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")] | None = None
     verify: bool = True
 

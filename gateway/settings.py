@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
 
+from audit.private_file import PrivatePath
 from gateway.control import HopsConfig
 from gateway.limits import Limits
 from gateway.sources import MAX_LEEWAY_S, IssuerSource
@@ -87,7 +88,7 @@ class TlsSettings(Section):
     """
 
     cert_file: Path | None = None
-    key_file: Path | None = None
+    key_file: PrivatePath | None = None
     client_ca_file: Path | None = None
     client_certificates: Literal["none", "optional", "required"] = "none"
     min_version: Literal["1.2", "1.3"] = "1.2"
@@ -251,8 +252,8 @@ class ContextSettings(Section):
 
     issuer: str = "lychgate"
     alg: Literal["EdDSA", "ES256", "HS256"] = "EdDSA"
-    key_file: Path = Path(".lychgate/keys/context.jwk")
-    hs256_key_files: dict[Name, Path] = {}
+    key_file: PrivatePath = Path(".lychgate/keys/context.jwk")
+    hs256_key_files: dict[Name, PrivatePath] = {}
     ttl_s: Annotated[int, Field(ge=1, le=600)] = 60
     services_cache_s: Annotated[int, Field(ge=0, le=86_400)] = 300
     poll_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from audit.private_file import PrivatePath
 from gateway.settings import Section
 from gateway.spans import Sampling
 
@@ -30,7 +31,7 @@ class TelemetrySettings(Section):
     """
 
     endpoint: str | None = None
-    headers_file: Path | None = None
+    headers_file: PrivatePath | None = None
     ca_file: Path | None = None
     service_name: _Word = "lychgate"
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1

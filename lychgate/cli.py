@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from audit.private_file import NotPrivate
 from lychgate.commands import audit, config, init, keys, policy, processes, routes, token
 from lychgate.commands import up as up_command
 from lychgate.commands.report import ExitCode
@@ -61,6 +62,9 @@ def main() -> int:
     except LychgateError as exc:
         sys.stderr.write(f"lychgate: {exc}\n")
         return exc.exit_code
+    except NotPrivate as exc:  # of a file that no command words better
+        sys.stderr.write(f"lychgate: {exc}\n")
+        return ExitCode.USAGE
     except KeyboardInterrupt:
         return 130
     return ExitCode.SUCCESS

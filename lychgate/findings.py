@@ -176,7 +176,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
     if origin.bundle is None and not origin.folder.is_dir():
         raise ConfigurationError(f"{origin.folder}: there is no such folder")
     policies = origin_findings(origin, settings.gateway.roles_file, routes_of(settings))
-    return (
+    findings = (
         [str(finding) for finding in policies]
         + _certificate_findings(settings)
         + _key_findings(settings)
@@ -189,6 +189,7 @@ def configuration_findings(settings: "Settings") -> list[str]:
         + _seal_findings(settings)
         + _redaction_findings(settings)
     )
+    return findings + _open_findings(settings, findings)
 
 
 def _retention_findings(settings: "Settings") -> list[str]:
@@ -229,6 +230,14 @@ def _key_findings(settings: "Settings") -> list[str]:
     from lychgate.keys.inventory import key_findings
 
     return key_findings(settings, utc_now().timestamp())
+
+
+def _open_findings(settings: "Settings", said: Sequence[str]) -> list[str]:
+    """Files with secrets that others may read, and of which nothing was said so far."""
+    from lychgate.keys.inventory import open_findings
+
+    found = open_findings(settings, utc_now().timestamp())
+    return [placed for what, placed in found if not any(what in finding for finding in said)]
 
 
 def _certificate_findings(settings: "Settings") -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -113,15 +113,20 @@ def public_key(file: Path) -> Ed25519PublicKey:
     return key
 
 
-def private_key(file: Path) -> Ed25519PrivateKey:
+def private_key(file: Path, read: Callable[[Path], bytes]) -> Ed25519PrivateKey:
     """Read a private key, PEM without a passphrase.
+
+    Args:
+        file: Where it is.
+        read: Reads a file that holds a secret, and refuses one that others may read.
 
     Raises:
         BundleRefused: It cannot be read, is no Ed25519 private key, or others may read it.
     """
-    data = _bytes(file, _KEY_BYTES)
-    if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BundleRefused("others than its owner may use this key; chmod 600", str(file))
+    try:
+        data = read(file)
+    except OSError as exc:
+        raise BundleRefused(f"cannot be read: {exc.strerror}", str(file)) from exc
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
+from audit.private_file import PrivatePath
 from audit.redact import Variant
 from query.views import Treatment
 
@@ -62,10 +63,10 @@ class QuerySettings(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8082
     jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
-    context_secret_file: Path | None = None
+    context_secret_file: PrivatePath | None = None
     producer: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "query"
     context_audience: Annotated[str, Field(min_length=1)] = "audit"
-    cursor_key_file: Path = Path(".lychgate/keys/cursor.key")
+    cursor_key_file: PrivatePath = Path(".lychgate/keys/cursor.key")
     acquire_timeout_s: PositiveFloat = 2.0
     connect_timeout_s: PositiveFloat = 15.0
     shutdown_grace_s: PositiveFloat = 10.0

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from audit.private_file import read_secret
 from services.errors import TooSlow, Unreachable
 
 RENEW_BEFORE_S = 60.0
@@ -27,15 +28,12 @@ class FileToken:
         """What the file holds.
 
         Raises:
-            Unreachable: There is no such file, or it is empty.
+            Unreachable: There is no such file, it is empty, or others may read it.
         """
         try:
-            text = (await asyncio.to_thread(self._path.read_text, encoding="utf-8")).strip()
+            return await asyncio.to_thread(read_secret, self._path)
         except OSError as exc:
             raise Unreachable from exc
-        if not text:
-            raise Unreachable
-        return text
 
     def refused(self) -> None:
         """Nothing to do: the file is read anew anyway."""

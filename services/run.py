@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.errors import AuditError
 from audit.opening import open_producer
-from audit.private_file import read_private
+from audit.private_file import NotPrivate, read_private
 from audit.producer import AuditProducer
 from audit.settings import AuditSettings
 from roles.errors import ContextUnusable
@@ -209,6 +209,12 @@ def _onward(settings: OnwardSettings, http: httpx.AsyncClient) -> Onward | None:
     machine = settings.machine
     tokens: TokenSource
     if machine.token_file is not None:
+        try:
+            read_private(machine.token_file)
+        except NotPrivate as exc:
+            raise CannotServe(f"services cannot use the token in {exc}") from exc
+        except OSError:
+            pass  # it may come yet, and is read at each use
         tokens = FileToken(machine.token_file)
     elif machine.issuer_url is not None and machine.role is not None:
         tokens = IssuedToken(

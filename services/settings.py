@@ -3,10 +3,11 @@
 `lychgate.settings` reads it, `services.run` takes from it what each part needs.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+
+from audit.private_file import PrivatePath
 
 ServiceName = Literal["product", "order", "inventory", "loyalty", "payment", "customer", "integration"]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -40,7 +41,7 @@ class TrustSettings(_Section):
 
     issuer: str = "lychgate"
     jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
-    secret_files: dict[ServiceName, Path] = {}
+    secret_files: dict[ServiceName, PrivatePath] = {}
 
 
 class MachineSettings(_Section):
@@ -54,7 +55,7 @@ class MachineSettings(_Section):
         role: this role of the catalogue, one that machines hold.
     """
 
-    token_file: Path | None = None
+    token_file: PrivatePath | None = None
     issuer_url: str | None = None
     user: str = "integration"
     tenant: str = "platform"

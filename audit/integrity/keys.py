@@ -74,7 +74,11 @@ class PublicKeys:
 
 def key_id(key: Ed25519PublicKey) -> str:
     """The name of a key: the first 16 hex digits of the SHA-256 of its SubjectPublicKeyInfo."""
-    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return spki_id(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def spki_id(encoded: bytes) -> str:
+    """The same, of any kind of key, from its SubjectPublicKeyInfo in DER."""
     return hashlib.sha256(encoded).hexdigest()[:_KEY_ID_DIGITS]
 
 

@@ -5,6 +5,8 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from audit.key_pair import load_key_pair
+from audit.private_file import NotPrivate, read_private, read_secret
 from audit.settings.kafka import KafkaSettings
 
 CLIENT_ID: Final = "lychgate"
@@ -91,13 +93,10 @@ class Connection:
         except OSError as exc:
             raise Credentials(f"audit.kafka.tls.ca_file: {tls.ca_file}: {_reason(exc)}") from exc
         made.minimum_version = ssl.TLSVersion.TLSv1_2
-        if tls.cert_file is not None:
-            locked = tls.key_password
+        if tls.cert_file is not None and tls.key_file is not None:
+            locked = tls.key_password.get_secret_value() if tls.key_password is not None else ""
             try:
-                # Never a question on a terminal: a locked key without a password is an error.
-                made.load_cert_chain(
-                    tls.cert_file, tls.key_file, lambda: locked.get_secret_value() if locked is not None else ""
-                )
+                load_key_pair(made, tls.cert_file.read_bytes(), read_private(tls.key_file), password=locked)
             except (OSError, ValueError) as exc:
                 named = f"{tls.cert_file}, {tls.key_file}: {_reason(exc)}"
                 raise Credentials(f"audit.kafka.tls.cert_file and key_file: {named}") from exc
@@ -108,12 +107,21 @@ class Connection:
         if sasl.password_file is None:
             return sasl.password.get_secret_value() if sasl.password is not None else ""
         try:
-            secret = sasl.password_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
+            return read_secret(sasl.password_file)
+        except OSError as exc:
             raise Credentials(f"audit.kafka.sasl.password_file: {sasl.password_file}: {_reason(exc)}") from exc
-        if not secret:
-            raise Credentials(f"audit.kafka.sasl.password_file: {sasl.password_file}: it is empty")
-        return secret
+
+    def require_private(self) -> None:
+        """Refuse at the start what others may read. Whatever else is wrong may be mended by the next connection.
+
+        Raises:
+            OSError: the file of a password or a key; the message names the key.
+        """
+        try:
+            self.security()
+        except Credentials as exc:
+            if isinstance(exc.__cause__, NotPrivate):
+                raise
 
     def findings(self) -> list[str]:
         """What is wrong with the files it names, for `lychgate config check`."""

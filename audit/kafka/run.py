@@ -51,8 +51,10 @@ async def _consume(audit: AuditSettings, store_settings: StoreSettings) -> None:
     host = audit.kafka.consumer_metrics_host
     health = Health(port, registry, pulse.problem, host=host) if port is not None else None
     store = Store(store_settings.dsn(store_settings.writer), metrics=metrics)
+    connection = Connection.of(audit.kafka)
+    connection.require_private()
     consumer = Consumer(
-        Connection.of(audit.kafka),
+        connection,
         store,
         topic=audit.kafka.topic,
         dead_letter_topic=audit.kafka.dead_letter_topic,

@@ -28,10 +28,8 @@ def connecting(settings: OutboxSettings) -> Connect:
     """
     try:
         address = settings.address()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise OutboxUnusable(
-            f"audit.outbox.dsn_file `{settings.dsn_file}` cannot be read ({type(exc).__name__})"
-        ) from exc
+    except OSError as exc:
+        raise OutboxUnusable(f"audit.outbox.dsn_file: {settings.dsn_file}: cannot be read: {exc.strerror}") from exc
     if not address:
         raise OutboxUnusable("audit.outbox.dsn or audit.outbox.dsn_file must name the service's database")
     if not address.startswith(("postgresql://", "postgres://")):

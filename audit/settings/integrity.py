@@ -5,13 +5,14 @@ from pathlib import Path
 from pydantic import Field
 
 from audit.event import CHECKPOINT_TOPIC
+from audit.private_file import PrivatePath
 from audit.settings.section import Section
 
 
 class IntegritySettings(Section):
     """Seals over closed partitions. Without a key none are made."""
 
-    key_file: Path | None = Field(
+    key_file: PrivatePath | None = Field(
         None, description="Signs: an Ed25519 private key, PEM, for its owner alone; none: no seals."
     )
     public_keys: tuple[Path, ...] = Field((), description="Whose seals are believed besides, PEM: keys of before.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from audit.event import DEAD_LETTER_TOPIC, TOPIC
+from audit.private_file import PrivatePath
 from audit.settings.section import Section
 
 _SERVER = r"(?:\[[0-9A-Fa-f:]+\]|[^\s,:\[\]]{1,253}):[0-9]{1,5}"
@@ -55,7 +56,7 @@ class KafkaTlsSettings(Section):
 
     ca_file: Path | None = Field(None, description="PEM of who may sign brokers; the system's if none.")
     cert_file: Path | None = Field(None, description="PEM of our own certificate, where brokers ask for one.")
-    key_file: Path | None = Field(None, description="PEM of its key.")
+    key_file: PrivatePath | None = Field(None, description="PEM of its key.")
     key_password: SecretStr | None = Field(None, description="What the key is locked with.")
 
     @model_validator(mode="after")
@@ -73,7 +74,9 @@ class KafkaSaslSettings(Section):
     mechanism: Mechanism | None = Field(None, description="`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.")
     username: str | None = None
     password: SecretStr | None = Field(None, description="Or `password_file`.")
-    password_file: Path | None = Field(None, description="A file that holds it, one line; read at each connection.")
+    password_file: PrivatePath | None = Field(
+        None, description="A file that holds it, one line; read at each connection."
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> "KafkaSaslSettings":

@@ -1,9 +1,8 @@
 """Section `audit.outbox`: a service's own database, whose outbox `lychgate audit outbox relay` empties."""
 
-from pathlib import Path
-
 from pydantic import Field, SecretStr, model_validator
 
+from audit.private_file import PrivatePath, read_secret
 from audit.settings.section import Section
 
 
@@ -11,7 +10,7 @@ class OutboxSettings(Section):
     """A service's outbox. Only `lychgate audit outbox` reads this."""
 
     dsn: SecretStr | None = Field(None, description="`postgresql://...` of the service's database; or `dsn_file`.")
-    dsn_file: Path | None = Field(None, description="A file that holds it, one line.")
+    dsn_file: PrivatePath | None = Field(None, description="A file that holds it, one line.")
     db_schema: str = Field("public", description="Where in that database the outbox is.")
     batch_records: int = Field(500, gt=0, description="Most rows in one batch.")
     batch_bytes: int = Field(4 << 20, gt=0, description="Most bytes in one batch.")
@@ -31,8 +30,8 @@ class OutboxSettings(Section):
         """The connection URL, password included: for drivers, never for logs; None if none is configured.
 
         Raises:
-            OSError: The file cannot be read.
+            OSError: The file cannot be read, or others can.
         """
         if self.dsn_file is not None:
-            return self.dsn_file.read_text(encoding="utf-8").strip()
+            return read_secret(self.dsn_file)
         return self.dsn.get_secret_value() if self.dsn is not None else None

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from audit.private_file import PrivatePath, read_secret
 from audit.settings.section import Section
 
 _REQUIRED = "Hold records on disk until it has them, however long; else it is moved on at `optional_lag_share`."
@@ -40,8 +41,10 @@ class SearchSettings(Section):
     required: bool = Field(False, description=_REQUIRED)
     user: str | None = Field(None, min_length=1, description="With `password` or `password_file`.")
     password: SecretStr | None = Field(None, description="Or `password_file`.")
-    password_file: Path | None = Field(None, description="A file that holds it; read again when it is refused.")
-    api_key_file: Path | None = Field(None, description="A file that holds an API key, instead of user and password.")
+    password_file: PrivatePath | None = Field(None, description="A file that holds it; read again when it is refused.")
+    api_key_file: PrivatePath | None = Field(
+        None, description="A file that holds an API key, instead of user and password."
+    )
     ca_file: Path | None = Field(None, description="Who signed its certificate; the system's authorities if not given.")
     template: bool = Field(True, description="Whether the index template is put at the start.")
     timeout_s: float = Field(20.0, gt=0, le=25, description="One bulk request, from connect to the last byte.")
@@ -77,14 +80,14 @@ class SearchSettings(Section):
         """User and password, or `""` and the API key; None if nothing is sent. Read from the files at each call.
 
         Raises:
-            OSError: a file cannot be read.
+            OSError: a file cannot be read, or others can.
         """
         if self.api_key_file is not None:
-            return "", self.api_key_file.read_text(encoding="utf-8").strip()
+            return "", read_secret(self.api_key_file)
         if self.user is None:
             return None
         if self.password_file is not None:
-            return self.user, self.password_file.read_text(encoding="utf-8").strip()
+            return self.user, read_secret(self.password_file)
         return self.user, self.password.get_secret_value() if self.password is not None else ""
 
 

@@ -1,10 +1,10 @@
 """Section `store`: PostgreSQL and who logs in to it."""
 
-from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
+from audit.private_file import PrivatePath, read_secret
 from audit.settings.section import Section
 
 
@@ -13,16 +13,16 @@ class LoginSettings(Section):
 
     user: str
     password: SecretStr | None = Field(None, description="Or `password_file`.")
-    password_file: Path | None = Field(None, description="A file that holds it, one line.")
+    password_file: PrivatePath | None = Field(None, description="A file that holds it, one line.")
 
     def secret(self) -> str:
         """The password's text; empty if none is configured.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: the file cannot be read, or others can.
         """
         if self.password_file is not None:
-            return self.password_file.read_text(encoding="utf-8").strip()
+            return read_secret(self.password_file)
         return self.password.get_secret_value() if self.password is not None else ""
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from audit.private_file import read_secret
 from gateway.clock import Clock
 from gateway.fleet.journal import Journal
 from gateway.fleet.link import Link
@@ -135,8 +136,6 @@ def _password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError as exc:
-        raise ValueError(f"{path}: not UTF-8") from exc
+        return read_secret(path)
     except OSError as exc:
         raise ValueError(f"{path}: cannot be read: {exc.strerror}") from exc

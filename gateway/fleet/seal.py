@@ -10,6 +10,8 @@ import hmac
 from pathlib import Path
 from typing import Final
 
+from audit.private_file import read_private
+
 _MAC_CHARS: Final = 64
 KEY_BYTES: Final = 32
 """The least a key has; `openssl rand -hex 32` makes twice as many."""
@@ -39,7 +41,7 @@ class Seal:
             ValueError: With the reason.
         """
         try:
-            key = path.read_bytes().strip()
+            key = read_private(path).strip()
         except OSError as exc:
             raise ValueError(f"{path}: cannot be read: {exc.strerror}") from exc
         if len(key) < KEY_BYTES:

@@ -9,14 +9,16 @@ State and push are written in one transaction. A reader follows the stream; what
 
 import ssl
 from collections.abc import Awaitable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import RedisSSLContext, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from audit.key_pair import load_key_pair
+from audit.private_file import read_private
 from gateway.fleet.seal import Seal
 from gateway.fleet_settings import RedisSettings
 from gateway.revocations import Revocation, is_sound
@@ -72,10 +74,15 @@ def connect(settings: RedisSettings, password: str | None) -> Redis:
     host, port, database = settings.address
     options: dict[str, Any] = {}
     if settings.over_tls:
-        _check_certificates(settings)
-        options = {"ssl": True, "ssl_ca_certs": _text(settings.ca_file)}
-        options |= {"ssl_certfile": _text(settings.cert_file), "ssl_keyfile": _text(settings.cert_key_file)}
-    return Redis(
+        try:
+            _context(settings)  # now, and not at the first connection
+        except (OSError, ValueError) as exc:
+            files = ", ".join(
+                str(path) for path in (settings.ca_file, settings.cert_file, settings.cert_key_file) if path
+            )
+            raise ValueError(f"{files}: cannot be used: {_reason(exc)}") from None
+        options = {"connection_class": _TlsConnection, "tls": settings}
+    pool = ConnectionPool(
         host=host,
         port=port,
         db=database,
@@ -87,6 +94,26 @@ def connect(settings: RedisSettings, password: str | None) -> Redis:
         client_name="lychgate",
         **options,
     )
+    return Redis.from_pool(pool)
+
+
+class _Tls(RedisSSLContext):
+    """Certificates that we read ourselves, at each connect: the client would not look at a key's mode."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def get(self) -> ssl.SSLContext:
+        return _context(self._settings)
+
+
+class _TlsConnection(SSLConnection):
+    """A connection with them."""
+
+    def __init__(self, *, tls: RedisSettings, **given: Any) -> None:
+        super().__init__(**given)
+        self.ssl_context = _Tls(tls)
 
 
 class FleetStore:
@@ -206,15 +233,21 @@ class FleetStore:
         found.entries[entry.id] = entry
 
 
-def _check_certificates(settings: RedisSettings) -> None:
-    """Read now what the client would read at its first connection; raises ValueError with the reason."""
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.cert_file is not None:
-            context.load_cert_chain(settings.cert_file, settings.cert_key_file)
-    except OSError as exc:  # ssl's own errors are some too
-        named = ", ".join(str(path) for path in (settings.ca_file, settings.cert_file, settings.cert_key_file) if path)
-        raise ValueError(f"{named}: cannot be used: {getattr(exc, 'reason', None) or exc.strerror}") from None
+def _context(settings: RedisSettings) -> ssl.SSLContext:
+    """TLS as Redis' client: its certificate is checked, and that it names the host.
+
+    Raises:
+        OSError: A file cannot be used; `ssl.SSLError` is one.
+        ValueError: As `load_key_pair`.
+    """
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    if settings.cert_file is not None and settings.cert_key_file is not None:
+        load_key_pair(context, settings.cert_file.read_bytes(), read_private(settings.cert_key_file))
+    return context
+
+
+def _reason(exc: Exception) -> str:
+    return getattr(exc, "reason", None) or getattr(exc, "strerror", None) or type(exc).__name__
 
 
 def _streams(answer: Any) -> Iterable[tuple[bytes, list[tuple[bytes, Mapping[bytes, bytes]]]]]:
@@ -229,7 +262,3 @@ def _streams(answer: Any) -> Iterable[tuple[bytes, list[tuple[bytes, Mapping[byt
 async def _answer(awaited: Any) -> Any:
     """The client's methods are typed as if they might not be awaited."""
     return await cast("Awaitable[Any]", awaited)
-
-
-def _text(path: Path | None) -> str | None:
-    return str(path) if path is not None else None

@@ -4,13 +4,9 @@ At least TLS 1.2, HTTP/1.1 by ALPN, the certificate and its name checked unless 
 many words. Certificates and keys come as text with the sources; the key touches no disk on its way into OpenSSL.
 """
 
-import os
 import ssl
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import IO
 
+from audit.key_pair import load_key_pair
 from gateway.errors import UpstreamError
 from gateway.sources import TlsSource
 
@@ -37,10 +33,7 @@ def client_context(source: TlsSource) -> ssl.SSLContext:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if source.cert:
         try:
-            with ExitStack() as stack:
-                cert, key = (stack.enter_context(_as_file(text)) for text in (source.cert, source.key or source.cert))
-                # An empty passphrase: without one OpenSSL would ask for it on the terminal, and wait.
-                context.load_cert_chain(cert, key, password="")
+            load_key_pair(context, source.cert.encode(), source.key.encode())
         except (ssl.SSLError, OSError, ValueError) as exc:
             raise ValueError(f"cert_file and key_file cannot be used together: {_words(exc)}") from None
     return context
@@ -57,22 +50,3 @@ def _words(exc: Exception) -> str:
     """OpenSSL's reason in words, without places in its source; nothing of the input."""
     reason = getattr(exc, "reason", None)
     return str(reason).replace("_", " ").lower() if reason else type(exc).__name__
-
-
-@contextmanager
-def _as_file(text: str) -> Iterator[str]:
-    """A name under which OpenSSL can read the text: `load_cert_chain` takes nothing else.
-
-    In memory where the system can (Linux), else a file that has no other name.
-    """
-    with _anonymous() as file:
-        file.write(text.encode("utf-8"))
-        file.flush()
-        file.seek(0)
-        yield f"/dev/fd/{file.fileno()}"
-
-
-def _anonymous() -> IO[bytes]:
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("lychgate"), "w+b")
-    return tempfile.TemporaryFile()

@@ -5,12 +5,12 @@ same code, so that what has passed the check is what serves.
 """
 
 import hashlib
-import os
 import ssl
 from typing import Final
 
 from cryptography import x509
 
+from audit.key_pair import load_key_pair
 from gateway.model import Certificate
 from gateway.sources import FrontTls
 
@@ -37,7 +37,7 @@ def server_context(source: FrontTls) -> ssl.SSLContext:
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
     try:
-        _load(context, source)
+        load_key_pair(context, source.certificate.encode(), source.private_key.encode())
     except ssl.SSLError as exc:
         raise TlsUnusable(f"certificate and key: {_word(exc)}") from None
     except (ValueError, OSError) as exc:
@@ -49,18 +49,6 @@ def server_context(source: FrontTls) -> ssl.SSLContext:
             raise TlsUnusable(f"client CA: {_word(exc)}") from None
         context.verify_mode = _VERIFY[source.client_certificates]
     return context
-
-
-def _load(context: ssl.SSLContext, source: FrontTls) -> None:
-    """OpenSSL reads the pair from a path: that of a file which is memory only, and of this process only."""
-    memory = os.memfd_create("tls", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(memory, "wb", closefd=False) as file:
-            file.write(source.certificate.encode() + b"\n" + source.private_key.encode())
-        # An empty passphrase, so that a key which wants one is an error and not a question on the terminal.
-        context.load_cert_chain(f"/proc/self/fd/{memory}", password="")
-    finally:
-        os.close(memory)
 
 
 def _word(exc: Exception) -> str:

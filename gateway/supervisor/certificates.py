@@ -5,6 +5,7 @@ pair that is half replaced is never served with, and a worker that is started an
 (ADR 0083).
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -12,6 +13,7 @@ from typing import TypeAlias
 import structlog
 from cryptography import x509
 
+from audit.private_file import read_private
 from gateway.certificate_metrics import CertificateMetrics, Life
 from gateway.serve.tls import TlsUnusable, server_context
 from gateway.settings import TlsSettings
@@ -39,7 +41,7 @@ def tls_source(settings: TlsSettings, now: datetime, *, renewed: bool = False) -
         return None
     source = FrontTls(
         certificate=_text(settings.cert_file),
-        private_key=_text(settings.key_file),
+        private_key=_key(settings.key_file),
         client_ca=_text(settings.client_ca_file) if settings.client_ca_file is not None else "",
         client_certificates=settings.client_certificates,
         min_version=settings.min_version,
@@ -113,10 +115,14 @@ def _paths(settings: TlsSettings) -> list[Path]:
     return [path for path in (settings.cert_file, settings.key_file, settings.client_ca_file) if path is not None]
 
 
-def _text(path: Path) -> str:
+def _key(path: Path) -> str:
+    return _text(path, read_private)
+
+
+def _text(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> str:
     try:
-        return path.read_text(encoding="ascii")
-    except UnicodeDecodeError as exc:
-        raise StartRefused(f"{path}: not PEM") from exc
+        return read(path).decode("ascii")
+    except UnicodeDecodeError:
+        raise StartRefused(f"{path}: not PEM") from None
     except OSError as exc:
         raise StartRefused(f"{path}: cannot be read: {exc.strerror}") from exc

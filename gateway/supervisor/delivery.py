@@ -54,15 +54,19 @@ class Delivery:
         def guarded(sink: Sink) -> Sink:
             return GuardedSink(sink, Breaker(max_s=audit.relay.backoff_max_s), guards)
 
-        self._sink = TappedSink(guarded(make_sink(audit, store, ingest)))
+        direct = audit.kafka.bootstrap_servers is None
+        try:
+            self._sink = TappedSink(guarded(make_sink(audit, store, ingest)))
+            # Behind a broker it is the consumer who writes the store, and keeps it in order.
+            self._keeper = make_keeper(audit, store, registry) if direct else None
+            self._watch = _watch(audit, store, registry) if direct else None
+        except OSError as exc:  # the file of a password, or of a key
+            raise StartRefused(str(exc)) from exc
         try:
             made = make_beside(audit, store, ingest, metrics)
         except (OSError, ValueError) as exc:
             raise StartRefused(f"audit.sinks: {exc}") from exc
         self._beside = [each._replace(sink=guarded(each.sink)) for each in made]
-        # Behind a broker it is the consumer who writes the store, and keeps it in order.
-        self._keeper = make_keeper(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
-        self._watch = _watch(audit, store, registry) if audit.kafka.bootstrap_servers is None else None
         settings = audit.relay
         self._folder = audit.spool.folder
         self._held = ExitStack()

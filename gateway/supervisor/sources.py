@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from audit.private_file import read_private
 from gateway.forward.tls import client_context
 from gateway.route.load import RoutesError
 from gateway.service_settings import ServiceSettings
@@ -152,7 +153,11 @@ def service_source(name: str, settings: ServiceSettings) -> ServiceSource:
     if not settings.over_tls:
         return settings.source(name)
     tls = settings.tls
-    ca, cert, key = (_file(path).text if path else "" for path in (tls.ca_file, tls.cert_file, tls.key_file))
+    ca = _file(tls.ca_file).text if tls.ca_file is not None else ""
+    # Where no key is named it stands beside the certificate, and then that file holds a secret.
+    read = Path.read_bytes if tls.key_file is not None else read_private
+    cert = _file(tls.cert_file, read).text if tls.cert_file is not None else ""
+    key = _file(tls.key_file, read_private).text if tls.key_file is not None else ""
     source = TlsSource(ca=ca, cert=cert, key=key, server_name=tls.server_name or "", verify=tls.verify)
     try:
         client_context(source)
@@ -163,10 +168,10 @@ def service_source(name: str, settings: ServiceSettings) -> ServiceSource:
     return settings.source(name, source)
 
 
-def _file(path: Path) -> SourceFile:
+def _file(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> SourceFile:
     try:
-        return SourceFile(path.name, path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as exc:
-        raise StartRefused(f"{path}: not UTF-8") from exc
+        return SourceFile(path.name, read(path).decode("utf-8"))
+    except UnicodeDecodeError:  # its text quotes what it stumbled over
+        raise StartRefused(f"{path}: not UTF-8") from None
     except OSError as exc:
         raise StartRefused(f"{path}: cannot be read: {exc.strerror}") from exc

@@ -19,7 +19,10 @@ _SERVICE = typer.Option(help="Whose shared secret, with `context.alg: HS256`; ma
 
 @app.command("list", epilog=example("lychgate keys list", "lychgate keys list --json"))
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List every key: id, whose turn it is, file, mode, who uses it. Exit code 1 if one cannot be used."""
+    """List every key and other secret in a file: id, whose turn it is, dates, file, mode, who uses it.
+
+    Never anything of a key itself. Exit code 1 if one cannot be used, or others may read it.
+    """
     import msgspec
 
     from lychgate.clock import utc_now

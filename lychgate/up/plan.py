@@ -124,7 +124,7 @@ def variables(settings: Settings, ports: Ports, machine_role: str) -> dict[str, 
         "SAMPLES__ONWARD__MACHINE__ISSUER_URL": f"{ports.url(ports.issuer)}/token",
         "SAMPLES__ONWARD__MACHINE__ROLE": machine_role,
     }
-    told |= _state(settings)
+    told |= state_paths(settings)
     told |= {f"SAMPLES__PORTS__{name.upper()}": port for name, port in ports.services.items()}
     return _as_variables(told)
 
@@ -142,8 +142,11 @@ def _as_variables(told: Mapping[str, object]) -> dict[str, str]:
     return {f"LYCHGATE_{name}": str(value) for name, value in told.items()}
 
 
-def _state(settings: Settings) -> dict[str, object]:
-    """Whatever stands in the default state folder moves with it; a path that was configured stays."""
+def state_paths(settings: Settings) -> dict[str, Path]:
+    """Where keys, spools and the like are, by the variable that says so, of those that are in the state folder.
+
+    Whatever stands in the default state folder moves with it; a path that was configured elsewhere stays there.
+    """
     folder = settings.up.state_folder
     default = UpSettings().state_folder
     paths = {

@@ -19,6 +19,7 @@ from audit.settings import (
     SpoolSettings,
     StoreSettings,
 )
+from tests.builders.private import private
 
 
 def test_the_defaults_are_the_limits_defaults() -> None:
@@ -42,7 +43,7 @@ def test_promises_cannot_be_configured_away(section: type[SpoolSettings], values
 def test_a_password_comes_from_a_file_or_the_configuration(tmp_path: Path) -> None:
     """The file wins; odd characters survive the URL; no repr shows it."""
     file = tmp_path / "password"
-    file.write_text("p@ss/word\n")
+    private(file, "p@ss/word\n")
     store = StoreSettings(writer=LoginSettings(user="w", password=SecretStr("other"), password_file=file))
     assert store.dsn(store.writer) == "postgresql://w:p%40ss%2Fword@127.0.0.1:5432/lychgate"
     assert "other" not in repr(store)
@@ -92,7 +93,7 @@ def test_a_search_engine_is_not_told_a_secret_in_the_clear(values: dict[str, obj
 def test_a_search_engine_on_this_machine_may_be_spoken_to_plainly(tmp_path: Path) -> None:
     """What is sent to log in is read at each call, so a file that was changed counts."""
     file = tmp_path / "password"
-    file.write_text("one\n")
+    private(file, "one\n")
     for host in ("127.0.0.1", "localhost", "[::1]"):
         engine = SearchSettings(url=f"http://{host}:9200/", user="audit", password_file=file)
         assert engine.url == f"http://{host}:9200"

@@ -8,6 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.builders.private import private
+
 
 class Signed:
     """A certificate with its key.
@@ -34,7 +36,7 @@ class Signed:
         """Write certificate and key into a folder."""
         cert, key = folder / f"{name}.pem", folder / f"{name}.key"
         cert.write_text(self.cert, encoding="ascii")
-        key.write_text(self.key, encoding="ascii")
+        private(key, self.key)
         return cert, key
 
 

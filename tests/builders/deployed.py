@@ -15,6 +15,7 @@ import httpx
 import yaml
 
 from lychgate.tokens import ALGORITHM, AUDIENCE, DevelopmentIssuer
+from tests.builders.private import private
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ def passwords(logins: Logins, folder: Path) -> dict[str, str]:
     users = {}
     for name in ("owner", "writer", "reader", "keeper"):
         at = urlsplit(getattr(logins, name))
-        (folder / name).write_text(f"{unquote(at.password or '')}\n")
+        private(folder / name, f"{unquote(at.password or '')}\n")
         users[name] = str(at.username)
     return users
 

@@ -1,6 +1,7 @@
 """`deploy/compose.yaml`: what an engine is told, our settings and commands in it, and what of it is open."""
 
 import json
+import os
 import re
 import stat
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 import typer.main
 import yaml
 
+from audit.private_file import not_private
 from gateway.settings import GatewaySettings
 from lychgate import cli
 from lychgate.settings import load as settings
@@ -18,6 +20,8 @@ from tests.servers.programs import promtool
 
 ROOT = Path(__file__).parents[2]
 OURS = {"gateway", "query", "consumer", "migrate", "issuer", "samples"}
+GROUP = 10001
+"""Of our image."""
 WRITABLE_ROOT = {"kafka", "topics"}
 """The image writes its configuration at each start; said in the guide."""
 
@@ -277,22 +281,49 @@ def test_nobody_makes_an_account_in_grafana() -> None:
     assert set(found["networks"]) == {"watch", "people"}
 
 
-def test_secrets_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
+def test_secrets_are_made_once_and_for_their_readers(tmp_path: Path) -> None:
     """By the script beside the file: every secret that is mounted, none overwritten, none for other people's eyes."""
     script = tmp_path / "secrets"
     script.write_bytes((ROOT / "deploy" / "compose" / "secrets").read_bytes())
     script.chmod(0o755)
-    for _ in range(2):
+
+    def run() -> str:
         done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == (0 if os.geteuid() == 0 else 2), done.stderr
+        return done.stdout + done.stderr
+
+    said = run()
     made = tmp_path / "secrets.d"
+    if os.geteuid() != 0:
+        assert "run it as root" in said
+        assert not made.exists()
+        return
     first = {file.name: file.read_text() for file in made.iterdir()}
     assert set(first) == {Path(each["file"]).name for each in project()["secrets"].values()}
-    assert stat.S_IMODE(made.stat().st_mode) == 0o700
     assert len(set(first.values())) == len(first)
     assert all(re.fullmatch(r"[0-9a-f]{64}\n", text) for text in first.values())
-    assert done.stderr == ""  # the second time nothing was made
-    assert not any(text.strip() in done.stdout + done.stderr for text in first.values())
+    (made / "owner").chmod(0o444)  # as the release before left it
+    os.chown(made / "owner", 1000, 1000)
+    assert run() == ""  # the second time nothing is made
+    assert {file.name: file.read_text() for file in made.iterdir()} == first
+    assert not any(text.strip() in said for text in first.values())
+    found = made.stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o700, 0)
+    for file in made.iterdir():
+        found = file.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o440, 0, GROUP)
+
+
+def test_who_is_given_a_secret_can_read_it_and_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own processes by their group, the others by `group_add`; and the mode is one that ours do not refuse."""
+    for name, each in containers().items():
+        if each.get("secrets"):
+            groups = {str(each["user"]).partition(":")[2], *map(str, each.get("group_add", []))}
+            assert str(GROUP) in groups, name
+            assert str(each["user"]).partition(":")[0] != "0", name
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    mounted = os.stat_result((stat.S_IFREG | 0o440, 1, 1, 1, 0, GROUP, 1, 0, 0, 0))
+    assert not_private(mounted, Path("/run/secrets/owner")) is None
 
 
 def test_secrets_that_two_make_at_once_are_whole(tmp_path: Path) -> None:

@@ -141,6 +141,9 @@ def configured(mounted: Path, logins: Logins) -> tuple[Brought, int, int]:
     """A gateway's configuration where it will be mounted; returns its ports too."""
     brought = bring(mounted / "rules")
     users = passwords(logins, mounted / "store")
+    for file in (mounted / "store").iterdir():  # root's, for the image's group, as a secret is mounted
+        os.chown(file, 0, UID)
+        file.chmod(0o440)
     port, ops = free_port(), free_port()
     etc, state = "/etc/lychgate", "/var/lib/lychgate"
     write_yaml(

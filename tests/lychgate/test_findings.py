@@ -11,6 +11,7 @@ from lychgate.findings import catalogue_of, configuration_findings, policy_findi
 from lychgate.settings import load
 from roles.security_context.keys import new_private_jwk
 from tests.builders.certificates import Authority
+from tests.builders.private import private
 
 ROOT = Path(__file__).parents[2]
 ROLES = ROOT / "roles/roles.toml"
@@ -60,7 +61,7 @@ def test_the_keys_of_the_seals_are_looked_at(tmp_path: Path) -> None:
     assert configuration_findings(settings) == []
     key.chmod(0o644)
     (finding,) = configuration_findings(settings)
-    assert "others may read this key" in finding
+    assert "others may read or write it" in finding
     settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_AUDIT__INTEGRITY__PUBLIC_KEYS": json.dumps([str(ROLES)])})
     (finding,) = configuration_findings(settings)
     assert finding == f"audit.integrity: {ROLES}: no PEM of a public key"
@@ -141,12 +142,12 @@ def test_what_redis_needs_is_looked_at(tmp_path: Path) -> None:
     section = {"url": "redis://a", "fleet_key_file": str(key), "password_file": str(password)}
     settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_REDIS": json.dumps(section)})
     assert configuration_findings(settings) == [f"redis: {key}: cannot be read: No such file or directory"]
-    key.write_text("short")
+    private(key, "short")
     assert configuration_findings(settings) == [f"redis: {key}: shorter than 32 bytes"]
-    key.write_text("k" * 64)
+    private(key, "k" * 64)
     assert configuration_findings(settings) == [f"redis: {password}: cannot be read: No such file or directory"]
-    password.write_bytes(b"\xff")
-    assert configuration_findings(settings) == [f"redis: {password}: not UTF-8"]
+    private(password, "").write_bytes(b"\xff")
+    assert configuration_findings(settings) == [f"redis: {password}: cannot be read: not UTF-8"]
     password.write_text("s3cret")
     assert configuration_findings(settings) == []
 
@@ -188,7 +189,7 @@ def test_key_files_and_telemetry_are_looked_at(tmp_path: Path) -> None:
     key.chmod(0o644)
     settings = load(ROOT / "lychgate.yaml", {"LYCHGATE_CONTEXT__KEY_FILE": str(key)})
     (finding,) = configuration_findings(settings)
-    assert finding == f"{key}: others may read this key; `chmod 600` it, and think of a new one"
+    assert finding.startswith(f"{key}: others may read or write it (mode 0644); `chmod ")
     told = {
         "LYCHGATE_TELEMETRY__ENDPOINT": "https://collector.example/v1/traces",
         "LYCHGATE_TELEMETRY__HEADERS_FILE": str(tmp_path / "headers"),

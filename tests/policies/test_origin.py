@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.private_file import read_private
 from policies.errors import BundleRefused, PolicyErrors
 from policies.load import build_bundle, load_bundle, read_folder
 from policies.origin import Origin, make_key, private_key, public_key
@@ -27,7 +28,7 @@ def bundle(folder: Path, key: Path, serial: int = 4, **more: str) -> Origin:
     policies, schema = read_folder(POLICIES)
     files = [*policies, schema, *((f"{name}.toml", text) for name, text in more.items())]
     file = folder / "policies.lcb"
-    file.write_bytes(pack(files, serial, private_key(key)))
+    file.write_bytes(pack(files, serial, private_key(key, read_private)))
     return Origin(folder / "nowhere", file, (key.with_name("key.pem.pub"),), min_serial=4)
 
 
@@ -71,7 +72,7 @@ def test_keys_are_made_for_their_owner_alone_and_never_written_over(tmp_path: Pa
     """And read by openssl."""
     assert key.stat().st_mode & 0o777 == 0o600
     public = key.with_name("key.pem.pub")
-    assert key_id(private_key(key).public_key()) == key_id(public_key(public))
+    assert key_id(private_key(key, read_private).public_key()) == key_id(public_key(public))
     shown = subprocess.run(
         ["openssl", "pkey", "-pubin", "-in", str(public), "-noout", "-text"], capture_output=True, text=True, check=True
     )
@@ -86,12 +87,12 @@ def test_keys_are_made_for_their_owner_alone_and_never_written_over(tmp_path: Pa
 
 def test_a_private_key_that_will_not_do(tmp_path: Path, key: Path) -> None:
     """One that others can read, one that is none."""
-    key.chmod(0o640)
-    with pytest.raises(BundleRefused, match=f"^{key}: others than its owner may use this key; chmod 600$"):
-        private_key(key)
+    key.chmod(0o644)
+    with pytest.raises(BundleRefused, match=f"^{key}: cannot be read: others .*mode 0644.*`chmod 6.0 {key}`"):
+        private_key(key, read_private)
     key.chmod(0o600)
     key.write_text("no key")
     with pytest.raises(BundleRefused, match=f"^{key}: not an Ed25519 private key in PEM without a passphrase$"):
-        private_key(key)
+        private_key(key, read_private)
     with pytest.raises(BundleRefused, match=r"none: cannot be read: No such file or directory$"):
-        private_key(tmp_path / "none")
+        private_key(tmp_path / "none", read_private)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from audit.private_file import read_private
 from policies.load import read_folder
 from policies.origin import Origin, make_key, private_key
 from policies.pack import pack
@@ -115,7 +116,9 @@ async def test_a_bundle_never_goes_back(tmp_path: Path, capsys: pytest.CaptureFi
     roles = ("roles.toml", (ROOT / "roles" / "roles.toml").read_text())
 
     def write(serial: int, *more: tuple[str, str]) -> None:
-        (tmp_path / "draft").write_bytes(pack([*policies, schema, roles, *more], serial, private_key(key)))
+        (tmp_path / "draft").write_bytes(
+            pack([*policies, schema, roles, *more], serial, private_key(key, read_private))
+        )
         (tmp_path / "draft").replace(file)
 
     write(5)

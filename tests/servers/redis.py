@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.builders.certificates import Authority
+from tests.builders.private import private
 from tests.servers.ports import free_port
 
 PASSWORD = "test-password"
@@ -45,8 +46,8 @@ class RedisServer:
         self._process: asyncio.subprocess.Process | None = None
         self.folder = folder
         self.port = port
-        (folder / "redis-password").write_text(f"{PASSWORD}\n", encoding="utf-8")
-        (folder / "fleet-key").write_text(f"{'5e' * 32}\n", encoding="utf-8")
+        private(folder / "redis-password", f"{PASSWORD}\n")
+        private(folder / "fleet-key", f"{'5e' * 32}\n")
 
     @property
     def section(self) -> dict[str, Any]:

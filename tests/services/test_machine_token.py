@@ -8,6 +8,7 @@ import pytest
 
 from services.errors import TooSlow, Unreachable
 from services.machine_token import RENEW_BEFORE_S, FileToken, IssuedToken
+from tests.builders.private import private
 
 
 class Issuer:
@@ -83,7 +84,7 @@ async def test_a_file_is_read_anew(tmp_path: Path) -> None:
     token = FileToken(path)
     with pytest.raises(Unreachable):
         await token.token()
-    path.write_text(" \n", encoding="utf-8")
+    private(path, " \n")
     with pytest.raises(Unreachable):
         await token.token()
     for text in ("first", "second"):

@@ -99,13 +99,14 @@ def _pack(files: "list[SourceText]", key: Path, out: Path, serial: int | None, *
     import os
     import tempfile
 
+    from audit.private_file import read_private
     from lychgate.clock import utc_now
     from policies.errors import BundleRefused
     from policies.origin import private_key
     from policies.pack import pack, unpack
 
     try:
-        signer = private_key(key)
+        signer = private_key(key, read_private)
         made = pack(files, int(utc_now().timestamp()) if serial is None else serial, signer)
         packed = unpack(made, [signer.public_key()])
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as draft:

@@ -45,7 +45,7 @@ def test_a_key_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None
     file = tmp_path / "seal.pem"
     make_seal_key(file)
     file.chmod(mode)
-    with pytest.raises(SealRefused, match="others may read this key"):
+    with pytest.raises(SealRefused, match="others may read or write it"):
         load_seal_key(file)
 
 
@@ -63,7 +63,7 @@ def test_a_key_that_root_lends_to_our_group_is_taken(
     if taken:
         assert load_seal_key(file).key_id
         return
-    with pytest.raises(SealRefused, match="others may read this key"):
+    with pytest.raises(SealRefused, match="others may read or write it"):
         load_seal_key(file)
 
 
@@ -76,7 +76,7 @@ def test_a_key_that_somebody_else_lends_is_refused(tmp_path: Path, monkeypatch: 
     file.chmod(0o440)
     os.chown(file, 12345, 10001)
     monkeypatch.setattr(os, "geteuid", lambda: 10001)
-    with pytest.raises(SealRefused, match="another user owns this key"):
+    with pytest.raises(SealRefused, match="another user owns it"):
         load_seal_key(file)
 
 

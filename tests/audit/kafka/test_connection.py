@@ -10,6 +10,7 @@ import pytest
 from audit.kafka.connection import Connection, Credentials
 from audit.settings import KafkaSettings
 from tests.builders.authority import Authority
+from tests.builders.private import private
 
 SECRET = "not to be seen"
 
@@ -72,7 +73,7 @@ def test_every_file_that_is_wrong_is_a_finding(tmp_path: Path) -> None:
         f"audit.kafka.sasl.password_file: {tmp_path}/password: No such file or directory",
     ]
     (tmp_path / "ca.pem").write_text("no certificate")
-    (tmp_path / "password").write_text("\n")
+    private(tmp_path / "password", "\n")
     first, second = made.findings()
     assert first.startswith(f"audit.kafka.tls.ca_file: {tmp_path}/ca.pem: ")
     assert second == f"audit.kafka.sasl.password_file: {tmp_path}/password: it is empty"

@@ -15,6 +15,7 @@ from audit.kafka.producer import KafkaSink
 from audit.settings import KafkaSettings
 from tests.audit.kafka.secured import PASSWORD, Secured, secured
 from tests.builders.audit import make_event
+from tests.builders.private import private
 from tests.servers.kafka.server import create_topic, topic
 
 __all__ = ["secured"]
@@ -160,7 +161,7 @@ async def test_a_password_file_is_read_at_each_connection(secured: Secured, tmp_
     with pytest.raises(SinkUnavailable, match=r"audit\.kafka\.sasl\.password_file: .*No such file") as said:
         await sink.deliver([PAYLOAD])
     assert said.value.cause is Cause.CREDENTIALS
-    file.write_text("wrong\n")
+    private(file, "wrong\n")
     with pytest.raises(SinkUnavailable) as said:
         await sink.deliver([PAYLOAD])
     assert said.value.cause is Cause.AUTHENTICATION

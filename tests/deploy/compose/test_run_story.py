@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from lychgate.replay.metrics import ReplayMetrics
 from tests.builders.deployed import WITHIN_S, Brought, answers, await_true, bring, fetch, passwords, refund, trusted
+from tests.builders.private import private
 from tests.servers.composed import Container, project
 from tests.servers.kafka.server import create_topic, own_server
 from tests.servers.panels import draws
@@ -68,7 +69,8 @@ class Machine:
         for secret in container.get("secrets", []):
             place = root / str(secret["target"]).lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(f"{self._secrets[secret['source']]}\n")
+            private(place, f"{self._secrets[secret['source']]}\n")
+            place.chmod(0o440 if os.geteuid() == 0 else 0o400)  # root's, for a group, as deploy/compose/secrets has it
         return root
 
     def here(self, text: str, root: Path) -> str:

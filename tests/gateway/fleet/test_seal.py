@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.fleet.seal import SEALED_BYTES, Seal
+from tests.builders.private import private
 
 KEY = b"k" * 32
 
@@ -34,10 +35,10 @@ def test_too_long_is_not_even_looked_at() -> None:
 def test_the_key_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> None:
     """White space around it does not count; short ones and missing files are named."""
     file = tmp_path / "key"
-    file.write_bytes(KEY + b"\n")
+    private(file, f"{KEY.decode()}\n")
     assert Seal.from_file(file).put("x", b"y") == Seal(KEY).put("x", b"y")
     assert "k" * 8 not in repr(Seal(KEY))
-    file.write_bytes(b"   short   ")
+    private(file, "   short   ")
     with pytest.raises(ValueError, match=r"key: shorter than 32 bytes$"):
         Seal.from_file(file)
     with pytest.raises(ValueError, match=r"none: cannot be read: No such file or directory$"):

@@ -130,7 +130,7 @@ def test_a_key_signs_in_its_time_though_the_file_is_gone(tmp_path: Path) -> None
     file.chmod(0o644)
     assert json.loads(keys.source(NOW + 60, anew=False).private_jwk)["kid"] == second.kid
     assert keys.problem is not None
-    assert f"{file}: cannot be read: others may read this key" in keys.problem
+    assert f"{file}: cannot be read: others may read or write it" in keys.problem
     for anew in (keys, ContextKeys(ContextSettings(key_file=file))):
         with pytest.raises(StartRefused, match="others may read"):
             anew.source(NOW + 60)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from audit.private_file import read_private
 from gateway.clock import Clock
 from gateway.freshness_metrics import POLICIES, FreshnessMetrics
 from gateway.metrics import RELOADS, SupervisorMetrics
@@ -214,7 +215,7 @@ async def test_a_bundle_is_followed_and_never_goes_back(tmp_path: Path, store: s
         policies, schema = read_folder(folder)
         files = [*policies, schema]
         files += [("closed.cedar", CLOSED.format(verb="list"))] if closed else []
-        return pack(files, serial, private_key(signer))
+        return pack(files, serial, private_key(signer, read_private))
 
     file.write_bytes(packed(7))
     policies = {"bundle": str(file), "bundle_public_keys": [str(public)], "settle_s": 0.05}

@@ -151,9 +151,9 @@ async def test_a_stolen_key_is_believed_no_more(tmp_path: Path, store: str) -> N
         assert (await keys.keys()).get(first) is None
         text = key_file.read_text()
         os.chmod(key_file, 0o644)  # noqa: PTH101 - as an operator's slip
-        await logged(gateway, "others may read this key")
+        await logged(gateway, "others may read or write it")
         await asyncio.sleep(0.5)
-        assert gateway.log.count("others may read this key") == 1
+        assert gateway.log.count("others may read or write it") == 1
         await shown(gateway, done["kid"], alone=True)
         key_file.chmod(0o600)
         key_file.write_text(text.replace('"d"', '"dd"'))  # a public key: nothing that signs

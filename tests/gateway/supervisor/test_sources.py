@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from audit.private_file import read_private
 from gateway.service_settings import ServiceSettings
 from gateway.settings import ContextSettings, GatewaySettings, IssuerSettings, PolicySettings, TenancySettings
 from gateway.sources import SourceFile, TlsSource
@@ -18,6 +19,7 @@ from policies.origin import make_key, private_key
 from policies.pack import pack
 from tests.builders import plane
 from tests.builders.authority import Authority
+from tests.builders.private import private
 
 NOW = 1_800_000_000.0
 
@@ -134,7 +136,7 @@ def test_a_services_certificates_are_read_with_the_sources(tmp_path: Path) -> No
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, name: str, text: str | None, words: str) -> None:
     """Before any socket is opened."""
     if text is not None:
-        (tmp_path / "file.pem").write_text(text)
+        private(tmp_path / "file.pem", text)
     settings = ServiceSettings(urls=("https://127.0.0.1:9002",), tls={name: tmp_path / "file.pem"})
     with pytest.raises(StartRefused, match=words):
         _read(tmp_path, services={"order": settings})
@@ -159,12 +161,12 @@ def test_a_bundle_brings_roles_and_routes_and_a_serial(tmp_path: Path) -> None:
     file = tmp_path / "policies.lcb"
     settings = PolicySettings(bundle=file, bundle_public_keys=(public,))
     gateway = GatewaySettings(routes_file=tmp_path / "routes.toml", roles_file=plane.ROOT / "roles" / "roles.toml")
-    file.write_bytes(pack([*policies, schema, ("routes.toml", "packed")], 3, private_key(key)))
+    file.write_bytes(pack([*policies, schema, ("routes.toml", "packed")], 3, private_key(key, read_private)))
     rules = read_rules(gateway, settings)
     assert (rules.routes.text, rules.bundle_serial) == ("packed", 3)
     assert rules.roles.text == gateway.roles_file.read_text()
     assert watched(gateway, settings) == (file, public, gateway.roles_file, gateway.routes_file)
-    file.write_bytes(pack([*policies, schema], 3, private_key(key)))
+    file.write_bytes(pack([*policies, schema], 3, private_key(key, read_private)))
     with pytest.raises(StartRefused, match=r"routes\.toml: cannot be read: No such file or directory"):
         read_rules(gateway, settings)
 

@@ -39,7 +39,7 @@ def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("mode", "text", "words"),
     [
-        (0o644, "key: hunter2\n", "headers: cannot be read: others may read this key"),
+        (0o644, "key: hunter2\n", "headers: cannot be read: others may read or write it"),
         (0o600, "key hunter2\n", "headers:1: not `name: value`"),
         (0o600, "\nke y: hunter2\n", "headers:2: not `name: value`"),
         (0o600, "clé: hunter2\n", "headers: not ASCII"),

@@ -120,5 +120,5 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, words: tuple[str
     here.file.chmod(0o644)
     done = here.keys(*words)
     assert done.returncode == (1 if words == ("list",) else 2)
-    assert "others may read this key" in done.stdout + done.stderr
+    assert "others may read or write it" in done.stdout + done.stderr
     assert "--service" in here.keys("rotate", "--service", "order").stderr

@@ -2,15 +2,20 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from audit.integrity.keys import make_seal_key
-from lychgate.keys.inventory import inventory, key_findings
+from lychgate.keys.inventory import inventory, key_findings, open_findings
 from lychgate.settings import Settings, load
 from lychgate.up.settings import SEAL_KEY
 from roles.security_context.key_ring import KeyRing
 from roles.security_context.keys import new_private_jwk
+from tests.builders.authority import Authority
+from tests.builders.private import private
 
 NOW = 1_800_000_000
 
@@ -27,12 +32,9 @@ def settings(folder: Path, **sections: Any) -> Settings:
     return load(file, {})
 
 
-def private(file: Path, text: str) -> Path:
-    """A file for its owner alone."""
-    file.parent.mkdir(exist_ok=True)
-    file.touch(0o600)
-    file.write_text(text)
-    return file
+def narrowed(file: Path) -> int:
+    """The mode that a file of ours must have; where we are root, its group may read it."""
+    return file.stat().st_mode & (0o640 if os.geteuid() == 0 else 0o600)
 
 
 def test_every_kind_is_listed(tmp_path: Path) -> None:
@@ -133,8 +135,8 @@ def test_keys_of_the_fleet_and_of_tls_are_listed(tmp_path: Path) -> None:
         ("fleet", "fleet", "0600", ""),
         ("tls", "front.key", "0600", ""),
         ("tls", "redis.key", "0600", ""),
-        ("tls", "kafka.key", "0600", ""),
         ("tls", "order.key", "", "No such file or directory"),
+        ("tls", "kafka.key", "0600", ""),
     ]
     assert "hush" not in repr(rows)
 
@@ -150,8 +152,9 @@ def test_what_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path) -> None
     private(tmp_path / "context.jwk", new_private_jwk()).chmod(0o644)
     private(tmp_path / "cursor.key", "x").chmod(0o660)
     assert key_findings(found, NOW) == [
-        f"{tmp_path / name}: others may read this key; `chmod 600` it, and think of a new one"
-        for name in ("context.jwk", "cursor.key")
+        f"{file}: others may read or write it (mode {file.stat().st_mode & 0o777:04o}); "
+        f"`chmod {narrowed(file):o} {file}`, and think of a new secret"
+        for file in (tmp_path / "context.jwk", tmp_path / "cursor.key")
     ]
     assert {row.state for row in inventory(found, NOW)} == {"unusable"}
     (tmp_path / "context.jwk").chmod(0o600)
@@ -160,4 +163,59 @@ def test_what_cannot_be_used_is_a_finding_with_its_place(tmp_path: Path) -> None
     missing = {"alg": "HS256", "hs256_key_files": {"order": str(tmp_path / "order.jwk")}}
     assert key_findings(settings(tmp_path, context=missing), NOW)[0] == (
         f"{tmp_path / 'order.jwk'}: No such file or directory"
+    )
+
+
+def test_what_up_made_by_itself_is_listed(tmp_path: Path) -> None:
+    """Below the state folder, wherever that is; where the configuration names the same file, once."""
+    make_seal_key(tmp_path / "keys" / "audit-seal.pem")
+    private(tmp_path / "keys" / "context.jwk", new_private_jwk())
+    private(tmp_path / "postgres" / "owner.password", "hush")
+    file = tmp_path / "lychgate.yaml"
+    file.write_text(json.dumps({"up": {"state_folder": str(tmp_path)}}))
+    rows = [row for row in inventory(load(file, {}), NOW) if Path(row.file).is_relative_to(tmp_path)]
+    assert [(row.kind, row.used_by, row.setting, row.verdict, bool(row.kid)) for row in rows] == [
+        ("context", "up", "", "private", True),
+        ("seal", "up", "", "private", True),
+        ("password", "up", "", "private", False),
+    ]
+    assert "hush" not in repr(rows)
+    named = {"audit": {"integrity": {"key_file": str(tmp_path / "keys" / "audit-seal.pem")}}}
+    file.write_text(json.dumps({"up": {"state_folder": str(tmp_path)}, **named}))
+    (seal,) = [row for row in inventory(load(file, {}), NOW) if row.kind == "seal"]
+    assert seal.setting == "audit.integrity.key_file"
+
+
+def test_the_certificate_says_of_its_key_which_it_is_and_when_it_holds(tmp_path: Path) -> None:
+    """Its state is that of the certificate; without one that can be read, the file is listed all the same."""
+    cert, key = Authority().sign("us").files(tmp_path, "us")
+    found = settings(tmp_path, gateway={"tls": {"cert_file": str(cert), "key_file": str(key)}})
+    dates = x509.load_pem_x509_certificate(cert.read_bytes())
+    begins, ends = dates.not_valid_before_utc.timestamp(), dates.not_valid_after_utc.timestamp()
+    for now, state in ((begins - 1, "next"), (begins, "current"), (ends, "over")):
+        (row,) = [row for row in inventory(found, now) if row.kind == "tls"]
+        assert (row.state, row.alg, len(row.kid), row.verdict) == (state, "EC-secp256r1", 16, "private")
+        assert row.believed_until == f"{dates.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+    key.chmod(0o644)
+    (row,) = [row for row in inventory(found, begins) if row.kind == "tls"]
+    assert (row.state, row.verdict) == ("unusable", "open")
+    assert "mode 0644" in row.problem
+    cert.write_text("x")
+    (row,) = [row for row in inventory(found, begins) if row.kind == "tls"]
+    assert (row.kid, row.signs_from, row.believed_until) == ("", "", "")
+
+
+def test_passwords_are_listed_and_another_processes_are_not_missed(tmp_path: Path) -> None:
+    """One that is not here may be on another machine; one that others may read is a fault wherever it is."""
+    private(tmp_path / "writer", "hush").chmod(0o604)
+    logins = {name: {"password_file": str(tmp_path / name)} for name in ("owner", "writer")}
+    rows = [row for row in inventory(settings(tmp_path, store=logins), NOW) if row.kind == "password"]
+    assert [(row.setting, row.used_by, row.state, row.verdict) for row in rows] == [
+        ("store.owner.password_file", "migrate", "missing", ""),
+        ("store.writer.password_file", "gateway, relay or consumer", "unusable", "open"),
+    ]
+    assert rows[0].problem == ""
+    ((_, said),) = open_findings(settings(tmp_path, store=logins), NOW)
+    assert said.startswith(
+        f"store.writer.password_file: {tmp_path / 'writer'}: others may read or write it (mode 0604)"
     )

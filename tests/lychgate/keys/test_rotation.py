@@ -177,7 +177,7 @@ def test_what_must_not_be_written_is_refused_with_its_place(file: Path, tmp_path
         rewrite(link, ROTATION.follow)
     assert rewrite(link, ROTATION.follow, out=tmp_path / "out.jwk").keys
     file.chmod(0o644)
-    with pytest.raises(ConfigurationError, match=r"context\.jwk: others may read this key"):
+    with pytest.raises(ConfigurationError, match=r"context\.jwk: others may read or write it"):
         rewrite(file, ROTATION.follow)
     with pytest.raises(ConfigurationError, match=r"none\.jwk: there is no key yet; .*`keys new`"):
         rewrite(tmp_path / "none.jwk", ROTATION.follow)

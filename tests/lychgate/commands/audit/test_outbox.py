@@ -19,6 +19,7 @@ from audit.settings.outbox import OutboxSettings
 from tests.builders import command
 from tests.builders.aged import ask
 from tests.builders.outbox import SCHEMA, Shop
+from tests.builders.private import private
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
@@ -36,7 +37,7 @@ async def shop(database: str) -> AsyncIterator[Shop]:
 
 def configured(tmp_path: Path, shop: Shop, logins: Logins | None = None, **outbox: object) -> Path:
     """A configuration with the store and the service's database, whose address is in a file."""
-    (tmp_path / "dsn").write_text(shop.relay + "\n")
+    private(tmp_path / "dsn", shop.relay + "\n")
     store = {}
     if logins is not None:
         login = urlsplit(logins.writer)
@@ -114,14 +115,14 @@ async def test_what_is_not_there_is_said(tmp_path: Path, shop: Shop) -> None:
     for words in ((), ("retry",)):
         absent = await status(file, *words)
         assert (absent.returncode, "no outbox" in absent.stderr) == (2, True)
-    (tmp_path / "dsn").write_text("postgresql://u:hunter2@127.0.0.1:1/d")
+    private(tmp_path / "dsn", "postgresql://u:hunter2@127.0.0.1:1/d")
     away = await status(file)
     assert (away.returncode, "hunter2" in away.stderr) == (2, False)
     for wrong in ("u:hunter2@127.0.0.1:port/d", "u:hun/ter2@127.0.0.1/d", "u:[hunter2@h"):
-        (tmp_path / "dsn").write_text(f"postgresql://{wrong}")
+        private(tmp_path / "dsn", f"postgresql://{wrong}")
         unread = await status(file)
         assert (unread.returncode, "can be read" in unread.stderr, "hun" in unread.stderr) == (2, True, False), wrong
-    (tmp_path / "dsn").write_text("hunter2")
+    private(tmp_path / "dsn", "hunter2")
     assert "hunter2" not in (await status(file)).stderr
     (tmp_path / "dsn").unlink()
     assert "cannot be read" in (await status(file)).stderr

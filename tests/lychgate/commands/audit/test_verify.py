@@ -108,7 +108,7 @@ def test_a_key_is_made_and_shown(tmp_path: Path) -> None:
     assert shown["public_key"] == (tmp_path / "seal.pem.pub").read_text()
     assert len(shown["key_id"]) == 16
     file.chmod(0o644)
-    with pytest.raises(ConfigurationError, match="others may read this key"):
+    with pytest.raises(ConfigurationError, match="others may read or write it"):
         run("key", "--config", f"{config}")
     config.write_text("{}\n")
     with pytest.raises(ConfigurationError, match="nothing is sealed"):
