@@ -1,6 +1,9 @@
 """Local TCP ports: is one free, who holds it, and which is free."""
 
+import os
 import socket
+import sys
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,12 +14,30 @@ _LISTEN = "0A"
 """`TCP_LISTEN` in the `st` column of /proc/net/tcp."""
 
 
+_HOLDS = 64
+"""Ports kept for those who asked for them last: what is older than so many is long in use, or not needed."""
+
+_held: deque[int] = deque()
+"""Descriptors of the sockets that keep them."""
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on now; another process may be quicker, so whoever binds it must be ready to ask again."""
+    """A port nobody listens on, kept for whoever binds it by its number; a server may take seconds until it does.
+
+    A socket of ours stays bound to it and never listens: connections are refused as before. Linux lets a server that
+    sets `SO_REUSEADDR`, as servers do, bind beside such a socket, and gives the port to nobody who asks for any port
+    or connects from one (socket(7)). It ends with our process. Elsewhere the port is only free, and another process
+    may be quicker.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
-        return port
+        if sys.platform == "linux":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _held.append(os.dup(probe.fileno()))
+    if len(_held) > _HOLDS:
+        os.close(_held.popleft())
+    return port
 
 
 def require_free(port: int, what: str, host: str = "127.0.0.1") -> None:

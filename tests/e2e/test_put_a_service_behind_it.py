@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from audit.event import Outcome
 from audit.outbox.install import outbox_sql
 from audit.spool.folder import peek
 from audit.spool.segment import contents, segments
+from lychgate.ports import free_port
 from roles.security_context import on_behalf_of
 from roles.security_context.claims import target_hash
 from roles.security_context.context import RequestContext
@@ -54,12 +54,6 @@ def until(found: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return answer
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 class Reader:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,34 @@ def test_a_free_port_is_free() -> None:
     port = free_port()
     assert holder(port) is None
     require_free(port, "a test")
+
+
+def test_a_free_port_is_kept_for_who_binds_it_by_its_number() -> None:
+    """Whoever takes any port does not get it; a server does, at once or after one that has gone; nobody answers before.
+
+    More are asked for than are kept: what is kept is bounded.
+    """
+    before = _descriptors()
+    ports = [free_port() for _ in range(200)]
+    assert _descriptors() - before < 100
+    assert len(set(ports[-50:])) == 50
+    port = ports[-1]
+    with socket.socket() as anybody, pytest.raises(OSError, match="Address already in use"):
+        anybody.bind(("127.0.0.1", port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    for _ in range(2):
+        with (
+            socket.create_server(("127.0.0.1", port)),
+            socket.create_connection(("127.0.0.1", port)),
+            pytest.raises(PortBusy),
+        ):
+            require_free(port, "a test")
+    require_free(port, "a test")
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_a_taken_port_is_named_with_its_holder() -> None:

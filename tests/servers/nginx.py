@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from lychgate.ports import free_port
 
 _HTTP = """
 daemon off;
@@ -40,8 +41,7 @@ async def nginx(folder: Path, server: str, *, listen: str = "") -> AsyncIterator
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     config = folder / "nginx.conf"
     config.write_text(_HTTP.format(folder=folder, port=port, listen=listen, server=server), encoding="utf-8")
     errors = (folder / "nginx.log").open("wb")

@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -29,6 +28,7 @@ import pytest
 
 from audit.codec import decode
 from audit.migrate import KEEPER, READER, WRITER, migrate
+from lychgate.ports import free_port
 from lychgate.postgres import PostgresServer
 from lychgate.postgres.place import SYSTEM_USER, system_account, wheel
 from tests.builders.registered import registered
@@ -118,8 +118,7 @@ def postgres15() -> Iterator[Postgres]:
     init += ["--encoding=UTF8", "--locale=C", "--no-sync"]
     done = subprocess.run(init, cwd="/", capture_output=True, text=True, check=False, **who)
     assert done.returncode == 0, done.stderr
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     options = {**_FAST, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "timezone": "UTC"}
     command = [str(DEBIAN / "postgres"), "-D", str(data), "-p", str(port)]
     command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]

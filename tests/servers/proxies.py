@@ -5,13 +5,14 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
+
+from lychgate.ports import free_port
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "other-proxies.md"
 _BIN = Path(sys.executable).parent
@@ -32,13 +33,6 @@ def filled(block: str, ports: Mapping[str, int]) -> str:
         assert told in block, told
         block = re.sub(rf"\b{told}\b", str(real), block)
     return block
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

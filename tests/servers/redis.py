@@ -5,13 +5,13 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lychgate.ports import free_port
 from tests.builders.certificates import Authority
 
 PASSWORD = "test-password"
@@ -101,9 +101,7 @@ async def redis_server(folder: Path, tls: Authority | None = None) -> AsyncItera
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = RedisServer(program, folder, port, tls)
+    server = RedisServer(program, folder, free_port(), tls)
     await server.start()
     try:
         yield server

@@ -14,6 +14,7 @@ import pytest
 from audit.kafka import run as consumer_process
 from audit.kafka.run import run
 from audit.settings import AuditSettings, StoreSettings
+from lychgate.ports import free_port
 from tests.audit.mock_kafka import mock_kafka
 from tests.servers.postgres import Logins
 
@@ -30,12 +31,6 @@ store = {"host": to.hostname, "port": to.port, "database": to.path[1:], "writer"
 kafka = {"bootstrap_servers": servers, "consumer_metrics_port": int(port), "deadline_s": 2.0}
 sys.exit(run(AuditSettings.model_validate({"kafka": kafka}), StoreSettings.model_validate(store)))
 """
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_without_a_broker_there_is_nothing_to_consume(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,11 +13,12 @@ import msgspec
 from starlette.requests import Request
 
 from gateway.clock import Clock
+from lychgate.ports import free_port
 from roles.security_context.extractor import RequestContext, SecurityContextExtractor
 from roles.security_context.key_source import JwksKeys
 from roles.security_context.verifier import ContextVerifier
 from tests.gateway.doors.house import ROUTES
-from tests.gateway.supervisor.process import Gateway, free_port, sections, started
+from tests.gateway.supervisor.process import Gateway, sections, started
 from tests.servers.upstream import Upstream, upstream
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from gateway.doors.doors import Doors
 from gateway.doors.settings import DoorSettings
+from lychgate.ports import free_port
 from tests.gateway.doors.house import house
 from tests.gateway.doors.process import opened
-from tests.gateway.supervisor.process import free_port, sections, started
+from tests.gateway.supervisor.process import sections, started
 from tests.servers.postgres import Logins
 
 

@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -35,6 +34,7 @@ from gateway.shadow_settings import ShadowSettings
 from gateway.supervisor.app import run
 from gateway.supervisor.configuration import Configuration
 from gateway.telemetry_settings import TelemetrySettings
+from lychgate.ports import free_port
 from tests.builders import plane, tokens
 from tests.gateway.supervisor.crews import alive
 
@@ -89,14 +89,6 @@ def sections(folder: Path, store_dsn: str, service_port: int, **changes: Mapping
     for name, section in changes.items():
         found[name] = {**found.get(name, {}), **section}
     return found
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def token(role: str, tenant: str = "acme", **changes: Any) -> dict[str, str]:

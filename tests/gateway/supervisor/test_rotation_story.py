@@ -14,10 +14,11 @@ import pytest
 import uvicorn
 from fastapi import Depends, FastAPI
 
+from lychgate.ports import free_port
 from roles.errors import ContextRejected
 from roles.security_context import ContextVerifier, JwksKeys, SecurityContextExtractor, refuse
 from tests.builders import command
-from tests.gateway.supervisor.process import Gateway, free_port, sections, started, token
+from tests.gateway.supervisor.process import Gateway, sections, started, token
 from tests.gateway.supervisor.test_live import metric
 from tests.gateway.supervisor.test_reload import Caller, calling, logged
 from tests.servers.postgres import Logins

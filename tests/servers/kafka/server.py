@@ -25,6 +25,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError
 
+from lychgate.ports import free_port
+
 ADDRESS_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 POM = Path(__file__).with_name("pom.xml")
 CLASSPATH = Path(__file__).resolve().parents[3] / ".lychgate" / "kafka.classpath"
@@ -86,10 +88,10 @@ class KafkaServer:
         listeners: Sequence[str] = (),
     ) -> None:
         self.folder = folder
-        self.ports = {name: _free_port() for name in ("PLAINTEXT", *listeners)}
+        self.ports = {name: free_port() for name in ("PLAINTEXT", *listeners)}
         self._command = (java, *_JAVA, "-cp", classpath)
         self._process: subprocess.Popen[bytes] | None = None
-        controller = _free_port()
+        controller = free_port()
         addresses = [f"{name}://127.0.0.1:{port}" for name, port in self.ports.items()]
         chosen = {
             **_SETTINGS,
@@ -285,9 +287,3 @@ async def _delete_topics(bootstrap_servers: str) -> None:
         await admin.delete_topics([name for at, name in _made if at == bootstrap_servers])
     finally:
         await admin.close()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port

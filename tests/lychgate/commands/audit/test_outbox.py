@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 
 from audit.outbox.access import connecting
 from audit.settings.outbox import OutboxSettings
+from lychgate.ports import free_port
 from tests.builders import command
 from tests.builders.aged import ask
 from tests.builders.outbox import SCHEMA, Shop
@@ -54,8 +54,7 @@ def configured(tmp_path: Path, shop: Shop, logins: Logins | None = None, **outbo
 
 async def test_a_relay_as_a_process_delivers_and_stops(tmp_path: Path, shop: Shop, migrated_database: Logins) -> None:
     """What was committed is in the store in a moment; it says that it is well; a signal ends it with 0."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     file = configured(tmp_path, shop, migrated_database, metrics_port=port)
     words = [sys.executable, "-m", "lychgate", "audit", "outbox", "relay", "--config", str(file)]
     with (tmp_path / "log").open("wb") as log:
