@@ -232,6 +232,7 @@ class Plane:
         async with asyncio.timeout(timeout_s):
             while not self.events:  # noqa: ASYNC110 - the emitter tells nobody
                 await asyncio.sleep(0.01)
+        assert len(self.events) == 1, self.events
         [event] = self.events
         return event
 

@@ -9,6 +9,7 @@ What it should do wrong is told by the name of the routes file it is sent:
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -88,8 +89,9 @@ class Standin:
                 return
             case "silent":
                 return
-            case "slow":
-                await asyncio.sleep(0.5)
+            case "waits":  # until the file is there that the routes name
+                self.channel.send(KidUnknown("builds", str(os.getpid())))
+                await _there(Path(sources.routes.text))
             case "garbage":
                 self.channel._writer.write(b"\xff\xff\xff\xff")
             case "tells":  # what it was told before its sources
@@ -101,6 +103,11 @@ class Standin:
         else:
             self.version = sources.version
         self.channel.send(Installed(seq, self.version))
+
+
+async def _there(path: Path) -> None:
+    while not path.exists():  # noqa: ASYNC110, ASYNC240 - whoever makes it tells nobody
+        await asyncio.sleep(0.01)
 
 
 async def main() -> None:
