@@ -14,6 +14,7 @@ from gateway.identify.keyring import Keyring
 from gateway.identify.keys import MAX_JWKS_BYTES, KeyFetcher, KeyPlace
 from gateway.identify.refusal import Reason, TokenRefused
 from gateway.sources import IssuerKeys
+from lychgate.ports import free_port
 from tests.builders.tokens import ISSUER, NOW, bearer, catalogue, jwks, mint, signing_key, source
 
 OLD, NEW = signing_key("ES256", "old"), signing_key("ES256", "new", 1)
@@ -87,7 +88,7 @@ class Publisher:
 async def publisher() -> AsyncIterator[Publisher]:
     """A publisher that has the old key."""
     server = Publisher()
-    await server.start()
+    await server.start(free_port())  # kept, for those that come back on it
     yield server
     await server.stop()
 
@@ -103,7 +104,7 @@ async def until(true: Callable[[], bool]) -> None:
 async def fetching(
     place: KeyPlace,
     on_change: Callable[[IssuerKeys], Awaitable[None]] | None = None,
-    timeout_s: float = 0.5,
+    timeout_s: float = DEADLINE_S,
 ) -> AsyncIterator[tuple[KeyFetcher, list[IssuerKeys]]]:
     """A fetcher that runs, and every change it told of."""
     changes: list[IssuerKeys] = []
@@ -211,7 +212,7 @@ _BAD: dict[str, tuple[bytes, str]] = {
 async def test_what_is_bad_keeps_the_last_good(publisher: Publisher, kind: str) -> None:
     """However an answer is wrong, it is said in status, the good keys stay, and a good answer heals it."""
     says, problem = _BAD[kind]
-    async with fetching(_place(publisher), timeout_s=0.5) as (fetcher, changes):
+    async with fetching(_place(publisher), timeout_s=0.5 if kind == "hang" else DEADLINE_S) as (fetcher, changes):
         await until(lambda: len(changes) == 1)
         publisher.says = says
         fetcher.kid_unknown(ISSUER)
