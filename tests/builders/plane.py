@@ -227,7 +227,7 @@ class Plane:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def record(self, timeout_s: float = 5.0) -> AuditEvent:
+    async def record(self, timeout_s: float = 20.0) -> AuditEvent:
         """The only record so far; a stranger's refusal is folded for up to a second before it is written."""
         async with asyncio.timeout(timeout_s):
             while not self.events:  # noqa: ASYNC110 - the emitter tells nobody
