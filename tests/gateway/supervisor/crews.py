@@ -46,7 +46,7 @@ class Stand(msgspec.Struct):
 
 @asynccontextmanager
 async def running_crew(
-    sources: Sources, *, slots: int = 2, install_s: float = 5.0, revoked: tuple[Revocation, ...] = ()
+    sources: Sources, *, slots: int = 2, install_s: float = 30.0, revoked: tuple[Revocation, ...] = ()
 ) -> AsyncIterator[Stand]:
     """A crew of stand-ins on a free port; drained, and if need be killed, at the end."""
     registry = CollectorRegistry()
