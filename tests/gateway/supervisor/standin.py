@@ -81,10 +81,7 @@ class Standin:
         match self.mood:
             case "die":
                 sys.exit(3)
-            case "refuse":
-                self.channel.send(Installed(seq, self.version, "cannot build"))
-                return
-            case "refuse-slot-1" if self.slot == 1:
+            case "refuse" | "refuse-slot-1" if self.mood == "refuse" or self.slot == 1:
                 self.channel.send(Installed(seq, self.version, "cannot build"))
                 return
             case "silent":
@@ -92,6 +89,9 @@ class Standin:
             case "waits":  # until the file is there that the routes name
                 self.channel.send(KidUnknown("builds", str(os.getpid())))
                 await _there(Path(sources.routes.text))
+            case "leaves once" if await _first(Path(sources.routes.text)):
+                await self.channel.close()
+                await asyncio.sleep(60)  # its process is there a while longer
             case "garbage":
                 self.channel._writer.write(b"\xff\xff\xff\xff")
             case "tells":  # what it was told before its sources
@@ -103,6 +103,14 @@ class Standin:
         else:
             self.version = sources.version
         self.channel.send(Installed(seq, self.version))
+
+
+async def _first(path: Path) -> bool:
+    try:
+        path.touch(exist_ok=False)  # noqa: ASYNC240 - a stand-in has nothing else to do
+    except FileExistsError:
+        return False
+    return True
 
 
 async def _there(path: Path) -> None:

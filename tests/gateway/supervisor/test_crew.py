@@ -88,6 +88,16 @@ async def test_a_worker_that_is_killed_meanwhile_holds_nothing_up(tmp_path: Path
         assert victim not in {report.pid for report in stand.crew.report()}
 
 
+async def test_whoever_is_gone_is_not_asked_once_more(tmp_path: Path) -> None:
+    """Its process has not ended yet when it is known to be lost: its successor is waited for, and asked."""
+    async with running_crew(make_sources()) as stand:
+        await until(lambda: stand.crew.ready, "crew ready")
+        new = make_sources("leaves once", text=str(tmp_path / "left"))
+        result = await stand.crew.install(new, together=True)
+        assert (result.problems, result.installed) == ({}, (0, 1))
+        assert {report.version for report in stand.crew.report()} == {new.version}
+
+
 async def test_a_set_that_kills_whoever_builds_it_is_taken_by_nobody() -> None:
     """It is tried twice; then the old one decides, in new workers."""
     old = make_sources()
