@@ -1,8 +1,9 @@
 """Local TCP ports: is one free, who holds it, and which is free."""
 
-import random
+import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,43 +13,30 @@ from lychgate.processes import command_of
 _LISTEN = "0A"
 """`TCP_LISTEN` in the `st` column of /proc/net/tcp."""
 
-_GIVEN_AWAY = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_LOWEST = 20_000
-_TRIES = 100
+_HOLDS = 64
+"""Ports kept for those who asked for them last: what is older than so many is long in use, or not needed."""
+
+_held: deque[int] = deque()
+"""Descriptors of the sockets that keep them."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on now; another process may be quicker, so whoever binds it must be ready to ask again.
+    """A port nobody listens on, kept for whoever binds it by its number; a server may take seconds until it does.
 
-    Servers are told of it and start seconds later. So it is none that the system would give away meanwhile, to whoever
-    binds port 0 or as the near end of a connection, and none that this process was told before.
+    A socket of ours stays bound to it and never listens: connections are refused as before. Linux lets a server that
+    sets `SO_REUSEADDR`, as servers do, bind beside such a socket, and gives the port to nobody who asks for any port
+    or connects from one (socket(7)). It ends with our process. Elsewhere the port is only free, and another process
+    may be quicker.
     """
-    for _ in range(_TRIES):
-        with suppress(OSError):
-            return _bound(host, next(_ports))
-    return _bound(host, 0)
-
-
-def _bound(host: str, port: int) -> int:
-    """The port that such a one is bound to."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, port))
-        return int(probe.getsockname()[1])
-
-
-def _not_given_away() -> Iterator[int]:
-    """Ports below those that the system gives away, round and round from a random one on; 0 where there are none."""
-    beyond = 0
-    with suppress(OSError, ValueError, IndexError):
-        beyond = int(_GIVEN_AWAY.read_text().split()[0])
-    ports = range(_LOWEST, beyond) or range(1)
-    at = random.randrange(len(ports))  # noqa: S311  # so that two processes begin apart, not a secret
-    while True:
-        yield ports[at % len(ports)]
-        at += 1
-
-
-_ports = _not_given_away()
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        if sys.platform == "linux":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _held.append(os.dup(probe.fileno()))
+    if len(_held) > _HOLDS:
+        os.close(_held.popleft())
+    return port
 
 
 def require_free(port: int, what: str, host: str = "127.0.0.1") -> None:

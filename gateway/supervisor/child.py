@@ -58,7 +58,7 @@ class Child:
 
     Attributes:
         slot: Which of the workers it is.
-        version: Of the sources it decides by; None before the first.
+        version: Of the sources it decides by; None before the first, and when it is gone or has been killed.
         told: Whether it knows everything that is revoked, and so may have sources.
         drained: Whether it said that it left nothing behind.
     """
@@ -202,6 +202,7 @@ class Child:
 
     def kill(self) -> None:
         """End it now; nothing when it has ended."""
+        self.version = None  # it takes a moment to end: nobody shall count on it meanwhile
         # Not `Process.kill`: CPython's polls first, which reaps the child behind its watcher's back and loses the code.
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
@@ -244,7 +245,7 @@ class Child:
 
     def _forsake(self) -> None:
         """Tell everyone who waits that there will be no answer."""
-        self._gone = True
+        self._gone, self.version = True, None
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ChildGone())

@@ -227,11 +227,12 @@ class Plane:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def record(self, timeout_s: float = 5.0) -> AuditEvent:
+    async def record(self, timeout_s: float = 20.0) -> AuditEvent:
         """The only record so far; a stranger's refusal is folded for up to a second before it is written."""
         async with asyncio.timeout(timeout_s):
             while not self.events:  # noqa: ASYNC110 - the emitter tells nobody
                 await asyncio.sleep(0.01)
+        assert len(self.events) == 1, self.events
         [event] = self.events
         return event
 

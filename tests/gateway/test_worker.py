@@ -80,7 +80,13 @@ async def worker(folder: Path) -> AsyncIterator[Started]:
         theirs.close()
         channel = await supervisor_channel(ours)
         found = Started(process, channel, listener.getsockname()[1])
-        config = WorkerConfig(slot=0, listen_fd=listener.fileno(), producer_id="w0", spool_folder=str(folder / "spool"))
+        config = WorkerConfig(
+            slot=0,
+            listen_fd=listener.fileno(),
+            producer_id="w0",
+            spool_folder=str(folder / "spool"),
+            kid_interval_s=3600,  # longer than any test: once is once
+        )
         channel.send(Configure(config))
         try:
             hello = await found.hear()

@@ -1,9 +1,9 @@
 """The commands from the outside: exit codes, what goes where, and how quick help is."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -54,12 +54,12 @@ def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
 
 
 def test_help_is_quick() -> None:
-    """`lychgate --help` imports nothing it does not need: the best of three is under half a second."""
+    """`lychgate --help` imports nothing it does not need: the best of three is under a second of processor time."""
     best = 60.0
     for _ in range(3):
-        began = time.perf_counter()
+        began = _children_s()
         assert lychgate("--help").returncode == 0
-        best = min(best, time.perf_counter() - began)
+        best = min(best, _children_s() - began)
     loaded = subprocess.run(
         [sys.executable, "-c", "import lychgate.cli, sys; print(*sys.modules)"],
         cwd=ROOT,
@@ -69,6 +69,12 @@ def test_help_is_quick() -> None:
     ).stdout.split()
     assert not {"pydantic", "fastapi", "httpx", "asyncpg", "cedarpy", "structlog", "rich.markdown"} & set(loaded)
     assert best < 1.0  # 0.2 s on a quiet machine; the line above is what keeps it so
+
+
+def _children_s() -> float:
+    """Processor time of all children that have ended: what the machine does beside them does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_wrong_usage_is_exit_code_2() -> None:

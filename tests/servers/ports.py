@@ -10,7 +10,7 @@ import random
 import socket
 from collections.abc import Iterator
 
-_RANGE = range(10_000, 20_000)  # `lychgate.ports.free_port` takes its own from higher up
+_RANGE = range(10_000, 20_000)
 _BLOCK = 100
 
 

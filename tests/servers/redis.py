@@ -102,8 +102,7 @@ async def redis_server(folder: Path, tls: Authority | None = None) -> AsyncItera
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    port = free_port()
-    server = RedisServer(program, folder, port, tls)
+    server = RedisServer(program, folder, free_port(), tls)
     await server.start()
     try:
         yield server

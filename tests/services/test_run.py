@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from audit.emit import Emitter
 from audit.settings import AuditSettings, SpoolSettings
 from roles.security_context import new_private_jwk
 from services.clock import utc_now
-from services.run import NAMES, run
+from services.run import NAMES, _listening, run
 from services.settings import SamplesSettings
 from tests.builders.questions import ROOT
 from tests.builders.retail import Retail
@@ -160,20 +159,24 @@ async def test_a_service_with_a_secret_asks_nobody_for_keys(tmp_path: Path) -> N
     assert answer.status_code == 401
 
 
-async def test_small_answers_on_a_kept_connection_wait_for_nothing(tmp_path: Path, keys: tuple[Retail, str]) -> None:
-    """Head and body of an answer leave together: nobody waits the 40 ms of a delayed acknowledgement in between."""
-    signing, jwks_url = keys
-    times = []
-    with started(tmp_path, ["order"], trust={"jwks_url": jwks_url}) as process:
-        port = (await asyncio.to_thread(process.ports))["order"]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            for _ in range(21):
-                headers = {"X-Security-Context": signing.context("order", "GET", "/orders/o-1001")}
-                began = time.perf_counter()
-                answer = await client.get("/orders/o-1001", headers=headers)
-                times.append(time.perf_counter() - began)
-                assert answer.status_code == 200
-    assert sorted(times)[10] < 0.035
+async def test_small_answers_on_a_kept_connection_wait_for_nothing() -> None:
+    """What is written is sent at once: no body waits the 40 ms of a delayed acknowledgement of its own head.
+
+    The setting and not the time, which a busy machine has its say in; asyncio is what the services run on.
+    """
+    found: asyncio.Queue[int] = asyncio.Queue()
+
+    async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await found.put(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with AsyncExitStack() as stack:
+        listener = _listening(stack, "order", SamplesSettings.model_validate({"ports": dict.fromkeys(NAMES, 0)}))
+        await stack.enter_async_context(await asyncio.start_server(accepted, sock=listener))
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        assert await asyncio.wait_for(found.get(), 20) == 1
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_feed_streams_in_and_an_export_streams_out(tmp_path: Path, keys: tuple[Retail, str]) -> None:

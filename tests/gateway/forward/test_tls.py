@@ -27,6 +27,7 @@ from tests.builders.authority import Authority, Signed
 from tests.builders.plane import Plane, plane, request
 from tests.builders.services import service
 from tests.servers.nginx import nginx
+from tests.servers.ports import free_port
 from tests.servers.upstream import Visit
 
 AUTHORITY = Authority()
@@ -152,8 +153,7 @@ async def _openssl(folder: Path, *options: str) -> AsyncIterator[str]:
         assert not os.environ.get("CI"), "no openssl"
         pytest.skip("no openssl on this machine")
     cert, key = OURS.files(folder, "openssl")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     quiet = asyncio.subprocess.DEVNULL
     command = [
         openssl,

@@ -19,6 +19,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.sources import BreakerSource, ServiceLimits, ServiceSource, TlsSource
 from gateway.wire.head import ResponseHead
 from tests.builders.services import service as service_of
+from tests.servers.ports import free_port
 from tests.servers.upstream import OK, Upstream, Visit, upstream
 
 FAULT = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
@@ -141,8 +142,7 @@ def _time_passes(ups: Upstreams) -> None:
 
 def _refusing() -> str:
     """An address nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 async def _ask(conn: UpstreamConnection) -> None:

@@ -198,8 +198,9 @@ async def test_a_client_that_does_not_read_is_not_waited_for(tmp_path: Path) -> 
             writer.write(request(close=False))
             async with asyncio.timeout(20):
                 await ended.wait()
-        event = await gate.record()
-        assert (event.details or {})["cut"]
+        await until(lambda: any(event.outcome for event in gate.events))
+        # On a busy machine it lasts so long that it has been recorded once before.
+        assert (gate.events[-1].details or {})["cut"] == "client_stall"
 
 
 async def test_a_client_has_so_many_connections(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """Builders for tests of the supervisor: sources, a crew of stand-in workers, and polling with a deadline."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -17,6 +15,7 @@ from gateway.sources import ContextSource, SourceFile, Sources
 from gateway.supervisor.crew import Crew
 from gateway.supervisor.listen import public_socket
 from gateway.supervisor.totals import Totals
+from lychgate.processes import identity
 
 STANDIN = (sys.executable, "-m", "tests.gateway.supervisor.standin")
 
@@ -47,7 +46,7 @@ class Stand(msgspec.Struct):
 
 @asynccontextmanager
 async def running_crew(
-    sources: Sources, *, slots: int = 2, install_s: float = 5.0, revoked: tuple[Revocation, ...] = ()
+    sources: Sources, *, slots: int = 2, install_s: float = 30.0, revoked: tuple[Revocation, ...] = ()
 ) -> AsyncIterator[Stand]:
     """A crew of stand-ins on a free port; drained, and if need be killed, at the end."""
     registry = CollectorRegistry()
@@ -87,9 +86,4 @@ async def until(condition: Callable[[], bool], what: str, within_s: float = 10.0
 
 def alive(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state != "Z"
+    return identity(pid) is not None

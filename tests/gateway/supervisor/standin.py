@@ -9,6 +9,7 @@ What it should do wrong is told by the name of the routes file it is sent:
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -80,16 +81,17 @@ class Standin:
         match self.mood:
             case "die":
                 sys.exit(3)
-            case "refuse":
-                self.channel.send(Installed(seq, self.version, "cannot build"))
-                return
-            case "refuse-slot-1" if self.slot == 1:
+            case "refuse" | "refuse-slot-1" if self.mood == "refuse" or self.slot == 1:
                 self.channel.send(Installed(seq, self.version, "cannot build"))
                 return
             case "silent":
                 return
-            case "slow":
-                await asyncio.sleep(0.5)
+            case "waits":  # until the file is there that the routes name
+                self.channel.send(KidUnknown("builds", str(os.getpid())))
+                await _there(Path(sources.routes.text))
+            case "leaves once" if await _first(Path(sources.routes.text)):
+                await self.channel.close()
+                await asyncio.sleep(60)  # its process is there a while longer
             case "garbage":
                 self.channel._writer.write(b"\xff\xff\xff\xff")
             case "tells":  # what it was told before its sources
@@ -101,6 +103,19 @@ class Standin:
         else:
             self.version = sources.version
         self.channel.send(Installed(seq, self.version))
+
+
+async def _first(path: Path) -> bool:
+    try:
+        path.touch(exist_ok=False)  # noqa: ASYNC240 - a stand-in has nothing else to do
+    except FileExistsError:
+        return False
+    return True
+
+
+async def _there(path: Path) -> None:
+    while not path.exists():  # noqa: ASYNC110, ASYNC240 - whoever makes it tells nobody
+        await asyncio.sleep(0.01)
 
 
 async def main() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -51,7 +52,14 @@ def workers(gateway: Gateway) -> list[int]:
     """The workers' process ids, as the system knows them: asking the gateway would leave a record."""
     pid = gateway.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"gateway.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [int(child) for child in children if b"gateway.worker" in _command(child)]
+
+
+def _command(pid: str) -> bytes:
+    """Of a process; nothing where it has ended since it was listed."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 WAITING = (

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -73,20 +74,31 @@ async def test_who_cannot_take_keys_is_replaced() -> None:
         await until(lambda: stand.crew.serving == 1, "who cannot build does not serve")
 
 
-async def test_a_worker_that_is_killed_meanwhile_holds_nothing_up() -> None:
+async def test_a_worker_that_is_killed_meanwhile_holds_nothing_up(tmp_path: Path) -> None:
     """Its successor is asked once more, and then all take the new sources together."""
     async with running_crew(make_sources()) as stand:
         await until(lambda: stand.crew.ready, "crew ready")
         victim = stand.crew.report()[0].pid
         assert victim is not None
-        new = make_sources("slow")
+        new = make_sources("waits", text=str(tmp_path / "go"))
         installing = asyncio.ensure_future(stand.crew.install(new, together=True))
-        await asyncio.sleep(0.1)
+        await until(lambda: ("builds", str(victim)) in stand.kids, "it is at it")
         os.kill(victim, signal.SIGKILL)
+        (tmp_path / "go").touch()
         result = await installing
         assert (result.problems, result.installed) == ({}, (0, 1))
         assert {report.version for report in stand.crew.report()} == {new.version}
         assert victim not in {report.pid for report in stand.crew.report()}
+
+
+async def test_whoever_is_gone_is_not_asked_once_more(tmp_path: Path) -> None:
+    """Its process has not ended yet when it is known to be lost: its successor is waited for, and asked."""
+    async with running_crew(make_sources()) as stand:
+        await until(lambda: stand.crew.ready, "crew ready")
+        new = make_sources("leaves once", text=str(tmp_path / "left"))
+        result = await stand.crew.install(new, together=True)
+        assert (result.problems, result.installed) == ({}, (0, 1))
+        assert {report.version for report in stand.crew.report()} == {new.version}
 
 
 async def test_a_set_that_kills_whoever_builds_it_is_taken_by_nobody() -> None:

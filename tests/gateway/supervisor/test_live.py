@@ -72,7 +72,7 @@ async def test_sets_are_swapped_whole_under_load(tmp_path: Path, migrated_databa
             tmp_path,
             migrated_database.writer,
             service.port,
-            policies={"folder": str(folder), "poll_s": 60, "settle_s": 0.5},
+            policies={"folder": str(folder), "poll_s": 60, "settle_s": 1},
         )
         async with started(configuration, tmp_path) as gateway:
             await gateway.until_ready()

@@ -140,15 +140,15 @@ def test_an_answer_without_end_is_not_read(collector: Collector) -> None:
 def test_nothing_waits_for_a_collector_that_hangs(collector: Collector) -> None:
     """The queue is bounded, taking is quick, and closing ends within one batch's time."""
     collector.let.clear()
-    sending = Sending(collector, queue_spans=50, timeout_s=0.5)
+    sending = Sending(collector, queue_spans=50, timeout_s=2)
     began = time.monotonic()
     for _ in range(100):
         sending.exporter.take(Told((told(),), 0))
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 1.9, "not as long as one answer is waited for"
     assert sending.count("waiting") <= 50
     assert sending.count("dropped_total", reason="queue") > 0
     sending.exporter.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     dropped = sum(sending.count("dropped_total", reason=reason) for reason in ("queue", "collector"))
     assert dropped == 300
     collector.let.set()

@@ -118,7 +118,7 @@ def test_what_the_hop_appends_is_what_is_read_first(made_up: str) -> None:
 @pytest.mark.parametrize("value", [b"," * 60000 + b'"', b'",' * 30000, b"for=a;" * 10000, b'"' * 60000, b";" * 60000])
 def test_a_hostile_value_costs_no_more_than_its_length(value: bytes) -> None:
     """A field as long as a head may be is read in a moment."""
-    started = time.perf_counter()
+    started = time.thread_time()
     list(islice(forwarded([value]), 100))
     list(islice(x_forwarded_for([value]), 100))
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0

@@ -149,7 +149,7 @@ def test_a_server_left_over_from_a_killed_run_is_stopped(home: Home) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        _until_exists(place.data / "postmaster.pid")
+        _until_written(place.data / "postmaster.pid", left.pid)
         with home.server() as server:
             assert ask(server, "SELECT 1") == "1"
         assert any(f"stopped PostgreSQL (pid {left.pid})" in line for line in home.said)
@@ -158,9 +158,10 @@ def test_a_server_left_over_from_a_killed_run_is_stopped(home: Home) -> None:
         left.wait()
 
 
-def _until_exists(file: Path) -> None:
+def _until_written(file: Path, pid: int) -> None:
+    """It is made empty, and then filled."""
     deadline = time.monotonic() + 20
-    while not file.exists():
+    while not file.exists() or not file.read_text().startswith(f"{pid}\n"):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from lychgate.processes import identity
 from lychgate.up.child import Child, ChildSpec
 
 
@@ -36,13 +37,6 @@ def test_one_that_does_not_want_to_stop_is_killed_with_its_family(tmp_path: Path
     it.ask_to_stop()
     assert not it.await_end(time.monotonic() + 0.2)
     assert it.exit_code == -9
-    while _runs(int(words)):
+    while identity(int(words)) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
