@@ -259,7 +259,7 @@ def test_rules_are_mounted_where_prometheus_looks_for_them() -> None:
     mounts = {mount["target"]: mount["source"] for mount in found["volumes"]}
     (config,) = [word.partition("=")[2] for word in found["command"] if word.startswith("--config.file=")]
     for name in yaml.safe_load(Path(mounts[config]).read_text())["rule_files"]:
-        assert Path(mounts[str(Path(config).parent / name)]).name == "audit.rules.yml"
+        assert Path(mounts[str(Path(config).parent / name)]).name == name
 
 
 def test_every_variable_of_the_file_is_explained() -> None:

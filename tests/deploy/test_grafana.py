@@ -142,7 +142,7 @@ def test_what_can_be_less_than_nothing_is_drawn_there_too() -> None:
     }
     below = {d.title for d in draws() if "clock_skew" in d.expr or d.expr.endswith("- time()")}
     assert signed == below
-    assert len(signed) == 2
+    assert len(signed) == 3
 
 
 def test_no_data_source_is_wired_in() -> None:

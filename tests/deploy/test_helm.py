@@ -26,6 +26,7 @@ from roles.security_context.keys import new_private_jwk
 from tests.builders.command import run as lychgate
 from tests.builders.deployed import bring, trusted
 from tests.builders.pages import blocks
+from tests.builders.private import private
 from tests.servers.helm import CHART, LEAST, NAME, SETS, Object, Pod, helm, one, pods, rendered, template, values
 
 ROOT = Path(__file__).parents[2]
@@ -227,8 +228,8 @@ def test_the_configuration_is_checked_as_the_guide_says(tmp_path: Path) -> None:
     done = template(values({"files": [], "config": {"issuers": trusted(f"{rules}/keys.json")}}))
     text = one(objects(done.stdout), "ConfigMap", f"{NAME}-config")["data"]["lychgate.yaml"]
     (rules / "rendered.yaml").write_text(text)
-    (rules / "owner").write_text("owner's\n")
-    (rules / "redis-password").write_text("redis'\n")
+    private(rules / "owner", "owner's\n")
+    private(rules / "redis-password", "redis'\n")
     script = "\n".join(["set -eu", *made, edit, "lychgate config check --config here.yaml"])
     ours = f'lychgate() {{ "{sys.executable}" -m lychgate "$@"; }}\n'
     kept = {key: value for key, value in os.environ.items() if not key.startswith("LYCHGATE_")}

@@ -90,7 +90,9 @@ def test_gateways_that_are_all_gone_are_told_of(tmp_path: Path) -> None:
     gone = {"input_series": [{"series": 'up{job="lychgate-query"}', "values": "1x40"}], "interval": "15s"}
     fired = [expectation("AuditTargetDown", "2m", {"job": "lychgate-gateway"})]
     file = tmp_path / "tests.yml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": [{**gone, "alert_rule_test": fired}]}))
+    file.write_text(
+        yaml.safe_dump({"rule_files": [str(FOLDER / "audit.rules.yml")], "tests": [{**gone, "alert_rule_test": fired}]})
+    )
     done = subprocess.run([promtool(), "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.builders import plane
 from tests.builders.certificates import Authority, Pair
+from tests.builders.private import private
 from tests.gateway.supervisor.process import Gateway, gone, sections, started, token
 from tests.servers.postgres import Logins, Postgres
 from tests.servers.upstream import OK, Visit, upstream
@@ -227,7 +228,7 @@ async def test_certificates_are_renewed_while_connections_stay(tmp_path: Path, s
 
             before = await _refused(gateway)  # a look between the two files of the second pair counts
             third = tmp_path / "third.key"  # renamed: half a key would be refused, too, and for another reason
-            third.write_text(ROOT.server("third").key_pem)
+            private(third, ROOT.server("third").key_pem)
             third.replace(key)
 
             async def once_more() -> bool:
