@@ -1,8 +1,11 @@
-"""`lychgate config check`: the whole configuration, routes, roles and policies, with places."""
+"""`lychgate config`: check the whole configuration, with places; and list what may stand in it."""
+
+from typing import Annotated
 
 import typer
 
-from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json
+from lychgate.commands.report import ConfigOption, ExitCode, JsonOption, example, print_json, print_rows
+from lychgate.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configuration file and what it names.")
 
@@ -25,3 +28,21 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         if not findings:
             typer.echo("the configuration is in order")
     raise typer.Exit(ExitCode.FINDING if findings else ExitCode.SUCCESS)
+
+
+@app.command(epilog=example("lychgate config keys audit.spool", "lychgate config keys --json | jq -r '.[].key'"))
+def keys(
+    prefix: Annotated[str, typer.Argument(help="Only keys that begin so.", show_default="all")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List the keys of `lychgate.yaml`: type, default and meaning of each."""
+    from lychgate.reference.settings import keys as all_keys
+
+    found = [
+        {name: text.replace("`", "") for name, text in each._asdict().items()}
+        for each in all_keys()
+        if each.key.startswith(prefix)
+    ]
+    if not found:
+        raise ConfigurationError(f"no key begins with `{prefix}`; `lychgate config keys` lists all")
+    print_rows("Keys of lychgate.yaml", found, as_json=as_json)

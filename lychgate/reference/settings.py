@@ -4,7 +4,7 @@ import enum
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -52,17 +52,36 @@ Names that older deployments use; the `{PREFIX}` form wins:
     )
 
 
-def _section(name: str, info: FieldInfo) -> str:
+class Key(NamedTuple):
+    """A key of the configuration, in the words of its page."""
+
+    key: str
+    type: str
+    default: str
+    meaning: str
+
+
+def keys() -> Iterator[Key]:
+    """Every key that a configuration may have; `NAME` and `[N]` stand where there may be many."""
+    for name, info in Settings.model_fields.items():
+        yield from _keys(name, info)
+
+
+def _keys(name: str, info: FieldInfo) -> Iterator[Key]:
     model = section(info.annotation)
     many = element(info.annotation)
-    rows = list(_rows(name, model)) if model is not None else []
+    if model is not None:
+        yield from _rows(name, model)
     if many is not None:
-        rows += _rows(f"{name}.NAME" if get_origin(info.annotation) is dict else f"{name}[N]", many)
-    listed = table(("key", "type", "default", "meaning"), rows)
+        yield from _rows(f"{name}.NAME" if get_origin(info.annotation) is dict else f"{name}[N]", many)
+
+
+def _section(name: str, info: FieldInfo) -> str:
+    listed = table(Key._fields, ((f"`{each.key}`", *each[1:]) for each in _keys(name, info)))
     return f"## {name}\n\n{info.description}\n\n{listed}"
 
 
-def _rows(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
+def _rows(prefix: str, model: type[BaseModel]) -> Iterator[Key]:
     described = attributes(_DESCRIBED_BY.get(model, model))
     for name, info in model.model_fields.items():
         inner = section(info.annotation)
@@ -70,7 +89,7 @@ def _rows(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, str, str, 
             yield from _rows(f"{prefix}.{name}", inner)
             continue
         meaning = info.description or described.get(name) or first_sentence(model)
-        yield f"`{prefix}.{name}`", _type(info.annotation), _default(info), meaning
+        yield Key(f"{prefix}.{name}", _type(info.annotation), _default(info), meaning)
 
 
 def _type(annotation: Any) -> str:
