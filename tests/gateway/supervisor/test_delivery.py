@@ -151,7 +151,7 @@ async def test_a_broker_that_is_silent_holds_up_neither_start_nor_stop(
         assert "does not answer" in delivery.status()["last_error"]
         assert sum(delivery.status()["backlog_bytes"].values()) > 0
         await delivery.close()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8, "a broker is given ten seconds"
 
 
 async def test_a_login_with_too_much_power_is_refused(tmp_path: Path, migrated_database: Logins) -> None:
