@@ -35,7 +35,8 @@ from audit.kafka.producer import KafkaSink  # noqa: E402
 from audit.settings import KafkaSettings  # noqa: E402
 from audit.settings.kafka import Compression  # noqa: E402
 from tests.builders.audit import make_event  # noqa: E402
-from tests.servers.kafka.server import create_topic, own_server, topic  # noqa: E402
+from tests.servers.kafka.admin import create_topic  # noqa: E402
+from tests.servers.kafka.server import own_server, topic  # noqa: E402
 
 BATCH = 2000
 TENANTS = 40

@@ -16,7 +16,8 @@ from lychgate.ports import free_port
 from lychgate.postgres import PostgresServer
 from lychgate.postgres.cluster import OWNER
 from lychgate.store import bring_forward
-from tests.servers.kafka.server import KafkaServer, create_topic, own_server
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import KafkaServer, own_server
 
 _PASSWORD = "of-a-server-that-is-gone-at-the-end"  # noqa: S105 - as it says
 _PARTITIONS = 6

@@ -24,7 +24,7 @@ from tests.chaos.machine import Clock, Disk, low_port
 from tests.chaos.plan import Form
 from tests.chaos.process import ROOT, NotStarted, Process, gone, hold, tell
 from tests.chaos.servers import Servers
-from tests.servers.kafka.server import create_topic
+from tests.servers.kafka.admin import create_topic
 
 SERVICES = ("product", "order", "inventory", "loyalty", "payment", "customer", "integration")
 NODE = "chaos"

@@ -5,7 +5,8 @@ import asyncio
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from tests.servers.kafka.server import KafkaServer, create_topic, topic
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import KafkaServer, topic
 from tests.servers.postgres import Logins, Postgres
 
 

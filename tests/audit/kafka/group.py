@@ -24,7 +24,8 @@ from audit.metrics import IngestMetrics
 from audit.store import Store
 from tests.audit.test_relay import until
 from tests.builders.audit import make_event
-from tests.servers.kafka.server import ADDRESS_VARIABLE, create_topic, topic
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import ADDRESS_VARIABLE, topic
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[3]

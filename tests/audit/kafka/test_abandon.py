@@ -22,8 +22,9 @@ from audit.kafka.writer import KafkaWriter
 from audit.settings import KafkaSettings
 from audit.settings.kafka import Compression
 from tests.audit.test_relay import until
+from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.broker import read_topic
-from tests.servers.kafka.server import KafkaServer, create_topic, own_server, topic
+from tests.servers.kafka.server import KafkaServer, own_server, topic
 
 DEADLINE_S = 0.5
 GIVEN_UP_WITHIN_S = 10.0
@@ -32,8 +33,8 @@ GIVEN_UP_WITHIN_S = 10.0
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A broker that tests here make silent."""
-    made = own_server(tmp_path_factory.mktemp("kafka"))
+    """A broker that tests here make silent; its controller, silent as long, does not take it for dead on waking."""
+    made = own_server(tmp_path_factory.mktemp("kafka"), settings={"broker.session.timeout.ms": "600000"})
     made.start()
     try:
         yield made

@@ -10,7 +10,7 @@ from audit.integrity.checkpoints import read_checkpoints
 from audit.kafka.checkpoints import CheckpointTopic
 from audit.kafka.writer import KafkaWriter
 from tests.builders.seals import SealedStore, event_of
-from tests.servers.kafka.server import create_topic
+from tests.servers.kafka.admin import create_topic
 from tests.servers.postgres import Logins
 
 

@@ -19,7 +19,8 @@ from audit.relay import Relay
 from audit.store import Store
 from tests.audit.test_relay import stamped, until
 from tests.gateway.supervisor.test_clock_story import FAKETIME
-from tests.servers.kafka.server import create_topic, topic, unavailable
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import topic, unavailable
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[3]

@@ -15,7 +15,8 @@ from audit.relay import Relay
 from audit.store import Store
 from tests.audit.kafka.test_consumer import count, running
 from tests.audit.test_relay import stamped, until
-from tests.servers.kafka.server import create_topic, topic
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import topic
 from tests.servers.postgres import Logins
 
 RECORDS = 300

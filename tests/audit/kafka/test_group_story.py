@@ -11,13 +11,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 
 from audit.migrate import migrate
 from lychgate.postgres import PostgresServer
 from tests.audit.kafka.group import Topics, count, member, process, topics, until_stored
 from tests.audit.test_relay import until
-from tests.servers.kafka.server import KafkaServer, create_topic
+from tests.servers.kafka.admin import administrator, create_topic
+from tests.servers.kafka.server import KafkaServer
 from tests.servers.ports import free_port
 from tests.servers.postgres import KEEPER_PASSWORD, READER_PASSWORD, WRITER_PASSWORD, Logins
 
@@ -164,10 +165,8 @@ async def test_records_the_topic_no_longer_has_are_counted_and_told(
             await of.send(10)
             await until_stored(owner, of)
         await of.send(20)
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-        await admin.start()
-        await admin.delete_records({TopicPartition(of.name, 0): RecordsToDelete(before_offset=30 - left)})
-        await admin.close()
+        async with administrator(kafka) as admin:
+            await admin.delete_records({TopicPartition(of.name, 0): RecordsToDelete(before_offset=30 - left)})
         async with member(of, migrated_database.writer) as one:
             await until(lambda: _rows_from(owner, 10 + left + 1), 40)
             assert one.value("audit_consumer_missed_total") == 20 - left
@@ -191,10 +190,8 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
         async with member(of, migrated_database.writer):
             await of.send(10)
             await until_stored(owner, of)
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-        await admin.start()
-        await admin.delete_topics([of.name])
-        await admin.close()
+        async with administrator(kafka) as admin:
+            await admin.delete_topics([of.name])
         await create_topic(kafka, of.name, 1)
         await of.close()
         await of.send(fresh)

@@ -6,8 +6,9 @@ from audit.errors import SinkUnavailable
 from audit.kafka.letters import DeadLetters
 from audit.kafka.message import Message
 from audit.kafka.writer import KafkaWriter
+from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.broker import Broker, read_topic
-from tests.servers.kafka.server import create_topic, topic
+from tests.servers.kafka.server import topic
 
 
 async def test_a_letter_has_its_reason(broker: Broker) -> None:

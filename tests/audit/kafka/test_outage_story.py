@@ -29,8 +29,9 @@ from audit.metrics import SinkMetrics
 from audit.relay import Relay
 from audit.store import Store
 from tests.audit.test_relay import stamped, until
+from tests.servers.kafka.admin import create_topic, grow_topic
 from tests.servers.kafka.broker import Found, read_topic
-from tests.servers.kafka.server import KafkaServer, create_topic, grow_topic, own_server, topic
+from tests.servers.kafka.server import KafkaServer, own_server, topic
 from tests.servers.postgres import Logins
 
 PROMISE = """SELECT coalesce(extract(epoch FROM audit_complete_through()) * 1000, 0),

@@ -8,8 +8,9 @@ from audit.kafka.message import is_watermark, read_watermark
 from audit.kafka.producer import KafkaSink
 from audit.sinks import Watermark
 from tests.builders.audit import make_event
+from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.broker import Broker, read_topic
-from tests.servers.kafka.server import create_topic, topic
+from tests.servers.kafka.server import topic
 
 
 async def test_events_and_then_watermarks_stand_in_the_topic(broker: Broker) -> None:

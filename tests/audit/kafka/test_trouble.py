@@ -16,7 +16,8 @@ from audit.settings import KafkaSettings
 from tests.audit.kafka.secured import PASSWORD, Secured, secured
 from tests.builders.audit import make_event
 from tests.builders.private import private
-from tests.servers.kafka.server import create_topic, topic
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import topic
 
 __all__ = ["secured"]
 PAYLOAD = encode(make_event())

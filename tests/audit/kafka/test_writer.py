@@ -13,8 +13,9 @@ from audit.kafka.message import Message
 from audit.kafka.writer import KafkaWriter, Refused
 from tests.audit.mock_kafka import mock_kafka
 from tests.audit.test_relay import until
+from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.broker import Broker, read_topic
-from tests.servers.kafka.server import create_topic, topic
+from tests.servers.kafka.server import topic
 
 BATCH_BYTES = 524_288
 

@@ -26,7 +26,8 @@ from lychgate.replay.metrics import ReplayMetrics
 from tests.builders.deployed import WITHIN_S, Brought, answers, await_true, bring, fetch, passwords, refund, trusted
 from tests.builders.private import private
 from tests.servers.composed import Container, project
-from tests.servers.kafka.server import create_topic, own_server
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import own_server
 from tests.servers.panels import draws
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins, Postgres, logins_of

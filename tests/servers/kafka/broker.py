@@ -11,7 +11,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.audit.mock_kafka import MockKafka, mock_kafka
-from tests.servers.kafka.server import create_topic, here, topic
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import here, topic
 
 _CHOICE = "LYCHGATE_TEST_BROKER"
 

@@ -22,9 +22,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import KafkaError
 
+from tests.servers.kafka.admin import delete_made
 from tests.servers.ports import free_port
 
 ADDRESS_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
@@ -36,8 +35,6 @@ _JAVA = (
 _READY_WITHIN_S = 60.0
 _CLUSTER = base64.urlsafe_b64encode(b"lychgate-tests-1").decode().rstrip("=")
 """One id does for all of them. A random one begins with `-` now and then, and is taken for an option."""
-_made: set[tuple[str, str]] = set()
-"""Topics, with the broker they were made on."""
 _SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -179,42 +176,6 @@ class KafkaServer:
                 self.kill()
 
 
-async def create_topic(
-    bootstrap_servers: str,
-    name: str,
-    partitions: int,
-    within_s: float = 30.0,
-    settings: Mapping[str, str] | None = None,
-) -> None:
-    """Make a topic; waits for a broker that is only just coming up."""
-    async with asyncio.timeout(within_s):
-        while True:
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-            try:
-                await admin.start()
-                answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(settings or {}))])
-            except (KafkaError, OSError):
-                await asyncio.sleep(0.1)
-                continue
-            finally:
-                with suppress(KafkaError, OSError):
-                    await admin.close()
-            [(_, code, *_)] = answer.topic_errors
-            assert code in {0, 36}, answer  # 36: it is there already
-            _made.add((bootstrap_servers, name))
-            return
-
-
-async def grow_topic(bootstrap_servers: str, name: str, partitions: int) -> None:
-    """Give a topic more partitions."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.create_partitions({name: NewPartitions(partitions)})
-    finally:
-        await admin.close()
-
-
 def topic() -> str:
     """A name nobody else uses."""
     return f"t-{uuid.uuid4().hex[:12]}"
@@ -255,7 +216,7 @@ def kafka() -> Iterator[str]:
     """The address of a real broker, for the whole session; every test takes topics and groups of its own."""
     if given := os.environ.get(ADDRESS_VARIABLE):
         yield given
-        asyncio.run(_delete_topics(given))
+        asyncio.run(delete_made(given))
         return
     folder = Path(tempfile.mkdtemp(prefix="lychgate-kafka-"))
     try:
@@ -278,13 +239,3 @@ def kafka_server(tmp_path: Path) -> Iterator[KafkaServer]:
         yield server
     finally:
         server.kill()
-
-
-async def _delete_topics(bootstrap_servers: str) -> None:
-    """What tests made on a broker that is not ours."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.delete_topics([name for at, name in _made if at == bootstrap_servers])
-    finally:
-        await admin.close()

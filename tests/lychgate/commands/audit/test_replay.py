@@ -27,7 +27,8 @@ from audit.spool.writer import SegmentWriter
 from tests.audit.test_relay import stamped
 from tests.builders.command import run as lychgate
 from tests.servers.disk import SmallDisk
-from tests.servers.kafka.server import create_topic, topic
+from tests.servers.kafka.admin import create_topic
+from tests.servers.kafka.server import topic
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[4]
