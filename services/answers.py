@@ -14,8 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from roles.errors import ContextRejected
-from roles.security_context import SecurityContextExtractor, refuse
 from roles.security_context.headers import TRACE_ID, new_trace_id, usable_trace_id
 from services.errors import ServiceError
 
@@ -32,20 +30,9 @@ _CODES: Mapping[int, str] = {
 """What the framework's own refusals are called here."""
 
 
-def install(app: FastAPI, extractor: SecurityContextExtractor) -> None:
-    """Have every exception of the application answered here."""
-
-    async def invalid(request: Request, exc: Exception) -> Response:
-        """FastAPI parses a body before it asks who sent it; whoever is unknown is told that and nothing else."""
-        if not hasattr(request.state, "context"):
-            try:
-                await extractor(request)
-            except ContextRejected as rejected:
-                return refuse(request, rejected)
-        return _invalid(request, cast("RequestValidationError", exc))
-
-    app.add_exception_handler(ContextRejected, refuse)
-    app.add_exception_handler(RequestValidationError, invalid)
+def install(app: FastAPI) -> None:
+    """Have every exception of the application answered here, but the guard's, which answers in the same shape."""
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(ClientDisconnect, _gone)
@@ -57,8 +44,9 @@ def _refused(request: Request, exc: Exception) -> Response:
     return _answer(request, refusal.status, refusal.code, missing_role=refusal.missing_role)
 
 
-def _invalid(request: Request, exc: RequestValidationError) -> Response:
-    detail = [{"loc": error["loc"], "msg": error["msg"], "type": error["type"]} for error in exc.errors()]
+def _invalid(request: Request, exc: Exception) -> Response:
+    errors = cast("RequestValidationError", exc).errors()
+    detail = [{"loc": error["loc"], "msg": error["msg"], "type": error["type"]} for error in errors]
     return _answer(request, 422, "unprocessable", detail=detail)
 
 

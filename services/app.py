@@ -39,7 +39,8 @@ def create_app(
     """
     app = FastAPI(title=backend.name, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.backend = backend
-    answers.install(app, extractor)
+    extractor.install(app)
+    answers.install(app)
     app.add_api_route("/healthz", _healthz, methods=["GET"])
     if registry is not None:
         _show(app, registry)

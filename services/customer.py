@@ -13,12 +13,13 @@ from audit.registry.types.customer import (
     CustomerExported,
     CustomerUpdated,
 )
+from roles.security_context import GuardedRoute
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unprocessable
 from services.page import DEFAULT_LIMIT, After, Limit, Page, page
 from services.records import Customer, Email, LoyaltyAccount, Order, Phone, Text, new_id
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 
 class NewCustomer(BaseModel):

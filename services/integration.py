@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from audit.registry.types.integration import DeliveryRetried, DeliveryTaken, PartnerConfigured, StockSynced
+from roles.security_context import GuardedRoute
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unreachable
 from services.inventory import Lookup, LookupAnswer
@@ -28,7 +29,7 @@ from services.records import (
     new_id,
 )
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 MAX_STOCK_PAGES = 50
 """A run reads this many pages of stock at most: an upper bound on what one request may cost the others."""

@@ -15,7 +15,7 @@ from audit.registry.types.inventory import (
     StockReserved,
     StockTransferred,
 )
-from roles.security_context import context_rule
+from roles.security_context import GuardedRoute, context_rule
 from services.change import Change
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unprocessable
@@ -33,7 +33,7 @@ from services.records import (
     new_id,
 )
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 Moved = TypeVar("Moved", StockReceived, StockCounted, StockAdjusted, StockTransferred, StockReserved, StockReleased)
 """What moves goods."""

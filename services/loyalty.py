@@ -6,13 +6,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from audit.registry.types.loyalty import AccountClosed, AccountEnrolled, PointsAdjusted, PointsEarned, PointsRedeemed
+from roles.security_context import GuardedRoute
 from services.change import Change
 from services.desk import AtDesk, Desk
 from services.errors import Conflict
 from services.page import DEFAULT_LIMIT, After, Limit, Page, page
 from services.records import LoyaltyAccount, LoyaltyEntry, PositiveMinorUnits, Text, Tier, new_id
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 Booked = TypeVar("Booked", PointsEarned, PointsRedeemed, PointsAdjusted)
 """What moves points."""

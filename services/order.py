@@ -14,13 +14,14 @@ from audit.registry.types.order import (
     OrdersExported,
     OrderUpdated,
 )
+from roles.security_context import GuardedRoute
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unprocessable
 from services.ndjson import NDJSON, written_lines
 from services.page import DEFAULT_LIMIT, After, Limit, Page, page
 from services.records import Order, OrderLine, OrderStatus, Quantity, Sku, Text, new_id
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 
 class WantedLine(BaseModel):

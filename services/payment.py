@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from audit.registry.types.payment import IntentCancelled, IntentConfirmed, IntentCreated, RefundIssued, RefundRequested
+from roles.security_context import GuardedRoute
 from services.desk import AtDesk, Desk
 from services.errors import Conflict, Unprocessable
 from services.page import DEFAULT_LIMIT, After, Limit, Page, page
@@ -26,7 +27,7 @@ from services.records import (
     new_id,
 )
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 
 class NewIntent(BaseModel):

@@ -15,13 +15,14 @@ from audit.registry.types.product import (
     ProductRetired,
     ProductUpdated,
 )
+from roles.security_context import GuardedRoute
 from services.desk import AtDesk, Desk
 from services.errors import Conflict
 from services.ndjson import NDJSON, read_lines, written_lines
 from services.page import DEFAULT_LIMIT, After, Limit, Page, page
 from services.records import Currency, MinorUnits, Product, Sku, Text, new_id
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 IMPORT_BATCH = 500
 """Rows of a feed that become one change: few records for a long feed, and little held in memory."""

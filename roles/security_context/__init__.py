@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from roles.security_context.asgi import SecurityContextMiddleware
     from roles.security_context.claims import Actor, SecurityContext, body_hash, target_hash
     from roles.security_context.context import RequestContext, current_context, on_behalf_of
-    from roles.security_context.extractor import SecurityContextExtractor, context_rule, refuse
+    from roles.security_context.extractor import GuardedRoute, SecurityContextExtractor, context_rule, refuse
     from roles.security_context.key_source import JwksKeys, KeySource, StaticKeys
     from roles.security_context.keys import TrustedKeys, new_private_jwk
     from roles.security_context.secret_file import SecretFileKeys
@@ -36,6 +36,7 @@ __all__ = [
     "Actor",
     "ContextSigner",
     "ContextVerifier",
+    "GuardedRoute",
     "JwksKeys",
     "KeySource",
     "RequestContext",
@@ -65,6 +66,7 @@ _HOME = {
     "RequestContext": "context",
     "current_context": "context",
     "on_behalf_of": "context",
+    "GuardedRoute": "extractor",
     "SecurityContextExtractor": "extractor",
     "context_rule": "extractor",
     "refuse": "extractor",

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from roles.errors import ContextRejected
+from roles.errors import ContextRejected, ContextUnusable
 from roles.security_context import headers
 from roles.security_context.acceptance import Acceptance, Need, Received, drive
 from roles.security_context.asgi import target_of
@@ -25,6 +25,7 @@ from roles.security_context.verifier import ContextVerifier, Reason
 
 _READS: Final = "__lychgate_reads__"
 _JUDGED: Final = "lychgate.judged"
+_INSTALLED: Final = "lychgate_guard"
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
@@ -42,7 +43,8 @@ def context_rule(*, reads: bool) -> Callable[[Endpoint], Endpoint]:
 class SecurityContextExtractor:
     """The dependency: `Depends(extractor)` for a whole application, a router or an endpoint.
 
-    FastAPI reads and parses a body before it asks a dependency. The endpoints of `router` are judged before that.
+    FastAPI reads and parses a body before it asks a dependency. The endpoints of `router` are judged before that, and
+    so are those of `GuardedRoute`, for routers that are made before there is a guard.
 
     It leaves what it found at `request.state.context` and for `current_context()`, and the trace id at
     `request.state.trace_id`, the latter also when it refuses. `install` sees to what a dependency cannot.
@@ -64,7 +66,8 @@ class SecurityContextExtractor:
         self._reads = reads
 
     def install(self, app: FastAPI) -> None:
-        """Have an application answer refusals, and begin each of its requests as nobody's."""
+        """Have an application answer refusals, begin each request as nobody's, and judge by this at `GuardedRoute`s."""
+        setattr(app.state, _INSTALLED, self)
         app.add_exception_handler(ContextRejected, refuse)
         app.add_middleware(Anew)
 
@@ -72,14 +75,14 @@ class SecurityContextExtractor:
         """A router whose endpoints judge a request before anything of its body is read.
 
         Only its own endpoints do. Those of a router that is included in it have the dependency, which FastAPI asks when
-        it has parsed the body: make that router in this way, too.
+        it has parsed the body: make that router in this way, too, or of `GuardedRoute`.
 
         Args:
             dependencies: Asked after this one.
             options: Of FastAPI's `APIRouter`; a `route_class` among them stays what it is, behind the judging.
         """
         behind = options.pop("route_class", APIRoute)
-        first = type("JudgedFirst", (_judging(self), behind), {})
+        first = type("JudgedFirst", (_judging(lambda _: self), behind), {})
         return APIRouter(dependencies=[Depends(self), *dependencies], route_class=first, **options)
 
     async def __call__(self, request: Request) -> RequestContext:
@@ -121,7 +124,7 @@ class SecurityContextExtractor:
         return found
 
 
-def _judging(guard: SecurityContextExtractor) -> type[APIRoute]:
+def _judging(guard_of: Callable[[FastAPI], SecurityContextExtractor]) -> type[APIRoute]:
     """Endpoints that ask a guard before FastAPI touches the request."""
 
     class Judging(APIRoute):
@@ -129,12 +132,30 @@ def _judging(guard: SecurityContextExtractor) -> type[APIRoute]:
             handler = super().get_route_handler()
 
             async def judged(request: Request) -> Response:
-                await guard(request)
+                await guard_of(request.app)(request)
                 return await handler(request)
 
             return judged
 
     return Judging
+
+
+def _installed(app: FastAPI) -> SecurityContextExtractor:
+    guard = getattr(app.state, _INSTALLED, None)
+    if not isinstance(guard, SecurityContextExtractor):
+        raise ContextUnusable("an endpoint of GuardedRoute is served by an application that no guard was installed on")
+    return guard
+
+
+class GuardedRoute(_judging(_installed)):  # type: ignore[misc]  # a class that is made is a base as good as any
+    """The endpoints of a router that is made when its module is imported, before there is a guard.
+
+    `APIRouter(route_class=GuardedRoute)`. Each request is judged by the guard that is installed on the application that
+    serves it, before anything of its body is read. Where none is, nothing is served.
+
+    Raises:
+        ContextUnusable: a request came, and no guard is installed.
+    """
 
 
 class Anew:

@@ -14,6 +14,7 @@ from gateway.route.load import load_routes
 from services.app import ROUTERS
 from tests.builders.questions import ROOT, real_bundle
 from tests.builders.retail import Retail
+from tests.builders.unread import unread
 
 SERVICES = tuple(ROUTERS)
 THINGS: dict[str, tuple[tuple[str, str, Any], ...]] = {
@@ -135,6 +136,14 @@ async def test_every_endpoint_needs_a_context(retail: Retail, service: str) -> N
             answer = await client.request(method, re.sub(r"\{\w+\}", "x-1", path), json={})
             assert answer.status_code == 401, path
             assert answer.json()["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_an_unknown_caller_s_body_is_not_read(retail: Retail, service: str) -> None:
+    """However large it says it is, and of whatever kind: who is unknown is told so, and costs nothing."""
+    fields = ((b"content-type", b"application/json"), (b"content-length", b"99999999999"))
+    for _, method, path in sorted(e for e in endpoints() if e[0] == service):
+        assert await unread(retail.app(service), re.sub(r"\{\w+\}", "x-1", path), *fields, method=method) == 401, path
 
 
 @pytest.mark.parametrize("service", SERVICES)

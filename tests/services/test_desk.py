@@ -9,6 +9,7 @@ from audit.event import Outcome
 from audit.registry.types.order import OrderCancelled, OrdersExported, OrderUpdated
 from services.desk import Desk
 from services.errors import Conflict
+from tests.builders.patience import PATIENCE_S
 from tests.builders.retail import Retail
 
 
@@ -94,7 +95,7 @@ async def test_tenants_do_not_wait_for_one_another(retail: Retail) -> None:
     acme, globex = await make_desk(retail), await make_desk(retail, "globex")
     async with (
         acme.data.lock,
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         globex.changing(OrderUpdated, "o-5001") as change,
     ):
         change.crud = "u"

@@ -24,10 +24,11 @@ from roles.security_context import new_private_jwk
 from services.clock import utc_now
 from services.run import NAMES, _listening, run
 from services.settings import SamplesSettings
+from tests.builders.patience import PATIENCE_S
 from tests.builders.questions import ROOT
 from tests.builders.retail import Retail
 
-START_S = 30
+START_S = PATIENCE_S
 SCRIPT = """
 import json, sys
 import structlog
@@ -113,7 +114,7 @@ async def test_all_seven_serve_and_end_on_sigterm(tmp_path: Path) -> None:
     with started(tmp_path, ["all"]) as process:
         ports = await asyncio.to_thread(process.ports)
         assert tuple(ports) == NAMES
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             for port in ports.values():
                 assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
                 shown = (await client.get(f"http://127.0.0.1:{port}/internal/metrics")).text
@@ -137,7 +138,7 @@ async def test_a_context_is_verified_with_the_published_key(tmp_path: Path, keys
     signing, jwks_url = keys
     with started(tmp_path, ["order"], trust={"jwks_url": jwks_url}) as process:
         port = (await asyncio.to_thread(process.ports))["order"]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
             path = "/orders/o-1001?x=1"
             good = await client.get(path, headers={"X-Security-Context": signing.context("order", "GET", path)})
             forger = Retail(tmp_path / "forger", clock=signing.clock)
@@ -154,7 +155,7 @@ async def test_a_service_with_a_secret_asks_nobody_for_keys(tmp_path: Path) -> N
     trust = {"jwks_url": "http://127.0.0.1:1/", "secret_files": {"order": str(secret)}}
     with started(tmp_path / "spool", ["order"], trust=trust) as process:
         port = (await asyncio.to_thread(process.ports))["order"]
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             answer = await client.get(f"http://127.0.0.1:{port}/orders", headers={"X-Security-Context": "a.b.c"})
     assert answer.status_code == 401
 
@@ -174,7 +175,7 @@ async def test_small_answers_on_a_kept_connection_wait_for_nothing() -> None:
         listener = _listening(stack, "order", SamplesSettings.model_validate({"ports": dict.fromkeys(NAMES, 0)}))
         await stack.enter_async_context(await asyncio.start_server(accepted, sock=listener))
         _, writer = await asyncio.open_connection(*listener.getsockname())
-        assert await asyncio.wait_for(found.get(), 20) == 1
+        assert await asyncio.wait_for(found.get(), PATIENCE_S) == 1
         writer.close()
         await writer.wait_closed()
 

@@ -7,6 +7,7 @@ import pytest
 from services.errors import NotFound
 from services.records import MovementKind, Stock, StockMovement
 from services.store import KEPT_MOVEMENTS, MovementLog, Store, Table
+from tests.builders.patience import PATIENCE_S
 from tests.builders.retail import NOON
 
 
@@ -63,7 +64,7 @@ async def test_a_waiting_reader_is_woken() -> None:
     """A movement reaches a reader at once, long before the pause is over; every reader gets it."""
     log = MovementLog()
     readers = [log.follow(pause_s=60) for _ in range(3)]
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(anext(reader)) for reader in readers]  # type: ignore[arg-type]
         await asyncio.sleep(0)
         log.append(make_movement(1))

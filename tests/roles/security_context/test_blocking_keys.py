@@ -10,6 +10,7 @@ import pytest
 from roles.errors import ContextUnusable
 from roles.security_context.blocking_keys import BlockingJwksKeys
 from tests.builders.contexts import real_signer
+from tests.builders.patience import PATIENCE_S
 
 URL = "http://127.0.0.1:1/.well-known/jwks.json"
 JWKS = real_signer().public_jwks()
@@ -30,7 +31,7 @@ class Publisher:
         """Answer a request, once it may."""
         self.asked += 1
         self.arrived.set()
-        assert self.held.wait(20)
+        assert self.held.wait(PATIENCE_S)
         return self.answer()
 
     def keys(self) -> BlockingJwksKeys:
@@ -83,9 +84,9 @@ def test_who_has_keys_does_not_wait_for_newer_ones() -> None:
     fetching = threading.Thread(target=keys.keys)
     fetching.start()
     try:
-        assert publisher.arrived.wait(20)
+        assert publisher.arrived.wait(PATIENCE_S)
         assert keys.keys() is good
     finally:
         publisher.held.set()
-        fetching.join(20)
+        fetching.join(PATIENCE_S)
     assert publisher.asked == 2

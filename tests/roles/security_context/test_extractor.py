@@ -16,11 +16,19 @@ from pydantic import BaseModel
 from roles.errors import ContextRejected, ContextUnusable
 from roles.security_context.claims import Actor, SecurityContext, body_hash, target_hash
 from roles.security_context.context import current_context
-from roles.security_context.extractor import RequestContext, SecurityContextExtractor, context_rule, refuse
+from roles.security_context.extractor import (
+    GuardedRoute,
+    RequestContext,
+    SecurityContextExtractor,
+    context_rule,
+    refuse,
+)
 from roles.security_context.key_source import KeySource, StaticKeys
 from roles.security_context.keys import TrustedKeys
 from roles.security_context.verifier import ContextVerifier
 from tests.builders.contexts import ISSUER, NOW, TRACE_ID, make_context, real_signer
+from tests.builders.patience import PATIENCE_S
+from tests.builders.unread import unread
 
 SIGNER = real_signer()
 
@@ -325,7 +333,7 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
         server = Server(app)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve([listener]))
-            await asyncio.wait_for(server.listening.wait(), 10)
+            await asyncio.wait_for(server.listening.wait(), PATIENCE_S)
             yield "{}:{}".format(*listener.getsockname())
             server.should_exit = True
 
@@ -456,31 +464,6 @@ def routed(keys: Counted, **options: Any) -> FastAPI:
     return app
 
 
-async def unread(app: FastAPI, path: str, *fields: tuple[bytes, bytes]) -> int:
-    """The status of a POST of which nobody may ask for the body: it would never come."""
-    statuses: list[int] = []
-
-    async def receive() -> Any:
-        pytest.fail("the body was asked for")
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    raw = path.encode()
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": raw,
-        "query_string": b"",
-    }
-    await app({**scope, "headers": list(fields), "root_path": "", "scheme": "http", "server": None}, receive, send)
-    (status,) = statuses
-    return status
-
-
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/form", "/v1/search"])
 @pytest.mark.parametrize("kind", [b"application/json", b"application/x-www-form-urlencoded", b"multipart/form-data"])
 async def test_a_routers_endpoints_judge_before_anything_is_read(path: str, kind: bytes) -> None:
@@ -548,3 +531,36 @@ async def test_what_one_guard_has_found_is_not_anothers() -> None:
     app.include_router(reading)
     assert (await send("POST", "/search", app=app, headers=signed(make_context()))).json() == 1
     assert_refused(await send("POST", "/orders", app=app, headers=signed(make_context())))
+
+
+ELSEWHERE = APIRouter(route_class=GuardedRoute)
+"""As a module of a service makes it, when it is imported."""
+
+
+@ELSEWHERE.post("/orders")
+async def create_order(body: Body) -> int:
+    """One."""
+    return body.amount
+
+
+async def test_a_router_that_was_made_before_the_guard_judges_first() -> None:
+    """By the guard of the application that serves it, each by its own."""
+    apps = {}
+    for service in ("order", "payment"):
+        guard = SecurityContextExtractor(ContextVerifier(ISSUER, service), Counted(), clock=lambda: NOW)
+        app = apps[service] = FastAPI()
+        guard.install(app)
+        app.include_router(ELSEWHERE, prefix="/v1")
+        assert await unread(app, "/v1/orders", (b"content-type", b"application/json")) == 401
+    body = b'{"amount": 5}'
+    good = signed(bound("POST", b"/v1/orders", body), **{"content-type": "application/json"})
+    assert (await send("POST", "/v1/orders", app=apps["order"], headers=good, content=body)).json() == 5
+    assert_refused(await send("POST", "/v1/orders", app=apps["payment"], headers=good, content=body))
+
+
+async def test_without_a_guard_such_a_router_serves_nothing() -> None:
+    """Nor reads anything: an application that forgot it finds out at its first request."""
+    app = FastAPI()
+    app.include_router(ELSEWHERE)
+    with pytest.raises(ContextUnusable, match="no guard"):
+        await unread(app, "/orders", (b"content-type", b"application/json"))

@@ -12,6 +12,7 @@ from roles.errors import ContextUnusable
 from roles.security_context.key_source import JwksKeys, StaticKeys
 from roles.security_context.keys import TrustedKeys
 from tests.builders.contexts import real_signer
+from tests.builders.patience import PATIENCE_S
 
 URL = "http://127.0.0.1:1/.well-known/jwks.json"
 JWKS = real_signer().public_jwks()
@@ -106,7 +107,7 @@ async def test_a_gateway_that_does_not_answer_holds_up_who_asks_and_nobody_else(
     publisher.holds = asyncio.Event()
     first = asyncio.create_task(keys.keys())
     await publisher.entered.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await keys.keys()).get(kid(JWKS)) is not None
     publisher.holds.set()
     assert (await first).get(kid(JWKS)) is not None
