@@ -17,6 +17,7 @@ from audit.metrics import EmitMetrics
 from audit.relay import Relay
 from audit.spool.segment import LOSS, contents, segments
 from tests.audit.test_relay import ListSink, stamped, until
+from tests.builders.patience import PATIENCE_S
 from tests.builders.spool import account, check
 
 
@@ -90,7 +91,7 @@ async def test_buffered_records_are_synced_within_a_second(tmp_path: Path, monke
 
     monkeypatch.setattr("audit.spool.writer.os.fdatasync", seen)
     emitter.emit(stamped(emitter))
-    await asyncio.wait_for(synced.wait(), 10)
+    await asyncio.wait_for(synced.wait(), PATIENCE_S)
     await emitter.aclose()
 
 
@@ -132,7 +133,7 @@ async def test_a_fault_of_our_own_releases_everyone(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("audit.journal.frame.pack", broken)
     waiting = emitter.emit_durable(stamped(emitter))
     with pytest.raises(SpoolUnavailable, match="has failed"):
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, PATIENCE_S)
     with pytest.raises(SpoolUnavailable, match="closed"):
         await emitter.emit_durable(stamped(emitter))
     assert not await emitter.aclose()

@@ -34,6 +34,7 @@ from audit.spool.folder import peek
 from audit.spool.segment import LOSS, contents, segments
 from tests.audit.test_relay import ListSink, Relay, stamped, until
 from tests.builders.audit import make_event
+from tests.builders.patience import PATIENCE_S
 from tests.builders.spool import check
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def losses(events: list[AuditEvent]) -> list[dict[str, object]]:
 
 def wait_until_written(folder: Path, count: int) -> None:
     """Poll until so many records are on disk."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while len(on_disk(folder)) < count:
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -251,7 +252,7 @@ async def test_what_was_shed_is_named_and_space_comes_back(tmp_path: Path) -> No
     assert registry.get_sample_value("audit_emit_failures_total", {"effect": "shed", "reason": "full"}) == 1
     sink = ListSink()
     relay = Relay(tmp_path, sink)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not emitter.emit(stamped(emitter)):
         await relay.flush(5)
         assert time.monotonic() < deadline

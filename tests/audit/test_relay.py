@@ -20,6 +20,7 @@ from audit.spool.folder import peek
 from audit.spool.segment import segments
 from audit.store import Store
 from tests.builders.audit import make_event
+from tests.builders.patience import PATIENCE_S
 from tests.servers.postgres import Logins
 
 
@@ -59,7 +60,7 @@ class ListSink:
         return [msgspec.json.decode(payload, type=AuditEvent) for payload in self.records]
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float = PATIENCE_S) -> None:
     """Poll until a condition holds."""
     deadline = time.monotonic() + within_s
     while True:

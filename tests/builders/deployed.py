@@ -15,6 +15,7 @@ import httpx
 import yaml
 
 from lychgate.tokens import ALGORITHM, AUDIENCE, DevelopmentIssuer
+from tests.builders.patience import PATIENCE_S
 from tests.builders.private import private
 from tests.servers.postgres import Logins
 
@@ -102,7 +103,7 @@ def await_true(holds: Callable[[], bool], why: Callable[[], str], within_s: floa
 def answers(url: str, status: int = 200) -> bool:
     """Whether a GET has that status now."""
     try:
-        return httpx.get(url, timeout=5, trust_env=False).status_code == status
+        return httpx.get(url, timeout=PATIENCE_S, trust_env=False).status_code == status
     except httpx.TransportError:
         return False
 
@@ -124,5 +125,5 @@ def refund(gateway: str, brought: Brought) -> int:
     """Ask for what a cashier may not do; returns the status. It is decided and recorded without any service."""
     path = f"{gateway}/payments/intents/pi-1001/refunds"
     return httpx.post(
-        path, json={"amount": 1000}, headers=brought.bearer("Cashier"), timeout=30, trust_env=False
+        path, json={"amount": 1000}, headers=brought.bearer("Cashier"), timeout=PATIENCE_S, trust_env=False
     ).status_code

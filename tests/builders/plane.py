@@ -30,6 +30,7 @@ from gateway.snapshot import build_snapshot
 from gateway.sources import ContextSource, FrontTls, IssuerKeys, IssuerSource, ServiceSource, SourceFile, Sources
 from roles.security_context.keys import new_private_jwk
 from tests.builders import tokens
+from tests.builders.patience import PATIENCE_S
 from tests.builders.registered import registered
 from tests.servers.upstream import Upstream, upstream
 
@@ -200,7 +201,9 @@ class Plane:
         """Every record so far, in the order it was handed over."""
         return self.sink.events
 
-    async def raw(self, data: bytes, *, pieces: int = 0, timeout_s: float = 5.0, source: str = "127.0.0.1") -> bytes:
+    async def raw(
+        self, data: bytes, *, pieces: int = 0, timeout_s: float = PATIENCE_S, source: str = "127.0.0.1"
+    ) -> bytes:
         """Send bytes on a fresh connection, in pieces of that size if given, and read until it closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
         try:
@@ -227,7 +230,7 @@ class Plane:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def record(self, timeout_s: float = 20.0) -> AuditEvent:
+    async def record(self, timeout_s: float = PATIENCE_S) -> AuditEvent:
         """The only record so far; a stranger's refusal is folded for up to a second before it is written."""
         async with asyncio.timeout(timeout_s):
             while not self.events:  # noqa: ASYNC110 - the emitter tells nobody

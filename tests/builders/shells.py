@@ -31,10 +31,11 @@ from roles.security_context.verifier import ContextVerifier
 from roles.security_context.wsgi import SecurityContextWsgi
 from tests.builders.answers import content_of, header_of, status_of
 from tests.builders.contexts import ISSUER, NOW, real_signer
+from tests.builders.patience import PATIENCE_S
 
 LIMIT_BYTES = 2048
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"]
-WITHIN_S = 20.0
+WITHIN_S = PATIENCE_S
 
 
 class Keys:

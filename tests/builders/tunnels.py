@@ -13,6 +13,7 @@ from audit.event import AuditEvent
 from gateway.snapshot import build_snapshot
 from gateway.sources import SourceFile, Sources
 from gateway.wire.websocket import accept
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import ROUTES, Plane, plane, request, sources, token
 from tests.servers.upstream import Script, Visit
 
@@ -134,7 +135,7 @@ def switching(then: Script, *, with_head: bytes = b"") -> Script:
     return script
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
     """Wait for something that tells nobody."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - see above

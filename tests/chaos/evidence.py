@@ -12,6 +12,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from tests.builders.patience import PATIENCE_S
 from tests.chaos.shop import Asked
 
 _ROWS = """
@@ -157,7 +158,7 @@ async def complete_through(dsn: str) -> float | None:
         try:
             return await connection.fetchval("SELECT extract(epoch FROM audit_complete_through())::float8", timeout=2)  # type: ignore[no-any-return]
         finally:
-            await asyncio.wait_for(connection.close(), 2)
+            await asyncio.wait_for(connection.close(), PATIENCE_S)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return None
 
@@ -189,7 +190,7 @@ async def topic(bootstrap_servers: str, name: str) -> list[Any]:
                     found += messages
     finally:
         with suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(consumer.stop(), 3)
+            await asyncio.wait_for(consumer.stop(), PATIENCE_S)
     return found
 
 

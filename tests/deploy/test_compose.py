@@ -15,6 +15,7 @@ from audit.private_file import not_private
 from gateway.settings import GatewaySettings
 from lychgate import cli
 from lychgate.settings import load as settings
+from tests.builders.patience import PATIENCE_S
 from tests.servers.composed import ISSUERS, Container, load, project, samples
 from tests.servers.programs import promtool
 
@@ -333,7 +334,7 @@ def test_secrets_that_two_make_at_once_are_whole(tmp_path: Path) -> None:
     script.chmod(0o755)
     for _ in range(2):
         running = [subprocess.Popen([str(script)], stderr=subprocess.PIPE, text=True) for _ in range(4)]
-        said = "".join(process.communicate(timeout=30)[1] for process in running)
+        said = "".join(process.communicate(timeout=PATIENCE_S)[1] for process in running)
         assert [process.returncode for process in running] == [0] * 4
         made = list((tmp_path / "secrets.d").iterdir())
         assert all(re.fullmatch(r"[0-9a-f]{64}\n", file.read_text()) for file in made)

@@ -5,14 +5,15 @@ from typing import Any
 
 import httpx
 
+from tests.builders.patience import PATIENCE_S
 from tests.servers.stack import Stack
 
 
 async def explained(stack: Stack, role: str, decision_id: str) -> httpx.Response:
     """What the operations port says, asked until the record is in the store."""
     headers = {"authorization": f"Bearer {stack.tokens[role]}"}
-    deadline = asyncio.get_running_loop().time() + 20
-    async with httpx.AsyncClient(base_url=stack.ops, headers=headers, timeout=15, trust_env=False) as ops:
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    async with httpx.AsyncClient(base_url=stack.ops, headers=headers, timeout=PATIENCE_S, trust_env=False) as ops:
         while True:
             answer = await ops.post("/explain", json={"decision_id": decision_id})
             if answer.status_code == 200 or asyncio.get_running_loop().time() > deadline:
@@ -38,7 +39,7 @@ async def test_a_decision_is_explained_by_its_id(stack: Stack) -> None:
 async def explained_once(stack: Stack, role: str, decision_id: str) -> httpx.Response:
     """What the operations port says at once."""
     headers = {"authorization": f"Bearer {stack.tokens[role]}"}
-    async with httpx.AsyncClient(base_url=stack.ops, headers=headers, timeout=15, trust_env=False) as ops:
+    async with httpx.AsyncClient(base_url=stack.ops, headers=headers, timeout=PATIENCE_S, trust_env=False) as ops:
         return await ops.post("/explain", json={"decision_id": decision_id})
 
 

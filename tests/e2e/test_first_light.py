@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.builders.patience import PATIENCE_S
 from tests.servers.stack import Stack
 
-AUDITED_WITHIN_S = 10.0
+AUDITED_WITHIN_S = PATIENCE_S
 FOREIGN = [
     ("product", "/products/{product}"),
     ("order", "/orders/{order}"),
@@ -124,7 +125,9 @@ async def test_no_service_knows_another_tenants_id(stack: Stack, service: str, p
     globex = stack.mint("--role", "Admin", "--tenant", "globex", "--user", "admin-2")
     async with (
         stack.client("Admin") as acme,
-        httpx.AsyncClient(base_url=stack.gateway, headers={"authorization": f"Bearer {globex}"}, timeout=15) as other,
+        httpx.AsyncClient(
+            base_url=stack.gateway, headers={"authorization": f"Bearer {globex}"}, timeout=PATIENCE_S
+        ) as other,
     ):
         collection = path.rpartition("/")[0]
         answer = (await other.get(collection)).json()
@@ -200,7 +203,7 @@ async def test_a_stranger_sees_the_public_catalogue(stack: Stack) -> None:
 
 async def test_the_operations_port_tells_strangers_only_how_it_is(stack: Stack) -> None:
     """Health, readiness, keys and metrics are open; everything else wants a token that Cedar allows."""
-    async with httpx.AsyncClient(base_url=stack.ops, timeout=15, trust_env=False) as ops:
+    async with httpx.AsyncClient(base_url=stack.ops, timeout=PATIENCE_S, trust_env=False) as ops:
         assert (await ops.get("/healthz")).status_code == 200
         assert (await ops.get("/readyz")).json()["ready"] is True
         assert (await ops.get("/.well-known/jwks.json")).json()["keys"]
@@ -215,7 +218,7 @@ async def test_the_operations_port_tells_strangers_only_how_it_is(stack: Stack) 
 
 async def test_the_query_api_alone_believes_nobody(stack: Stack) -> None:
     """Without the gateway's context its own port is shut, with a token or without."""
-    async with httpx.AsyncClient(base_url=stack.query, timeout=15, trust_env=False) as direct:
+    async with httpx.AsyncClient(base_url=stack.query, timeout=PATIENCE_S, trust_env=False) as direct:
         token = {"authorization": f"Bearer {stack.tokens['Admin']}"}
         assert (await direct.get("/audit/events", headers=token)).status_code == 401
         forged = {"x-tenant-id": "acme", "x-user-roles": "Admin", "x-user-id": "admin-1"}

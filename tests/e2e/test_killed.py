@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.process import Gateway, gone, sections, started, token
 from tests.servers.postgres import Logins, Postgres
 from tests.servers.upstream import OK, Upstream, Visit, upstream
@@ -19,7 +20,7 @@ CLIENTS = 8
 async def burst(gateway: Gateway, method: str, answered: list[str]) -> None:
     """Ask again and again until the gateway is gone; keep the decision ids that were answered."""
     headers = token("Cashier")
-    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=PATIENCE_S, trust_env=False) as client:
         with contextlib.suppress(httpx.TransportError):
             while True:
                 answer = await client.request(method, "/orders", content=b"{}" if method == "POST" else None)
@@ -67,7 +68,7 @@ async def test_a_killed_gateway_has_recorded_whatever_a_service_saw(
                 for _ in range(CLIENTS):
                     clients.create_task(burst(gateway, "POST", changes))
                     clients.create_task(burst(gateway, "GET", reads))
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     while len(changes) < ENOUGH or len(reads) < ENOUGH:  # noqa: ASYNC110 - the clients tell nobody
                         await asyncio.sleep(0.01)
                 for pid in pids:

@@ -31,13 +31,14 @@ from roles.security_context import on_behalf_of
 from roles.security_context.claims import target_hash
 from roles.security_context.context import RequestContext
 from tests.builders.contexts import make_context, real_signer
+from tests.builders.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.stack import ROOT, Stack, start, stop
 
 PAGE = ROOT / "docs" / "guides" / "put-a-service-behind-it.md"
 BLOCK = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 BIN = Path(sys.executable).parent
-WITHIN_S = 30.0
+WITHIN_S = PATIENCE_S
 
 
 def blocks() -> dict[str, str]:
@@ -102,7 +103,7 @@ class Reader:
             raise
         finally:
             child.send_signal(signal.SIGTERM)
-            child.wait(20)
+            child.wait(PATIENCE_S)
 
     def _up(self, child: "subprocess.Popen[bytes]") -> bool:
         assert child.poll() is None, (self.folder / "service.log").read_text()
@@ -319,7 +320,7 @@ server.serve_forever()
                 assert client.post(target, headers=headers).status_code == status
     finally:
         child.send_signal(signal.SIGTERM)
-        child.wait(20)
+        child.wait(PATIENCE_S)
         child.stdout.close()
     folder = tmp_path / "svc-shipping-0"
     events = [decode(payload) for name in segments(folder) for payload in contents(folder / name.text()).records]

@@ -39,6 +39,7 @@ from gateway.control import (
 )
 from gateway.revocations import Revocation
 from tests.builders import plane
+from tests.builders.patience import PATIENCE_S
 
 CONFIG = WorkerConfig(slot=1, listen_fd=3, producer_id="w1", spool_folder="spool/w1")
 FAMILY = Family("a", "what a is", "counter", (Sample("a_total", (("code", "forbidden"),), 2.0),))
@@ -176,7 +177,7 @@ async def _take(
     """The first messages of a channel."""
     if not count:
         return
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         async for message in channel:
             yield message
             count -= 1

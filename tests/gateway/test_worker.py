@@ -36,6 +36,7 @@ from gateway.revocations import Revocation
 from gateway.sources import SourceFile, Sources, TlsSource
 from tests.builders import certificates, plane, tokens, tunnels
 from tests.builders.certificates import Authority
+from tests.builders.patience import PATIENCE_S
 from tests.servers.upstream import Visit, upstream
 
 HEAVY = ("pydantic", "fastapi", "httpx", "typer", "asyncpg", "redis", "aiokafka", "uvicorn", "starlette")
@@ -51,12 +52,12 @@ class Started:
         self.messages = aiter(channel)
         self.url = f"http://127.0.0.1:{port}"
 
-    async def hear(self, within_s: float = 20.0) -> FromWorker:
+    async def hear(self, within_s: float = PATIENCE_S) -> FromWorker:
         """The next message."""
         async with asyncio.timeout(within_s):
             return await anext(self.messages)
 
-    async def ended(self, within_s: float = 10.0) -> int:
+    async def ended(self, within_s: float = PATIENCE_S) -> int:
         """Its exit code, once it has ended by itself."""
         async with asyncio.timeout(within_s):
             return await self.process.wait()
@@ -106,7 +107,7 @@ def broken(sources: Sources) -> Sources:
 
 async def get(url: str, **headers: str) -> httpx.Response:
     """One request."""
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client:
         return await client.get(url, headers=headers)
 
 
@@ -224,7 +225,7 @@ async def test_a_client_that_shakes_hands_when_the_end_comes_is_answered(tmp_pat
         await asyncio.sleep(0.2)  # the handshake comes while the worker ends
         await writer.start_tls(ssl.create_default_context(cadata=root.pem), server_hostname="localhost")
         writer.write(plane.request(close=False))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"\r\nconnection: close\r\n" in answer
@@ -269,7 +270,7 @@ async def test_tunnels_of_a_worker_are_cut_by_its_policies_and_closed_by_its_end
         forbidding = tunnels.with_forbid(allowing)
         started.channel.send(Install(2, forbidding))
         assert await started.hear() == Installed(2, forbidding.version)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*(tunnel.wait_closed() for tunnel in opened))
         assert {tunnel.close_code for tunnel in opened} == {1008}
         started.channel.send(Install(3, allowing))
@@ -289,7 +290,7 @@ async def test_tunnels_of_a_worker_are_cut_by_its_policies_and_closed_by_its_end
         }
         started.channel.send(Drain(30))
         assert await started.hear(10) == Drained()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await last.wait_closed()
         assert last.close_code == 1001
         assert await started.ended() == 0

@@ -11,6 +11,7 @@ import pytest
 
 from lychgate.processes import identity, wait_gone
 from lychgate.tether import tethered
+from tests.builders.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +39,7 @@ def test_the_program_ends_when_its_parent_is_killed() -> None:
 
 
 def _until_it_is_sleep(pid: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{pid}/comm").read_text().strip() != "sleep":
         assert time.monotonic() < deadline
         time.sleep(0.01)

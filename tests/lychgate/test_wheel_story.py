@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.crews import alive
 
 ROOT = Path(__file__).parents[2]
@@ -174,12 +175,12 @@ def _requests(facts: dict[str, Any]) -> list[dict[str, Any]]:
     def fields(role: str) -> dict[str, str]:
         return {"authorization": f"Bearer {tokens[role]}"}
 
-    with httpx.Client(base_url=facts["urls"]["gateway"], timeout=10, trust_env=False) as client:
+    with httpx.Client(base_url=facts["urls"]["gateway"], timeout=PATIENCE_S, trust_env=False) as client:
         orders = client.get("/orders", headers=fields("Cashier"))
         assert orders.json()["data"], orders.text
         refused = client.post("/payments/intents/pi-1001/refunds", json={"amount": 100}, headers=fields("Cashier"))
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             found: list[dict[str, Any]] = client.get("/audit/events", headers=fields("Auditor")).json()["data"]
             decided = [record for record in found if record.get("decision")]

@@ -11,6 +11,7 @@ import pytest
 
 from policies.errors import PolicyErrors
 from policies.watch import Seen, folders, look, looks, read_still
+from tests.builders.patience import PATIENCE_S
 
 SETTLE_S = 0.1
 FAR_S = 60.0
@@ -114,7 +115,7 @@ async def looking(*paths: Path, poll_s: float = FAR_S) -> AsyncIterator[asyncio.
 async def until(queue: asyncio.Queue[Seen], wanted: Seen) -> list[Seen]:
     """What is seen until it is this."""
     found = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not found or found[-1] != wanted:
             found.append(await queue.get())
     return found

@@ -17,6 +17,7 @@ from policies.pack import pack
 from query.app import Rules
 from query.follow import follow
 from query.metrics import QueryMetrics
+from tests.builders.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 CLOSED = '@id("closed")\n@reason("closed")\nforbid (principal, action, resource);\n'
@@ -58,7 +59,7 @@ async def following(rules: Rules) -> AsyncIterator[tuple[Decided, CollectorRegis
 
 async def counted(registry: CollectorRegistry, result: str, times: int) -> None:
     """Wait until so many were read anew with this result."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while registry.get_sample_value("audit_query_reloads_total", {"result": result}) != times:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

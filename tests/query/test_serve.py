@@ -19,6 +19,7 @@ import pytest
 from audit.ids import EventIds
 from audit.spool.segment import contents, segments
 from tests.builders.audit import make_event
+from tests.builders.patience import PATIENCE_S
 from tests.builders.query_api import ROOT, SIGNER, Write, context
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
@@ -34,7 +35,7 @@ given = json.loads(sys.argv[1])
 sys.exit(run(QuerySettings(**given["query"]), StoreSettings(**given["store"]), AuditSettings(**given["audit"]),
              Rules(policies=Origin(Path("policies")), roles_file=Path("roles/roles.toml"), context_issuer="lychgate")))
 """
-DEADLINE_S = 20.0
+DEADLINE_S = PATIENCE_S
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ async def test_it_serves_and_ends_on_sigterm(
     url = f"http://127.0.0.1:{settings['query']['port']}"
     with process(settings) as running:
         wait_ready(running, url)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             reply = await client.get(f"{url}/audit/events", headers={"X-Security-Context": context("Support")})
         assert reply.status_code == 200, reply.text
         assert reply.json()["data"][0]["client"]["ip"] == "***"

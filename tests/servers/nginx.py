@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.patience import PATIENCE_S
 from tests.servers.ports import free_port
 
 _HTTP = """
@@ -49,7 +50,7 @@ async def nginx(folder: Path, server: str, *, listen: str = "") -> AsyncIterator
         program, "-c", str(config), "-p", str(folder), "-e", "stderr", stderr=errors
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.builders.deployed import answers, await_true
+from tests.builders.patience import PATIENCE_S
 from tests.servers.ports import free_port
 
 
@@ -36,7 +37,7 @@ class Prometheus:
 
     def series(self, expr: str) -> int:
         """How many series an expression gives now; fails where it is none."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expr}, timeout=10, trust_env=False)
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expr}, timeout=PATIENCE_S, trust_env=False)
         body = answer.json()
         assert body["status"] == "success", f"{expr}: {body.get('error')}"
         return len(body["data"]["result"])

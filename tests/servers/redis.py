@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.builders.certificates import Authority
+from tests.builders.patience import PATIENCE_S
 from tests.builders.private import private
 from tests.servers.ports import free_port
 
@@ -71,7 +72,7 @@ class RedisServer:
                 stdout=log,
                 stderr=log,
             )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)

@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.builders.patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 90.0
 
@@ -47,7 +49,7 @@ class Stack:
     def client(self, role: str | None) -> httpx.AsyncClient:
         """A client of the public port that shows this role's token; None shows nothing."""
         headers = {"authorization": f"Bearer {self.tokens[role]}"} if role else {}
-        return httpx.AsyncClient(base_url=self.gateway, headers=headers, timeout=15, trust_env=False)
+        return httpx.AsyncClient(base_url=self.gateway, headers=headers, timeout=PATIENCE_S, trust_env=False)
 
     def mint(self, *words: str) -> str:
         """A token from `lychgate token mint`."""
@@ -92,7 +94,7 @@ def start(folder: Path, *words: str, cwd: Path = ROOT) -> Stack:
     return Stack(folder, urls["gateway"], urls["ops"], urls["query"], facts["tenant"], facts["tokens"], process)
 
 
-def stop(stack: Stack, how: signal.Signals = signal.SIGTERM, within_s: float = 60.0) -> int:
+def stop(stack: Stack, how: signal.Signals = signal.SIGTERM, within_s: float = PATIENCE_S) -> int:
     """Stop it; returns its exit code."""
     stack.process.send_signal(how)
     try:

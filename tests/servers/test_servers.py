@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from tests.builders.patience import PATIENCE_S
 from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.server import KafkaServer, topic
 from tests.servers.postgres import Logins, Postgres
@@ -51,7 +52,7 @@ async def test_a_topic_of_the_real_broker_keeps_what_it_acknowledged_over_a_kill
     consumer = AIOKafkaConsumer(name, bootstrap_servers=kafka_server.bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        message = await asyncio.wait_for(consumer.getone(), 30)
+        message = await asyncio.wait_for(consumer.getone(), PATIENCE_S)
         assert message.value == b"kept"
     finally:
         await consumer.stop()

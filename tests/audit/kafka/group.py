@@ -24,6 +24,7 @@ from audit.metrics import IngestMetrics
 from audit.store import Store
 from tests.audit.test_relay import until
 from tests.builders.audit import make_event
+from tests.builders.patience import PATIENCE_S
 from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.server import ADDRESS_VARIABLE, topic
 from tests.servers.postgres import Logins
@@ -145,7 +146,9 @@ async def count(connection: "asyncpg.Connection[asyncpg.Record]", table: str = "
     return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608  # names of ours
 
 
-async def until_stored(connection: "asyncpg.Connection[asyncpg.Record]", of: Topics, within_s: float = 40) -> None:
+async def until_stored(
+    connection: "asyncpg.Connection[asyncpg.Record]", of: Topics, within_s: float = PATIENCE_S
+) -> None:
     """Wait until everything sent is in the store; then it is there once."""
 
     async def there() -> bool:

@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
 from audit.kafka.connection import Connection
 from audit.settings import KafkaSettings
 from tests.builders.authority import Authority
+from tests.builders.patience import PATIENCE_S
 from tests.servers.kafka.server import KafkaServer, own_server
 
 PASSWORD = "correct horse battery staple"
@@ -52,7 +53,7 @@ class Secured(NamedTuple):
             for operation, kind, name in rights
         ]  # fmt: skip
         for done in admin.create_acls(bindings).values():
-            done.result(10)
+            done.result(PATIENCE_S)
 
     def sasl(self, mechanism: str, user: str = "alice", password: str = PASSWORD) -> dict[str, str]:
         """The section of a user."""

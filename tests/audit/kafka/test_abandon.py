@@ -22,6 +22,7 @@ from audit.kafka.writer import KafkaWriter
 from audit.settings import KafkaSettings
 from audit.settings.kafka import Compression
 from tests.audit.test_relay import until
+from tests.builders.patience import PATIENCE_S
 from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.broker import read_topic
 from tests.servers.kafka.server import KafkaServer, own_server, topic
@@ -65,7 +66,7 @@ def writer_of(server: KafkaServer, name: str) -> KafkaWriter:
 
 async def sent_at_last(writer: KafkaWriter, messages: list[Message]) -> None:
     """As the relay does it: again and again, all of it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return await writer.send(messages)

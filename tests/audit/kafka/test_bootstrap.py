@@ -17,9 +17,10 @@ from audit.kafka.bootstrap import tidy
 from audit.kafka.connection import Connection
 from audit.settings import KafkaSettings
 from tests.audit.kafka.secured import Secured, secured
+from tests.builders.patience import PATIENCE_S
 
 __all__ = ["secured"]
-_WITHIN_S = 20.0
+_WITHIN_S = PATIENCE_S
 API_VERSIONS = struct.pack(">hi", 0, 2) + struct.pack(">hhh", 18, 0, 0) + struct.pack(">hhh", 3, 0, 5)
 """No error; it knows two requests: what versions, and who the brokers are."""
 

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from audit.integrity.checkpoints import read_checkpoints
 from audit.kafka.checkpoints import CheckpointTopic
 from audit.kafka.writer import KafkaWriter
+from tests.builders.patience import PATIENCE_S
 from tests.builders.seals import SealedStore, event_of
 from tests.servers.kafka.admin import create_topic
 from tests.servers.postgres import Logins
@@ -50,6 +51,6 @@ async def _lines(kafka: str, topic: str, lines: int) -> list[str]:
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=kafka, auto_offset_reset="earliest", group_id=None)
     await consumer.start()
     try:
-        return [(await asyncio.wait_for(consumer.getone(), 20)).value.decode() for _ in range(lines)]
+        return [(await asyncio.wait_for(consumer.getone(), PATIENCE_S)).value.decode() for _ in range(lines)]
     finally:
         await consumer.stop()

@@ -18,6 +18,7 @@ from audit.keeper.retire import openings, retire
 from audit.relay import Relay
 from audit.store import Store
 from tests.audit.test_relay import stamped, until
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.test_clock_story import FAKETIME
 from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.server import topic, unavailable
@@ -98,7 +99,7 @@ async def test_who_is_gone_holds_readers_back_through_the_broker(
 
         await until(gone_holds, 30)
         held = 0.0
-        async with asyncio.timeout(30):  # what it said before it went may still be on its way, and moves them
+        async with asyncio.timeout(PATIENCE_S):  # what it said before it went may still be on its way, and moves them
             while held != await through():
                 held = await through()
                 await asyncio.sleep(1.5)

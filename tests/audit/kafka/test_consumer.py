@@ -26,6 +26,7 @@ from tests.audit.kafka.group import IDS, Topics, count, member, topics
 from tests.audit.mock_kafka import MockKafka, mock_kafka
 from tests.audit.test_relay import stamped, until
 from tests.builders.audit import make_event
+from tests.builders.patience import PATIENCE_S
 from tests.servers.postgres import Logins
 
 MARKED = [("ce_type", WATERMARK.encode())]
@@ -117,7 +118,7 @@ async def test_a_broker_that_was_away_costs_nothing(
         broker.up()
         await until(lambda: rows(21), 60)
     await emitter.aclose()
-    await asyncio.wait_for(sink.close(), 5)
+    await asyncio.wait_for(sink.close(), PATIENCE_S)
 
 
 async def test_poison_neither_stops_its_partition_nor_takes_others_with_it(
@@ -276,7 +277,7 @@ async def test_telling_of_letters_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(30)
 
     monkeypatch.setattr(made._dead_letters, "send", refused_one_by_one)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await made._tell([DeadLetter(b"x", DeadReason.MALFORMED, "no")] * 7)
     assert metrics.untold._value.get() == 7
 

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from audit.kafka.health import Health, Pulse
+from tests.builders.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def told() -> Iterator[tuple[Health, list[str]]]:
 def ask(health: Health, path: str) -> tuple[int, bytes]:
     """Status and body."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=PATIENCE_S) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as exc:
         return exc.code, exc.read()

@@ -15,6 +15,7 @@ from audit.kafka import run as consumer_process
 from audit.kafka.run import run
 from audit.settings import AuditSettings, StoreSettings
 from tests.audit.mock_kafka import mock_kafka
+from tests.builders.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
@@ -48,7 +49,7 @@ def test_it_serves_its_metrics_and_stops_when_told(migrated_database: Logins) ->
             [sys.executable, "-c", PROGRAM, broker.bootstrap_servers, migrated_database.writer, str(port)], cwd=ROOT
         )
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE_S
             while True:
                 try:
                     with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
@@ -61,7 +62,7 @@ def test_it_serves_its_metrics_and_stops_when_told(migrated_database: Logins) ->
                     assert child.poll() is None
                     time.sleep(0.05)
             os.kill(child.pid, signal.SIGTERM)
-            assert child.wait(20) == 0
+            assert child.wait(PATIENCE_S) == 0
         finally:
             if child.poll() is None:
                 child.kill()

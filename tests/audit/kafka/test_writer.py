@@ -13,6 +13,7 @@ from audit.kafka.message import Message
 from audit.kafka.writer import KafkaWriter, Refused
 from tests.audit.mock_kafka import mock_kafka
 from tests.audit.test_relay import until
+from tests.builders.patience import PATIENCE_S
 from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.broker import Broker, read_topic
 from tests.servers.kafka.server import topic
@@ -62,7 +63,7 @@ async def test_a_broker_that_goes_away_is_an_unknown_and_it_comes_back() -> None
         with pytest.raises(SinkUnavailable):
             await writer.send(messages)
         broker.up()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 await writer.send(messages)

@@ -8,13 +8,14 @@ from prometheus_client import CollectorRegistry
 from audit.errors import WrongRole
 from audit.keeper.jobs import Connection, Job, Keeper, opened
 from audit.metrics import KeeperMetrics
+from tests.builders.patience import PATIENCE_S
 from tests.servers.postgres import Logins
 
 BOTH_SERVERS = True
 
 
 async def _until(condition: "asyncio.Event") -> None:
-    await asyncio.wait_for(condition.wait(), 20)
+    await asyncio.wait_for(condition.wait(), PATIENCE_S)
 
 
 async def test_a_job_that_fails_holds_up_no_other(migrated_database: Logins) -> None:
@@ -35,7 +36,7 @@ async def test_a_job_that_fails_holds_up_no_other(migrated_database: Logins) -> 
     task = asyncio.ensure_future(keeper.run())
     try:
         await _until(ran)
-        async with asyncio.timeout(20):  # a failure is counted when its connection is closed
+        async with asyncio.timeout(PATIENCE_S):  # a failure is counted when its connection is closed
             while not registry.get_sample_value("audit_keeper_failures_total", {"job": "fails"}):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:

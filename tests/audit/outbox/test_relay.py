@@ -20,9 +20,10 @@ from audit.sinks import StoreSink
 from audit.store import Store
 from tests.builders.aged import ask
 from tests.builders.outbox import PRODUCER, SCHEMA, WHO, Collecting, Shop
+from tests.builders.patience import PATIENCE_S
 from tests.servers.postgres import Logins
 
-WITHIN_S = 20.0
+WITHIN_S = PATIENCE_S
 TABLE = f"{quoted(SCHEMA)}.audit_outbox"
 CHILD = Path(__file__).with_name("hanging.py")
 

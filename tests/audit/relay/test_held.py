@@ -15,10 +15,11 @@ from audit.opening import open_producer
 from audit.relay.held import held
 from tests.builders import command
 from tests.builders.callers import Caller
+from tests.builders.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins, Postgres
 
-WITHIN_S = 30.0
+WITHIN_S = PATIENCE_S
 
 
 def test_a_spool_is_delivered_without_a_gateway(tmp_path: Path, postgres: Postgres, migrated_database: Logins) -> None:
@@ -51,7 +52,7 @@ def test_a_spool_is_delivered_without_a_gateway(tmp_path: Path, postgres: Postgr
         audit.close()
     finally:
         relay.send_signal(signal.SIGTERM)
-        code = relay.wait(20)
+        code = relay.wait(PATIENCE_S)
         assert relay.stderr is not None
         relay.stderr.close()
     assert code == 0

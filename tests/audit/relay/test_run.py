@@ -18,11 +18,12 @@ import pytest
 
 from audit.emit import Emitter
 from tests.audit.test_relay import stamped
+from tests.builders.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
 ROOT = Path(__file__).parents[3]
-WITHIN_S = 20.0
+WITHIN_S = PATIENCE_S
 
 
 def configured(folder: Path, dsn: str, port: int, store_port: int | None = None) -> Path:
@@ -58,7 +59,7 @@ def relay(config: Path) -> Iterator["subprocess.Popen[str]"]:
 def ask(port: int, path: str) -> tuple[int, str]:
     """Status and body; 0 while nobody listens."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as exc:
         return exc.code, exc.read().decode()
@@ -138,7 +139,7 @@ def test_it_listens_where_it_is_told(tmp_path: Path, migrated_database: Logins, 
 
         def answers() -> bool:
             try:
-                with urllib.request.urlopen(f"http://{address}:{port}/healthz", timeout=5) as answer:
+                with urllib.request.urlopen(f"http://{address}:{port}/healthz", timeout=PATIENCE_S) as answer:
                     return bool(answer.status == 200)
             except OSError:
                 return False

@@ -10,6 +10,7 @@ import pytest
 from audit.event import Actor, Client, Phase, Resource, Severity
 from audit.sinks.files import LineFiles, LinesRules
 from audit.sinks.search import Engine, SearchSink
+from tests.builders.patience import PATIENCE_S
 from tests.builders.sinks import outward, record, records
 from tests.servers.opensearch.server import OpenSearchServer
 
@@ -36,14 +37,16 @@ class Searched:
 
     def found(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         """The documents themselves."""
-        httpx.post(f"{self._url}/{self._indices}-*/_refresh").raise_for_status()
-        answered = httpx.post(f"{self._url}/{self._indices}-*/_search", json={"query": query, "size": 1000})
+        httpx.post(f"{self._url}/{self._indices}-*/_refresh", timeout=PATIENCE_S).raise_for_status()
+        answered = httpx.post(
+            f"{self._url}/{self._indices}-*/_search", json={"query": query, "size": 1000}, timeout=PATIENCE_S
+        )
         assert answered.status_code == 200, answered.text
         return [hit["_source"] for hit in answered.json()["hits"]["hits"]]
 
     def mappings(self) -> dict[str, Any]:
         """Of the one index there is."""
-        [only] = httpx.get(f"{self._url}/{self._indices}-*/_mapping").json().values()
+        [only] = httpx.get(f"{self._url}/{self._indices}-*/_mapping", timeout=PATIENCE_S).json().values()
         found: dict[str, Any] = only["mappings"]
         return found
 

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from lychgate.replay.metrics import ReplayMetrics
 from tests.builders.deployed import WITHIN_S, Brought, answers, await_true, bring, fetch, passwords, refund, trusted
+from tests.builders.patience import PATIENCE_S
 from tests.builders.private import private
 from tests.servers.composed import Container, project
 from tests.servers.kafka.admin import create_topic
@@ -162,7 +163,7 @@ def redis(machine: Machine, container: Container, port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def healthy(container: Container, names: dict[str, str]) -> bool:

@@ -16,6 +16,7 @@ from gateway.clock import Clock
 from roles.security_context.extractor import RequestContext, SecurityContextExtractor
 from roles.security_context.key_source import JwksKeys
 from roles.security_context.verifier import ContextVerifier
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.doors.house import ROUTES
 from tests.gateway.supervisor.process import Gateway, sections, started
 from tests.servers.ports import free_port
@@ -69,7 +70,7 @@ async def exchange(port: int, method: str, target: str, *fields: tuple[str, str]
     closing = [] if any(name == "Connection" for name, _ in fields) else [("Connection", "close")]
     lines = [f"{method} {target} HTTP/1.1", "Host: shop.example"]
     lines += [f"{name}: {value}" for name, value in (*fields, *closing, *length)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body)
         answer = b""

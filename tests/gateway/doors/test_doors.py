@@ -8,6 +8,7 @@ import pytest
 
 from gateway.doors.doors import Doors
 from gateway.doors.settings import DoorSettings
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.doors.house import house
 from tests.gateway.doors.process import opened
 from tests.gateway.supervisor.process import sections, started
@@ -39,7 +40,7 @@ async def test_a_port_in_use_keeps_the_start_back(tmp_path: Path, migrated_datab
         section = {"ext_authz": {"enabled": True, "port": port}}
         configuration = sections(tmp_path, migrated_database.writer, free_port(), doors=section)
         async with started(configuration, tmp_path) as gateway:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await gateway.process.wait() == 2
             assert f"cannot listen on 127.0.0.1:{port}" in gateway.log
             assert "Traceback" not in gateway.log

@@ -15,6 +15,7 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 from gateway.doors.errors import CannotListen
 from gateway.doors.ext_authz import SERVICE, _address
 from roles.security_context.claims import body_hash
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.doors.house import House, Told, bearer, house
 
 
@@ -29,7 +30,7 @@ class Caller:
         )
 
     async def __call__(
-        self, method: str, path: str, *fields: tuple[str, str], timeout_s: float = 5.0, **http: Any
+        self, method: str, path: str, *fields: tuple[str, str], timeout_s: float = PATIENCE_S, **http: Any
     ) -> Any:
         """One check."""
         request = CheckRequest()
@@ -126,7 +127,7 @@ async def test_beyond_what_is_taken_on_a_caller_is_told_so(tmp_path: Path) -> No
         doors.emitter.emit_durable = hold  # type: ignore[method-assign]
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(check("POST", "/orders", *bearer("Cashier")))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while not held:  # noqa: ASYNC110 - the emitter tells nobody
                     await asyncio.sleep(0.01)
             assert (await check("POST", "/orders", *bearer("Cashier"))).denied_response.status.code == 503
@@ -148,7 +149,7 @@ async def test_grpc_itself_takes_on_four_times_as_many(tmp_path: Path) -> None:
         doors.emitter.emit_durable = hold  # type: ignore[method-assign]
         async with asyncio.TaskGroup() as tasks:
             waiting = [tasks.create_task(check("POST", "/orders", *bearer("Cashier"))) for _ in range(4)]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(began) < 4:  # noqa: ASYNC110 - the emitter tells nobody
                     await asyncio.sleep(0.01)
             with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -177,7 +178,7 @@ async def test_a_deadline_is_kept_and_a_stop_finishes_what_is_in_hand(tmp_path: 
             slow = tasks.create_task(check("POST", "/orders", *bearer("Cashier")))
             await began.wait()
             closing = tasks.create_task(doors.doors.close())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     try:
                         _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.wire.websocket import accept
 from tests.builders import plane, tunnels
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.process import PLATFORM, Gateway, sections, started, token
 from tests.servers.redis import RedisServer
 from tests.servers.upstream import OK, Upstream, Visit, upstream
@@ -106,7 +107,7 @@ async def status(gateway: Gateway, field: Mapping[str, str], path: str = "/order
     return (await gateway.public.get(path, headers=dict(field))).status_code
 
 
-async def until_status(gateway: Gateway, field: Mapping[str, str], wanted: int, within_s: float = 10.0) -> float:
+async def until_status(gateway: Gateway, field: Mapping[str, str], wanted: int, within_s: float = PATIENCE_S) -> float:
     """Poll until a caller is answered so; returns how long that took, seconds."""
     loop = asyncio.get_running_loop()
     began = loop.time()

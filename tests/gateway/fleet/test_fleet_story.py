@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.builders import tunnels
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.fleet.fleets import (
     fleet,
     operator,
@@ -31,7 +32,7 @@ def store(migrated_database: Logins) -> Iterator[str]:
     return migrated_database.writer
 
 
-async def _until(what: str, condition: object, within_s: float = 10.0) -> None:
+async def _until(what: str, condition: object, within_s: float = PATIENCE_S) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     while not await condition():  # type: ignore[operator]
@@ -174,7 +175,7 @@ async def test_refuse_on_loss(tmp_path: Path, store: str) -> None:
             await redis.kill()
             await until_status(one, mia, 503)
             assert (await one.public.get("/orders", headers=mia)).json()["code"] == "policy_unavailable"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await reader.read()  # what lasts is cut
             writer.close()
             assert await status(one, {}, "/catalog/acme/products") == 200, "a stranger has nothing to revoke"

@@ -21,6 +21,7 @@ from gateway.fleet.seal import Seal
 from gateway.fleet.store import BLOCK_S, FleetStore, connect
 from gateway.fleet_settings import RedisSettings
 from gateway.revocations import Revocation
+from tests.builders.patience import PATIENCE_S
 from tests.servers.redis import PASSWORD, RedisServer, redis_server
 
 SEAL = Seal(b"k" * 32)
@@ -79,7 +80,7 @@ async def member(
     found.journal.close()
 
 
-async def until(condition: Callable[[], object], what: str, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
     """Poll until it holds."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - nobody is told
@@ -124,7 +125,7 @@ async def test_what_redis_loses_is_put_back(tmp_path: Path, what: str, full_read
                 await one.store.remove([made.id])
             case _:
                 await one.redis.flushall()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await one.store.read()).entries != {again.id: again}:  # noqa: ASYNC110 - Redis tells nobody
                 await asyncio.sleep(0.02)
         assert one.register.entries == {again.id: again}
@@ -140,7 +141,7 @@ async def test_over_and_unsealed_values(tmp_path: Path) -> None:
         await one.redis.xadd("lychgate:changes", {"entry": evil})
         await until(lambda: (one.metric("lychgate_revocation_redis_unsealed_total") or 0) >= 2, "counted")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await one.store.read()).ids != {user("tom").id.encode()}:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         assert one.register.entries == {}

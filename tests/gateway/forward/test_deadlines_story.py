@@ -12,6 +12,7 @@ import pytest
 from audit.event import AuditEvent
 from gateway.limits import Limits
 from gateway.sources import ServiceLimits
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request
 from tests.builders.services import service
 from tests.servers.upstream import Visit
@@ -37,7 +38,7 @@ def failures(gate: Plane) -> dict[str, float]:
 
 async def last(gate: Plane, count: int = 1) -> AuditEvent:
     """The last of so many records."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(gate.events) < count:  # noqa: ASYNC110 - the emitter tells nobody
             await asyncio.sleep(0.01)
     return gate.events[-1]
@@ -105,7 +106,7 @@ async def test_the_answer_begins_in_time(tmp_path: Path, how: str, own: ServiceL
         gate.server.upstreams.configure(service(f"127.0.0.1:{gate.service.port}", limits=own))
         async with gate.client() as (reader, writer):
             writer.write(request())
-            answer = await asyncio.wait_for(reader.read(), 10)
+            answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
             final = b"HTTP/1.1 " + answer.rpartition(b"HTTP/1.1 ")[2]
             assert told(final) == (504, "upstream_timeout")
             assert failures(gate) == {"timeout": 1}
@@ -138,7 +139,7 @@ async def test_slow_requests_of_one_do_not_close_the_service_to_others(tmp_path:
         gate.service.script = script
         gate.server.upstreams.configure(service(f"127.0.0.1:{gate.service.port}", failures=2, open_s=60))
         slow = [asyncio.ensure_future(gate.raw(request("GET", "/orders/slow"))) for _ in range(6)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while gate.server.inflight < 6:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
@@ -166,7 +167,7 @@ async def test_an_answer_that_stalls_is_cut_at_the_services_own_limit(tmp_path: 
             writer.write(request())
             got = b""
             with contextlib.suppress(ConnectionError):
-                while piece := await asyncio.wait_for(reader.read(4096), 10):
+                while piece := await asyncio.wait_for(reader.read(4096), PATIENCE_S):
                     got += piece
             assert got.count(b"1\r\nx\r\n") == 10
             assert not got.endswith(b"0\r\n\r\n")
@@ -195,7 +196,7 @@ async def test_a_whole_exchange_has_an_end(tmp_path: Path, begun: bool) -> None:
             writer.write(request())
             got = b""
             with contextlib.suppress(ConnectionError):
-                while piece := await asyncio.wait_for(reader.read(4096), 10):
+                while piece := await asyncio.wait_for(reader.read(4096), PATIENCE_S):
                     got += piece
             event = await last(gate)
             if begun:
@@ -220,7 +221,7 @@ async def test_a_service_that_does_not_read_the_body_is_to_blame_and_not_the_cli
         async with gate.client() as (reader, writer):
             writer.write(request("POST", "/orders", headers=f"Content-Length: {size}"))
             writer.write(bytes(size))
-            assert told(await asyncio.wait_for(reader.read(), 10)) == (504, "upstream_timeout")
+            assert told(await asyncio.wait_for(reader.read(), PATIENCE_S)) == (504, "upstream_timeout")
             assert failures(gate) == {"timeout": 1}
             assert told(await gate.raw(request())) == (502, "upstream_unavailable")
     async with plane(tmp_path / "2", limits=limits) as gate:

@@ -13,6 +13,7 @@ import pytest
 
 from audit.event import AuditEvent, Outcome
 from gateway.limits import Limits
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import ROUTES, Plane, plane, request, token
 from tests.builders.services import service
 from tests.servers.upstream import OK, Upstream, Visit, upstream
@@ -53,7 +54,7 @@ def statuses(data: bytes) -> list[int]:
 
 async def records(gate: Plane, count: int) -> list[AuditEvent]:
     """So many records."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(gate.events) < count:  # noqa: ASYNC110 - the emitter tells nobody
             await asyncio.sleep(0.01)
     return gate.events
@@ -122,16 +123,16 @@ async def test_a_byte_that_comes_late_is_nobodys_answer(tmp_path: Path, method: 
         gate.service.script = script
         async with gate.client() as (reader, writer):
             writer.write(request(method, "/orders/1", close=False))
-            first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
             if first.startswith(b"HTTP/1.1 502"):  # on a busy machine both come at once after all
                 if method == "GET":
-                    await asyncio.wait_for(reader.readuntil(b"}"), 5)
+                    await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
             elif head.count(b"\r\n") == 2:
-                async with asyncio.timeout(5):  # an unused connection that speaks is closed
+                async with asyncio.timeout(PATIENCE_S):  # an unused connection that speaks is closed
                     while gate.server.upstreams.open:  # noqa: ASYNC110 - nobody tells
                         await asyncio.sleep(0.005)
             writer.write(request("GET", "/orders/2"))
-            rest = await asyncio.wait_for(reader.read(), 5)
+            rest = await asyncio.wait_for(reader.read(), PATIENCE_S)
             assert b"forged" not in rest
             assert rest.endswith(b"{}")
             assert gate.service.connections == 2
@@ -210,7 +211,7 @@ async def test_an_early_answer_arrives_though_the_service_reads_no_more(tmp_path
                             await writer.drain()
 
                 sending = asyncio.ensure_future(upload())
-                answer = await asyncio.wait_for(reader.readuntil(b"too big"), 5)
+                answer = await asyncio.wait_for(reader.readuntil(b"too big"), PATIENCE_S)
                 assert statuses(answer) == [413]
                 assert b"connection: close" in answer
                 sending.cancel()
@@ -231,10 +232,10 @@ async def test_an_answer_that_begins_early_and_the_rest_of_the_body_cross_each_o
         gate.service.script = script
         async with gate.client() as (reader, writer):
             writer.write(request("POST", "/orders", headers="Content-Length: 6"))
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
             for pair in (b"ab", b"cd", b"ef"):
                 writer.write(pair)
-                assert await asyncio.wait_for(reader.readexactly(2), 5) == pair
+                assert await asyncio.wait_for(reader.readexactly(2), PATIENCE_S) == pair
 
 
 @pytest.mark.parametrize(
@@ -267,11 +268,11 @@ async def test_a_service_that_half_closes_has_said_all_it_will(
             writer.write(request())
             got = b""
             with contextlib.suppress(ConnectionError):
-                while piece := await asyncio.wait_for(reader.read(4096), 5):
+                while piece := await asyncio.wait_for(reader.read(4096), PATIENCE_S):
                     got += piece
             assert statuses(got)[-1:] == [code]
             assert ends in got
-            await asyncio.wait_for(closed.wait(), 5)
+            await asyncio.wait_for(closed.wait(), PATIENCE_S)
             [event] = await records(gate, 1)
             whole = b"whole" in sent
             assert event.outcome is (Outcome.SUCCESS if whole else Outcome.FAILURE)
@@ -305,15 +306,15 @@ async def test_when_the_client_goes_the_service_is_told_at_once(tmp_path: Path, 
         async with gate.client() as (reader, writer):
             body = when == "in the body"
             writer.write(request("POST", "/orders", headers="Content-Length: 10") + b"abc" if body else request())
-            await asyncio.wait_for(begun.wait(), 5)
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
             if when == "in the answer":
-                await asyncio.wait_for(reader.readuntil(b"x\r\n"), 5)
+                await asyncio.wait_for(reader.readuntil(b"x\r\n"), PATIENCE_S)
             await _reset(writer)
-            await asyncio.wait_for(ended.wait(), 5)
+            await asyncio.wait_for(ended.wait(), PATIENCE_S)
             event = (await records(gate, 2 if body else 1))[-1]
             assert event.details == {"cut": "client_gone"}
             assert gate.server.inflight == 0
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while gate.server.upstreams.open:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.005)
 
@@ -330,7 +331,7 @@ async def test_when_the_service_goes_the_client_is_told_and_not_read_to_the_end(
         gate.service.script = script
         async with gate.client() as (reader, writer):
             writer.write(request("POST", "/orders", headers="Content-Length: 1000000", close=False) + b"abc")
-            answer = await asyncio.wait_for(reader.read(), 5)
+            answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
             assert statuses(answer) == [502]
             assert b"connection: close" in answer
             assert len(gate.service.heads) == 1

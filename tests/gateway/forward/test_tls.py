@@ -24,6 +24,7 @@ from gateway.forward.tls import client_context, tls_error
 from gateway.limits import Limits
 from gateway.sources import ServiceLimits, TlsSource
 from tests.builders.authority import Authority, Signed
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request
 from tests.builders.services import service
 from tests.servers.nginx import nginx
@@ -170,7 +171,7 @@ async def _openssl(folder: Path, *options: str) -> AsyncIterator[str]:
     ]
     process = await asyncio.create_subprocess_exec(*command, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection(*address.split(":"))

@@ -18,6 +18,7 @@ from gateway.limits import Limits
 from gateway.metrics import GatewayMetrics
 from gateway.sources import BreakerSource, ServiceLimits, ServiceSource, TlsSource
 from gateway.wire.head import ResponseHead
+from tests.builders.patience import PATIENCE_S
 from tests.builders.services import service as service_of
 from tests.servers.ports import free_port
 from tests.servers.upstream import OK, Upstream, Visit, upstream
@@ -97,7 +98,7 @@ async def _acquire(
         got.set_result(answer)
 
     ups.acquire(service, ready, guard=guard, instead_of=instead_of)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         return await got
 
 
@@ -119,7 +120,7 @@ async def _once(ups: Upstreams) -> UpstreamError | None:
     """One exchange on any connection."""
     conn, user = await _conn(ups), User()
     conn.send(user, b"GET", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         error = await user.over
     ups.release("s", conn)
     return error
@@ -127,7 +128,7 @@ async def _once(ups: Upstreams) -> UpstreamError | None:
 
 def _has_ended(conn: UpstreamConnection) -> bool:
     """Wait until the end is in our socket, without giving the loop a turn in which it would be told."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE_S
     while conn.quiet():
         assert time.monotonic() < until
     return not conn.closed
@@ -149,7 +150,7 @@ async def _ask(conn: UpstreamConnection) -> None:
     """One exchange."""
     user = User()
     conn.send(user, b"GET", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await user.over is None
 
 
@@ -194,7 +195,7 @@ async def test_a_connection_that_closed_while_nobody_used_it_is_not_lent() -> No
         first = await _conn(ups)
         await _ask(first)
         ups.release("s", first)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not first.closed:  # noqa: ASYNC110 - the loop tells the connection, not us
                 await asyncio.sleep(0.005)
         second = await _conn(ups)
@@ -370,7 +371,7 @@ async def test_a_service_that_speaks_before_it_is_asked_is_not_asked() -> None:
     async with upstream() as service, _upstreams(_address(service), failures=1, open_s=60) as ups:
         service.script = banner
         ups._loop = Late()  # type: ignore[assignment] # as far as it is used
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             found = await _error(ups)
         assert (found.kind, found.reason) == ("connect", "upstream spoke or closed before it was asked")
         assert ups.open == 0
@@ -392,7 +393,7 @@ async def test_a_connection_that_ends_while_unused_is_forgotten_at_once() -> Non
         assert await _once(ups) is None
         assert ups.open == 1
         service.writers[-1].close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while ups.open:  # noqa: ASYNC110 - the loop tells the connection, not us
                 await asyncio.sleep(0.005)
         assert "0 idle" in repr(ups)

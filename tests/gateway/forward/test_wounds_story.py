@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.limits import Limits
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, token
 from tests.servers.upstream import Visit
 
@@ -276,7 +277,7 @@ async def test_a_body_that_breaks_off_is_never_decided(tmp_path: Path, chunked: 
             writer.write(head + (b"%x\r\n%b\r\n" % (len(body), body) if chunked else body))
             if ends:
                 writer.write_eof()
-            answer = await asyncio.wait_for(reader.read(), 10)
+            answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
             assert _statuses(answer) in ([], [408])
             writer.close()
         assert gate.service.heads == []

@@ -14,11 +14,12 @@ from gateway.identify.keyring import Keyring
 from gateway.identify.keys import MAX_JWKS_BYTES, KeyFetcher, KeyPlace
 from gateway.identify.refusal import Reason, TokenRefused
 from gateway.sources import IssuerKeys
+from tests.builders.patience import PATIENCE_S
 from tests.builders.tokens import ISSUER, NOW, bearer, catalogue, jwks, mint, signing_key, source
 from tests.servers.ports import free_port
 
 OLD, NEW = signing_key("ES256", "old"), signing_key("ES256", "new", 1)
-DEADLINE_S = 10.0
+DEADLINE_S = PATIENCE_S
 HANG = b"hang"
 
 

@@ -8,6 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from gateway.ops.server import OpsServer
+from tests.builders.patience import PATIENCE_S
 
 
 def _app() -> FastAPI:
@@ -26,7 +27,7 @@ async def test_serves_on_a_socket_it_is_given_and_stops() -> None:
         server = OpsServer(_app())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve_on(sock))
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
                 answer = await client.get(f"http://127.0.0.1:{sock.getsockname()[1]}/")
             assert answer.json() == {"who": "here"}
             assert "server" not in answer.headers

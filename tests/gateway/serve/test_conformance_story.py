@@ -20,6 +20,7 @@ from tests.builders import second
 from tests.builders.heads import in_pieces
 from tests.builders.house import End, House, credential
 from tests.builders.loops import on_each_loop
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request
 from tests.servers.upstream import OK, Visit
 
@@ -386,7 +387,7 @@ async def test_each_rule_holds_over_a_socket(tmp_path: Path, pieces: int) -> Non
 
 async def _reasons(gate: Plane, decision: str) -> list[Any]:
     """What is recorded of a decision; a stranger's refusal is folded, and stands in the first record alike."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             alike = [event for event in gate.events if event.event_id == decision or event.aggregate]
             found = [event.details["reason"] for event in alike or gate.events if event.details]
@@ -402,7 +403,7 @@ async def test_a_client_that_half_closes_is_served_what_it_sent(tmp_path: Path) 
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request("GET", "/things/a", close=False) * 3)
         writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
         assert answer.count(b"HTTP/1.1 200 ") == 3
         assert len(gate.service.heads) == 3
         writer.close()
@@ -436,11 +437,11 @@ async def test_a_service_that_breaks_off_is_not_taken_for_whole(
         gate.service.script = script
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request("GET", "/things/a", close=False).replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
-        got = await asyncio.wait_for(reader.readuntil(b"half"), 10)
+        got = await asyncio.wait_for(reader.readuntil(b"half"), PATIENCE_S)
         gone.set()
         reset = False
         try:
-            got += await asyncio.wait_for(reader.read(), 10)
+            got += await asyncio.wait_for(reader.read(), PATIENCE_S)
         except ConnectionResetError:
             reset = True
         writer.close()
@@ -526,10 +527,10 @@ async def test_a_large_body_needs_no_memory(tmp_path: Path, chunked: bool) -> No
             writer.write(request("POST", "/things/a", headers=framing, close=False))
             for _ in range(SIZE // len(PIECE)):
                 writer.write(b"%x\r\n%b\r\n" % (len(PIECE), PIECE) if chunked else PIECE)
-                await asyncio.wait_for(writer.drain(), 30)
+                await asyncio.wait_for(writer.drain(), PATIENCE_S)
                 growth()
             writer.write(b"0\r\n\r\n" if chunked else b"")
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
             assert head.startswith(b"HTTP/1.1 200 ")
             taken, began = 0, loop.time()
             async with asyncio.timeout(60):

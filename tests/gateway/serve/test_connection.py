@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.limits import Limits
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, token
 from tests.servers.upstream import OK, Visit
 
@@ -141,7 +142,7 @@ async def test_a_body_streams_through_without_being_held(tmp_path: Path) -> None
             await writer.drain()
             writer.write(piece)
             sent += len(piece)
-        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).startswith(b"HTTP/1.1 200")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
         assert got == size
         writer.close()
 
@@ -165,13 +166,13 @@ async def test_an_answer_streams_through_without_being_held(tmp_path: Path) -> N
         writer.write(request())
         await reader.readuntil(b"\r\n\r\n")
         before = -1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while before != sent or sent == 0:
                 before = sent
                 await asyncio.sleep(0.1)
         assert sent < 64 * MIB
         got = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while data := await reader.read(MIB):
                 got += len(data)
         assert got == size
@@ -194,9 +195,9 @@ async def test_events_flow_as_they_come(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request(close=False))
         assert b"transfer-encoding: chunked" in await reader.readuntil(b"\r\n\r\n")
-        assert b"data: one" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+        assert b"data: one" in await asyncio.wait_for(reader.readuntil(b"\n\n"), PATIENCE_S)
         more.set()
-        assert b"data: two" in await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
+        assert b"data: two" in await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), PATIENCE_S)
         writer.close()
 
 
@@ -208,11 +209,11 @@ async def test_continue_is_said_only_after_the_decision(tmp_path: Path) -> None:
         assert answers(refused) == [403]
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request("POST", "/orders", headers=ask, close=False))
-        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S) == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert gate.events[-1].decision is not None
         assert gate.events[-1].decision.effect == "allow"
         writer.write(b"{}")
-        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
         writer.close()
 
 
@@ -222,10 +223,10 @@ async def test_continue_comes_early_where_the_body_decides(tmp_path: Path) -> No
         ask = "Expect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 13"
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request("POST", "/payments/p-1/refund", headers=ask, auth=token("Manager"), close=False))
-        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S) == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert gate.events == []
         writer.write(b'{"amount": 1}')
-        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
         writer.close()
 
 
@@ -253,7 +254,7 @@ async def test_an_early_answer_ends_the_connection_after_it(tmp_path: Path) -> N
         gate.service.script = script
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request("POST", "/orders", headers="Content-Length: 1000", close=False) + b"abc")
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
         assert answers(answer) == [409]
         assert b"connection: close" in answer
         writer.close()
@@ -272,7 +273,7 @@ async def test_a_client_that_half_closes_still_gets_its_answer(tmp_path: Path) -
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request(close=False))
         writer.write_eof()
-        assert answers(await asyncio.wait_for(reader.read(), 5)) == [200]
+        assert answers(await asyncio.wait_for(reader.read(), PATIENCE_S)) == [200]
         writer.close()
 
 
@@ -281,11 +282,11 @@ async def test_a_slow_head_is_408_and_an_idle_connection_just_ends(tmp_path: Pat
     async with plane(tmp_path, limits=Limits(header_read_s=0.1, keep_alive_idle_s=0.2)) as gate:
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(b"GET /orders HTTP/1.1\r\nHost:")
-        assert answers(await asyncio.wait_for(reader.read(), 5)) == [408]
+        assert answers(await asyncio.wait_for(reader.read(), PATIENCE_S)) == [408]
         writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         with contextlib.suppress(ConnectionError):  # an idle connection may end either way
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         writer.close()
 
 
@@ -341,9 +342,9 @@ async def test_draining_ends_what_is_idle_and_finishes_what_is_not(tmp_path: Pat
         busy_writer.write(request(close=False))
         await begun.wait()
         gate.server.drain()
-        assert await asyncio.wait_for(idle.read(), 5) == b""
+        assert await asyncio.wait_for(idle.read(), PATIENCE_S) == b""
         go.set()
-        answer = await asyncio.wait_for(busy.read(), 5)
+        answer = await asyncio.wait_for(busy.read(), PATIENCE_S)
         assert answers(answer) == [200]
         assert b"connection: close" in answer
         idle_writer.close()
@@ -378,7 +379,7 @@ async def test_answers_that_are_not_taken_are_not_collected(tmp_path: Path) -> N
 
 
 async def _connections(gate: Plane) -> list[Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not gate.server.connections:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.005)
     return list(gate.server.connections)
@@ -390,7 +391,7 @@ async def test_a_client_that_sends_all_and_half_closes_is_served(tmp_path: Path)
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(request("POST", "/orders", body=b"hello"))
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
         assert gate.service.bodies == [b"hello"]
         writer.close()

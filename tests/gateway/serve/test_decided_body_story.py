@@ -9,6 +9,7 @@ import pytest
 
 from gateway.limits import Limits
 from tests.builders.answers import CRLF, json_of, status_of
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, token
 
 ROUTES = """
@@ -82,7 +83,7 @@ async def test_a_body_cut_in_two_anywhere_is_the_same_body(tmp_path: Path) -> No
             await writer.drain()
             await asyncio.sleep(0)
             writer.write(data[at:])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert status_of(await reader.read()) == 200
             writer.close()
         assert set(gate.service.bodies) == {body()}
@@ -215,7 +216,7 @@ async def test_half_a_body_is_never_decided_on(tmp_path: Path, whole: bytes) -> 
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(whole[:-3])
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
             event = await gate.record()
@@ -231,7 +232,7 @@ async def ask_first(gate: Plane, head: bytes, content: bytes) -> bytes:
     before = len(gate.service.heads)
     reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
     writer.write(head)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         said = await reader.readuntil(CRLF * 2)
         if said == CONTINUE:
             assert len(gate.service.heads) == before
@@ -280,7 +281,7 @@ async def test_elsewhere_a_body_is_asked_for_after_the_decision(tmp_path: Path) 
         data = request("POST", "/orders", headers="Expect: 100-continue", body=b"{}")
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(data[:-2])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await reader.readuntil(CRLF * 2) == CONTINUE
             assert [event.phase for event in gate.events] == ["decided"]
             writer.write(b"{}")

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import plane, request
 from tests.servers.upstream import Visit
 
@@ -21,7 +22,7 @@ async def test_a_connection_is_closed_only_after_its_client_was_told(tmp_path: P
 
         gate.service.script = script
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             writer.write(request(close=False))
             await begun.wait()
             assert b"connection: close" not in await reader.readuntil(b"\r\n\r\n")

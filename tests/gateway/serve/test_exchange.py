@@ -17,6 +17,7 @@ from gateway.serve import conclude
 from roles.security_context.claims import body_hash, target_hash
 from roles.security_context.verifier import ContextVerifier
 from tests.builders import tokens
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import plane, request, token
 from tests.builders.services import service
 from tests.servers.upstream import Visit
@@ -459,9 +460,9 @@ async def test_a_client_that_goes_takes_the_services_work_with_it(tmp_path: Path
             sock: socket.socket = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.write(request(close=False))
-        await asyncio.wait_for(seen.wait(), 5)
+        await asyncio.wait_for(seen.wait(), PATIENCE_S)
         writer.close()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
         event = await gate.record()
         assert (event.outcome, event.details) == (Outcome.UNKNOWN, {"cut": "client_gone"})
 

@@ -12,6 +12,7 @@ import pytest
 from gateway.control import HopsConfig
 from tests.builders import certificates
 from tests.builders.certificates import Authority
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, token
 
 BALANCERS = HopsConfig(networks=("127.0.0.2/32", "127.0.0.3/32"))
@@ -177,7 +178,7 @@ async def test_a_hop_within_tls_may_speak_for_a_plain_client(tmp_path: Path) -> 
                 "127.0.0.1", gate.port, ssl=context, server_hostname="localhost", local_addr=(source, 0)
             )
             writer.write(request(headers="X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 assert b" 200 " in await reader.read()
             writer.close()
             fields = forwarded_fields(gate)

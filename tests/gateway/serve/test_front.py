@@ -16,6 +16,7 @@ from gateway.serve.front import TlsFront
 from gateway.serve.tls import server_context
 from tests.builders import certificates, tunnels
 from tests.builders.certificates import Authority, Pair
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, token
 from tests.servers.upstream import OK, Visit
 
@@ -36,7 +37,7 @@ async def dialled(
     gate: Plane, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection after its handshake; gone at the end, however that goes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", gate.port, ssl=context or trusting(), server_hostname="localhost"
         )
@@ -52,7 +53,7 @@ async def ask(gate: Plane, context: ssl.SSLContext | None = None, data: bytes | 
     """One request on a connection of its own; the whole answer."""
     async with dialled(gate, context) as (reader, writer):
         writer.write(data or request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await reader.read()
 
 
@@ -80,7 +81,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Poll until it holds."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - nobody tells
@@ -232,7 +233,7 @@ async def test_a_new_certificate_costs_no_connection(tmp_path: Path) -> None:
             subject = other.get_extra_info("peercert")["subject"]
             assert subject == ((("commonName", "renewed"),),)
         writer.write(data[-3:] + request(auth=key))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await reader.read()).count(b"HTTP/1.1 200 ") == 2
 
 
@@ -288,10 +289,10 @@ async def test_an_end_comes_in_two_steps(tmp_path: Path) -> None:
         with pytest.raises(ConnectionError):
             await asyncio.open_connection("127.0.0.1", gate.port)
         front(gate).give_up()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await silent.read() == b""
         late_writer.write(request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await late.read()).startswith(b"HTTP/1.1 200 ")
         silent_writer.close()
         late_writer.close()
@@ -311,7 +312,7 @@ async def test_a_tunnel_goes_through_and_ends_from_either_side(tmp_path: Path) -
         gate.service.script = tunnels.switching(echo)
         async with tunnels.live(gate.port, scheme="wss", ssl=trusting(), server_hostname="localhost") as socket_:
             await socket_.send("till")
-            assert await asyncio.wait_for(socket_.recv(), 5) == "till"
+            assert await asyncio.wait_for(socket_.recv(), PATIENCE_S) == "till"
             assert gate.service.connections == 1
         assert (await tunnels.closing(gate)).outcome == "success"
         assert gate.faults == []
@@ -324,7 +325,7 @@ async def test_who_waits_in_the_backlog_is_taken_in(tmp_path: Path) -> None:
         front(gate).close()
         reader, writer = await asyncio.open_connection(sock=sock, ssl=trusting(), server_hostname="localhost")
         writer.write(request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
         writer.close()
 
@@ -364,7 +365,7 @@ async def test_a_client_that_says_goodbye_takes_its_request_with_it(tmp_path: Pa
         async with dialled(gate) as (_, writer):
             writer.write(request(close=False))
             await begun.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await ended.wait()
         assert ((await gate.record()).details or {})["cut"] == "client_gone"
 
@@ -386,7 +387,7 @@ async def _s_client(gate: Plane, *arguments: str) -> str:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             out, _ = await process.communicate()
     finally:
         folder.unlink()

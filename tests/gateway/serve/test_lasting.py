@@ -17,6 +17,7 @@ from gateway.serve import lasting
 from gateway.serve.lasting import Cut, Kind
 from gateway.sources import IssuerKeys, SourceFile, Sources
 from tests.builders import tokens
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import ROUTES, TOKEN_S, Plane, request, token
 from tests.builders.tunnels import (
     LIVE,
@@ -125,7 +126,7 @@ async def test_a_tunnel_is_cut_when_a_new_snapshot_would_refuse_it(
         async with opened(gate) as (reader, _):
             assert await reader.readexactly(7) == said(b"hello")
             install(gate, change(current(gate)))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == said((1008).to_bytes(2, "big"), first=0x88)
                 await gone.wait()
         event = await closing(gate)
@@ -166,7 +167,7 @@ async def test_a_tunnel_is_cut_when_its_token_expires(tmp_path: Path, monkeypatc
                 await asyncio.sleep(0.02)
             assert gate.server.lasting.tunnels == 1
             later(monkeypatch, TOKEN_S + 31)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == said((1008).to_bytes(2, "big"), first=0x88)
         event = await closing(gate)
         assert event.details is not None
@@ -181,7 +182,7 @@ async def test_a_cut_in_the_middle_of_a_frame_says_nothing_and_is_at_once(tmp_pa
         async with opened(gate) as (reader, _):
             assert await reader.readexactly(6) == said(b"half of it")[:6]
             install(gate, with_forbid(current(gate)))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == b""
         assert (await closing(gate)).decision is not None
 
@@ -200,7 +201,7 @@ async def test_a_tunnel_that_was_judged_while_a_snapshot_came_is_judged_again(tm
 
         gate.service.script = script
         async with opened(gate) as (reader, _):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == said((1008).to_bytes(2, "big"), first=0x88)
 
 
@@ -214,7 +215,7 @@ async def test_an_event_stream_is_cut_at_once_and_its_end_is_an_event(tmp_path: 
             [opening] = gate.events
             assert (opening.phase, opening.status, opening.outcome) == (Phase.SINGLE, 200, Outcome.SUCCESS)
             install(gate, with_forbid(current(gate)))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 with contextlib.suppress(ConnectionError):
                     assert b"0\r\n\r\n" not in await reader.read()
         event = await closing(gate, "authz.stream.closed")
@@ -251,7 +252,7 @@ async def test_a_stream_whose_head_was_known_is_judged_by_its_credential(tmp_pat
             await until(lambda: item.judged_by is gate.server.snapshot)
             assert gate.server.lasting._items
             install(gate, with_forbid(current(gate)))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 with contextlib.suppress(ConnectionError):
                     await reader.read()
         assert item.cut is not None
@@ -279,7 +280,7 @@ async def long_answer(gate: Plane, data: bytes) -> tuple[bytes, list[AuditEvent]
         await until(lambda: gate.server.lasting._count[Kind.RESPONSE])
         install(gate, with_forbid(current(gate), "payment:refund"))
         rest = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             with contextlib.suppress(ConnectionError):
                 rest = await reader.read()
     return rest, list(gate.events)
@@ -317,7 +318,7 @@ async def test_a_long_answer_is_cut_when_its_token_expires(tmp_path: Path, monke
             writer.write(request())
             await reader.readuntil(b"\r\n\r\nx")
             later(monkeypatch, TOKEN_S + 31)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 with contextlib.suppress(ConnectionError):
                     assert await reader.read() == b""
         event = await gate.record()
@@ -415,7 +416,7 @@ async def test_what_cannot_be_judged_again_does_not_go_on(tmp_path: Path, monkey
         async with opened(gate) as (reader, _):
             monkeypatch.setattr(lasting, "judge", broken)
             install(gate, current(gate))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == said((1008).to_bytes(2, "big"), first=0x88)
         event = await closing(gate)
         assert event.decision is not None

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.control import HopsConfig
 from gateway.limits import Limits
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, token
 from tests.servers.upstream import OK, Visit
 
@@ -30,13 +31,13 @@ async def dialled(
 
 async def read_all(reader: asyncio.StreamReader) -> bytes:
     """What comes until the end; a reset is an end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with contextlib.suppress(ConnectionError):
             return await reader.read()
     return b""
 
 
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Poll until it holds."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - nobody tells
@@ -146,7 +147,7 @@ async def test_a_body_that_stops_is_408(tmp_path: Path) -> None:
         async with dialled(gate) as (reader, writer):
             writer.write(request("POST", headers="Content-Length: 10") + b"s")
             assert code(await read_all(reader)) == (408, "request_timeout")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await ended.wait()
 
 
@@ -156,7 +157,7 @@ async def test_an_idle_connection_ends_after_its_answer(tmp_path: Path) -> None:
     async with plane(tmp_path, limits=limits) as gate, dialled(gate) as (reader, writer):
         for _ in range(4):
             writer.write(request(close=False))
-            await asyncio.wait_for(reader.readuntil(b"{}"), 5)
+            await asyncio.wait_for(reader.readuntil(b"{}"), PATIENCE_S)
             await asyncio.sleep(0.15)
         assert await read_all(reader) == b""
         assert len(gate.events) == 4
@@ -176,7 +177,7 @@ async def test_a_client_that_closes_its_half_is_given_a_moment(tmp_path: Path) -
         writer.write(request(close=False))
         writer.write_eof()
         assert await read_all(reader) == b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await ended.wait()
         assert ((await gate.record()).details or {})["cut"] == "client_gone"
 
@@ -196,7 +197,7 @@ async def test_a_client_that_does_not_read_is_not_waited_for(tmp_path: Path) -> 
         async with dialled(gate) as (_, writer):
             writer.transport.pause_reading()  # type: ignore[attr-defined] # a stream's transport reads
             writer.write(request(close=False))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 await ended.wait()
         await until(lambda: any(event.outcome for event in gate.events))
         # On a busy machine it lasts so long that it has been recorded once before.
@@ -258,11 +259,11 @@ async def test_requests_beyond_what_is_in_hand_are_shed(tmp_path: Path) -> None:
         async with dialled(gate) as (reader, writer):
             for _ in range(20):
                 writer.write(request(auth="nonsense", close=False))
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
                 assert head.startswith(b"HTTP/1.1 503 ")
                 assert b"\r\nretry-after: 1\r\n" in head
                 assert b"connection: close" not in head
-                assert b'"overloaded"' in await asyncio.wait_for(reader.readuntil(b"}"), 5)
+                assert b'"overloaded"' in await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
         assert counted(gate, "lychgate_refusals_total", code="overloaded") == 20
         assert counted(gate, "lychgate_token_memo_misses_total") <= 1
         gate.server.recorder.close()
@@ -272,7 +273,7 @@ async def test_requests_beyond_what_is_in_hand_are_shed(tmp_path: Path) -> None:
         assert all((event.details or {})["reason"] == "inflight: too many" for event in shed)
         go.set()
         for reader, _ in held:
-            await asyncio.wait_for(reader.readuntil(b"{}"), 5)
+            await asyncio.wait_for(reader.readuntil(b"{}"), PATIENCE_S)
         assert b" 200 " in await gate.raw(request())
         assert gate.service.connections <= 3
 

@@ -13,6 +13,7 @@ import pytest
 from audit.event import Outcome, Phase
 from gateway.limits import Limits
 from tests.builders.answers import CRLF, chunked, content_of, header_of, json_answer, json_of, status_of
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, sources, token
 from tests.builders.tunnels import client, closing, install, with_forbid
 from tests.servers.upstream import Visit
@@ -473,7 +474,7 @@ async def test_an_answer_that_says_it_is_too_long_is_not_waited_for(tmp_path: Pa
         found.service.script = announcing
         answer = await found.raw(asked())
         assert (status_of(answer), json_of(answer)["code"]) == (502, "redaction_failed")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await gone.wait()
 
 
@@ -532,14 +533,14 @@ async def test_who_may_see_everything_gets_it_as_it_comes(tmp_path: Path) -> Non
         found.service.script = halting
         reader, writer = await asyncio.open_connection("127.0.0.1", found.port)
         writer.write(asked(role="Manager"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             head = await reader.readuntil(CRLF * 2)
             piece = await reader.readuntil(CRLF)
         assert header_of(head)["cache-control"] == ["private, no-store"]
         assert header_of(head)["etag"] == ['"x"']
         assert piece
         held.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             rest = await reader.read()
         assert rest.endswith(b'example.com"}\r\n0\r\n\r\n')
         writer.close()
@@ -590,10 +591,10 @@ async def test_a_client_that_leaves_while_its_answer_is_held_back_leaves_nothing
         found.service.script = waiting
         _, writer = await asyncio.open_connection("127.0.0.1", found.port)
         writer.write(asked(close=False))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await begun.wait()
         writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await gone.wait()
             event = await found.record()
         assert event.details == {"withheld": ["pii", "payment"], "cut": "client_gone"}
@@ -609,7 +610,7 @@ async def test_a_stream_that_was_seen_whole_is_cut_when_part_of_it_no_longer_may
 
     async with gate(tmp_path) as found:
         found.service.script = streaming
-        async with client(found) as (reader, writer), asyncio.timeout(10):
+        async with client(found) as (reader, writer), asyncio.timeout(PATIENCE_S):
             writer.write(asked(role="Manager", close=False))
             assert b"data: 1" in await reader.readuntil(b"\n\n") + await reader.read(100)
             given = sources(found.service.port, routes=ROUTES)

@@ -18,6 +18,7 @@ from gateway.revocations import Revocation
 from gateway.snapshot import Snapshot, build_snapshot
 from tests.builders import plane
 from tests.builders.house import End, House, serve, snapshot
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import request
 from tests.builders.tunnels import asking, client, closing, opened, switching, tunnels, until, with_forbid
 from tests.gateway.fleet.fleets import serve as tunnel_stream_or_answer
@@ -184,7 +185,7 @@ async def test_what_is_open_is_cut_for_whom_it_concerns(tmp_path: Path) -> None:
     """A tunnel and a stream of the user, whose records say why; another's goes on, and is cut when their turn comes."""
     mia, tom = credential(sub="mia"), credential(sub="tom")
     now = time.time() + 1
-    async with tunnels(tmp_path) as gate, asyncio.timeout(20):
+    async with tunnels(tmp_path) as gate, asyncio.timeout(PATIENCE_S):
         gate.service.script = switching(lambda visit: visit.reader.read())  # type: ignore[arg-type, return-value]
         async with opened(gate, auth=mia) as (mine, _), opened(gate, auth=tom) as (other, _):
             gate.events.clear()
@@ -224,7 +225,7 @@ async def test_an_answer_that_begins_to_last_after_its_caller_was_revoked(tmp_pa
         await visit.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
         await visit.reader.read()
 
-    async with tunnels(tmp_path, limits=Limits(lasting_s=0.3)) as gate, asyncio.timeout(20):
+    async with tunnels(tmp_path, limits=Limits(lasting_s=0.3)) as gate, asyncio.timeout(PATIENCE_S):
         gate.service.script = slow
         async with client(gate) as (reader, writer):
             writer.write(request(auth=mia, close=False))
@@ -236,7 +237,7 @@ async def test_an_answer_that_begins_to_last_after_its_caller_was_revoked(tmp_pa
 async def test_a_body_that_takes_its_time_buys_none(tmp_path: Path) -> None:
     """Who was admitted, and is revoked while the body is on its way, is not decided on."""
     mia = credential(sub="mia", role="Manager")
-    async with plane.plane(tmp_path) as gate, asyncio.timeout(20):
+    async with plane.plane(tmp_path) as gate, asyncio.timeout(PATIENCE_S):
         data = request(
             "POST", "/payments/p-1/refund", auth=mia, headers="Content-Type: application/json", body=b'{"amount": 1}'
         )
@@ -259,7 +260,7 @@ async def _again(gate: plane.Plane, data: bytes) -> int:
 
 async def test_while_the_fleet_is_out_of_reach_callers_wait_and_strangers_do_not(tmp_path: Path) -> None:
     """`revocation.on_loss: refuse`: 503 for whoever shows a credential, cut for what is open, as before afterwards."""
-    async with tunnels(tmp_path) as gate, asyncio.timeout(20):
+    async with tunnels(tmp_path) as gate, asyncio.timeout(PATIENCE_S):
         mia = credential(sub="mia")
         gate.service.script = tunnel_stream_or_answer
         assert status_of(await gate.raw(request(auth=mia))) == 200

@@ -8,6 +8,7 @@ import pytest
 
 from audit.event import Outcome, Phase
 from gateway.limits import Limits
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request
 from tests.builders.tunnels import client, closing, until
 from tests.gateway.serve.test_tunnel import gauge
@@ -69,7 +70,7 @@ async def test_each_event_arrives_before_the_next_is_made(
     async with plane(tmp_path) as gate:
         feed = Feed(chunked=chunked, version=answers)
         gate.service.script = feed
-        async with client(gate) as (reader, writer), asyncio.timeout(20):
+        async with client(gate) as (reader, writer), asyncio.timeout(PATIENCE_S):
             writer.write(request(close=False).replace(b"HTTP/1.1", version.encode()))
             head = await reader.readuntil(b"\r\n\r\n")  # before there is any event at all
             assert feed.made == 0
@@ -107,7 +108,7 @@ async def test_a_quiet_stream_lives_longer_than_another_answer(tmp_path: Path) -
     limits = Limits(stall_s=0.1, lasting_idle_s=0.6)
     async with plane(tmp_path, limits=limits) as gate:
         gate.service.script = endless
-        async with client(gate) as (reader, writer), asyncio.timeout(10):
+        async with client(gate) as (reader, writer), asyncio.timeout(PATIENCE_S):
             began = asyncio.get_running_loop().time()
             writer.write(request())
             with contextlib.suppress(ConnectionError):

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.serve.traced import TracedExchange, Tracer
 from gateway.spans import WAITING_MAX, Sampling, Traced
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import ROUTES, Plane, plane, request
 from tests.builders.tunnels import LIVE, ORIGIN, SWITCHED, asking
 from tests.servers.upstream import OK, Visit
@@ -35,7 +36,7 @@ async def traced(
 async def told(tracer: Tracer, count: int = 1) -> tuple[Traced, ...]:
     """Wait until so much was told."""
     found: list[Traced] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found) < count:
             found += tracer.take()[0]
             await asyncio.sleep(0.01)

@@ -27,6 +27,7 @@ from gateway.wire.websocket import Frames, accept
 from roles.security_context.claims import target_hash
 from roles.security_context.verifier import ContextVerifier
 from tests.builders.heads import in_pieces
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import ROUTES, Plane, request, sources
 from tests.builders.tunnels import (
     ASKING,
@@ -185,7 +186,7 @@ async def test_a_service_that_answers_otherwise_is_answered_otherwise(tmp_path: 
         first, _, second = answer.partition(b"full")
         assert status_of(first) == 403
         assert status_of(second) == 400
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(InvalidStatus):
                 await live(gate.port)
 
@@ -297,7 +298,7 @@ async def test_frames_pass_in_whatever_pieces_they_come(tmp_path: Path) -> None:
                     writer.write(piece)
                     await asyncio.sleep(0)
                 assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE_S):
                     assert await reader.read() == said(b"first") + said(GOODBYE, first=0x88)
                 assert got == [frames]
 
@@ -401,7 +402,7 @@ async def test_a_client_that_does_not_read_stops_the_service(tmp_path: Path) -> 
             assert connection._transport.get_write_buffer_size() < 1 << 20  # type: ignore[attr-defined] # as above
             assert before < count * len(frame) / 2  # the rest waits in the kernel and with the service
             got = bytearray()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(got.partition(b"\r\n\r\n")[2]) < count * len(frame):
                     got += await loop.sock_recv(client, 1 << 20)
             assert got.partition(b"\r\n\r\n")[2] == frame * count
@@ -420,7 +421,7 @@ async def test_a_client_that_has_said_all_may_still_be_answered(tmp_path: Path) 
         async with opened(gate) as (reader, writer):
             writer.write(sent(b"last"))
             writer.write_eof()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == said(b"10 bytes")
             event = await closing(gate)
             assert event.details is not None
@@ -439,7 +440,7 @@ async def test_a_service_that_has_said_all_may_still_be_told(tmp_path: Path) -> 
 
         gate.service.script = switching(script)
         async with opened(gate) as (reader, writer):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == said(b"last")
             writer.write(sent(b"answer"))
             writer.write_eof()
@@ -598,7 +599,7 @@ async def test_a_stop_closes_tunnels_with_1001(tmp_path: Path) -> None:
         await ws.send("hello")
         await until(lambda: gate.server.lasting.tunnels)
         gate.server.drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await ws.wait_closed()
         assert ws.close_code == 1001
         await until(lambda: codes and not gate.server.connections)
@@ -627,7 +628,7 @@ async def test_a_stop_lets_the_frame_that_is_passing_end(tmp_path: Path) -> None
             await asyncio.sleep(0.1)
             assert gate.server.lasting.tunnels == 1
             go.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await reader.read() == one[60:] + said((1001).to_bytes(2, "big"), first=0x88)
 
 
@@ -679,7 +680,7 @@ async def test_a_flood_of_small_frames_lets_the_loop_have_its_turns(
             await visit.reader.read()
 
         gate.service.script = switching(script)
-        async with opened(gate) as (reader, writer), asyncio.timeout(20):
+        async with opened(gate) as (reader, writer), asyncio.timeout(PATIENCE_S):
             writer.write(up)
             assert await reader.readexactly(len(down)) == down
             await until(lambda: len(got) == len(up), 20)
@@ -722,7 +723,7 @@ async def test_a_tunnel_over_tls_ends_as_one_without(tmp_path: Path) -> None:
         install(gate, sources(port, routes=ROUTES + LIVE, websocket_origins=(ORIGIN,)))
         front = await gate.server.loop.create_server(lambda: ClientConnection(gate.server), "127.0.0.1", 0, ssl=serving)
         tls = {"ssl": trusting, "server_hostname": "localhost", "scheme": "wss"}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             async with live(front.sockets[0].getsockname()[1], **tls) as ws:
                 await ws.send("hello")
                 assert await ws.recv() == "hello"

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.limits import Limits
 from tests.builders.heads import in_pieces
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, request, token
 from tests.gateway.serve.test_exchange import status_of
 from tests.servers.upstream import OK, Visit
@@ -38,7 +39,7 @@ async def answered(gate: Plane, pieces: list[bytes]) -> bytes:
             await writer.drain()
             await asyncio.sleep(0)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await reader.read()
     finally:
         writer.close()

@@ -23,6 +23,7 @@ from gateway.shadow.keeper import Live, Shadow
 from gateway.shadow_settings import ShadowSettings
 from gateway.sources import SourceFile
 from policies.load import read_folder
+from tests.builders.patience import PATIENCE_S
 from tests.builders.questions import ROOT, real_bundle, real_catalogue
 from tests.builders.recorded import decided
 from tests.gateway.supervisor.crews import alive
@@ -63,7 +64,7 @@ class Stage:
         """A sample's value."""
         return self.registry.get_sample_value(f"lychgate_shadow_{name}", labels) or 0.0
 
-    async def until(self, condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         """Poll."""
         deadline = time.monotonic() + within_s
         while not condition():

@@ -16,6 +16,7 @@ from gateway.supervisor.crew import Crew
 from gateway.supervisor.listen import public_socket
 from gateway.supervisor.totals import Totals
 from lychgate.processes import identity
+from tests.builders.patience import PATIENCE_S
 
 STANDIN = (sys.executable, "-m", "tests.gateway.supervisor.standin")
 
@@ -74,7 +75,7 @@ async def running_crew(
                 await crew.drain(2.0)
 
 
-async def until(condition: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
     """Poll until it holds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s

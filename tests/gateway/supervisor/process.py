@@ -35,6 +35,7 @@ from gateway.supervisor.app import run
 from gateway.supervisor.configuration import Configuration
 from gateway.telemetry_settings import TelemetrySettings
 from tests.builders import plane, tokens
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.crews import alive
 from tests.servers.ports import free_port
 
@@ -111,8 +112,8 @@ class Gateway:
         self.url = f"http://127.0.0.1:{configuration['gateway']['port']}"
         self.ops_url = f"http://127.0.0.1:{configuration['ops']['port']}"
         self.process = process
-        self.public = httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False)
-        self.ops = httpx.AsyncClient(base_url=self.ops_url, timeout=10, trust_env=False)
+        self.public = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
+        self.ops = httpx.AsyncClient(base_url=self.ops_url, timeout=PATIENCE_S, trust_env=False)
         self._log = log
 
     @property
@@ -120,7 +121,7 @@ class Gateway:
         """What it wrote on standard output and error."""
         return self._log.read_text()
 
-    async def until_ready(self, within_s: float = 30.0) -> None:
+    async def until_ready(self, within_s: float = PATIENCE_S) -> None:
         """Poll `/readyz` until it says so."""
         await self.until("ready", self._ready, within_s)
 
@@ -132,7 +133,7 @@ class Gateway:
                 raise AssertionError(f"the gateway ended with {self.process.returncode}:\n{self.log}") from None
             return False
 
-    async def until(self, what: str, condition: Any, within_s: float = 15.0) -> None:
+    async def until(self, what: str, condition: Any, within_s: float = PATIENCE_S) -> None:
         """Poll an async condition until it holds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
@@ -152,7 +153,7 @@ class Gateway:
         """The workers' process ids, by slot."""
         return [worker["pid"] for worker in (await self.status())["workers"]]
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = 20.0) -> int:
+    async def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = PATIENCE_S) -> int:
         """Send a signal and wait for the end; returns the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(number)
@@ -190,7 +191,7 @@ async def started(configuration: Mapping[str, Any], folder: Path) -> AsyncIterat
         await gateway.ops.aclose()
 
 
-async def gone(pids: list[int], within_s: float = 5.0) -> bool:
+async def gone(pids: list[int], within_s: float = PATIENCE_S) -> bool:
     """Whether all of these processes end within that time."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.builders import plane, tokens
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.process import gone, sections, started, token
 from tests.servers.postgres import Logins, Postgres
 from tests.servers.upstream import upstream
@@ -80,7 +81,7 @@ async def test_a_killed_worker_is_replaced_while_the_gateway_serves(tmp_path: Pa
         assert await _requests(gateway.ops) >= counted
 
         async def serves() -> bool:
-            async with httpx.AsyncClient(base_url=gateway.url, trust_env=False) as fresh:
+            async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=PATIENCE_S) as fresh:
                 return (await fresh.get("/orders", headers=token("Cashier"))).status_code == 200
 
         await gateway.until("served by a fresh connection", serves)
@@ -105,7 +106,7 @@ async def test_new_keys_reach_every_worker_without_a_restart(tmp_path: Path, sto
         rotated = tokens.signing_key(kid="k2", which=1)
 
         async def accepted(key: tokens.SigningKey) -> bool:
-            async with httpx.AsyncClient(base_url=gateway.url, trust_env=False) as fresh:
+            async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=PATIENCE_S) as fresh:
                 minted = plane.token("Cashier", key=key)
                 answer = await fresh.get("/orders", headers={"authorization": f"Bearer {minted}"})
                 return answer.status_code == 200
@@ -204,7 +205,7 @@ async def test_a_busy_port_is_named(tmp_path: Path, store: str) -> None:
 async def test_a_login_that_is_too_powerful_stops_the_gateway(tmp_path: Path, migrated_database: Logins) -> None:
     """With the owner's login row-level security would hold nothing: the gateway ends with 2 and names the login."""
     async with started(sections(tmp_path, migrated_database.owner, 1), tmp_path) as gateway:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             assert await gateway.process.wait() == 2
         assert "database login" in gateway.log
 

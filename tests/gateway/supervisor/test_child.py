@@ -9,6 +9,7 @@ import pytest
 
 from gateway.control import WorkerConfig
 from gateway.supervisor.child import Child, ChildGone
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.crews import STANDIN, alive, make_sources
 
 CONFIG = WorkerConfig(slot=0, listen_fd=0, producer_id="w0", spool_folder="spool/w0")
@@ -60,7 +61,7 @@ async def test_one_that_hangs_after_its_end_is_killed() -> None:
     """A process that has closed its channel and stays is not waited for."""
     stays = (sys.executable, "-c", "import os, sys, time; os.close(int(sys.argv[1])); time.sleep(60)")
     child = await Child.start(stays, CONFIG, _nobody)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await child.attend() == -signal.SIGKILL
 
 

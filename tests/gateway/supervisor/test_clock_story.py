@@ -9,6 +9,7 @@ import pytest
 
 from audit.store import Store
 from tests.builders.aged import ask, now_ms
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.process import sections, started
 from tests.servers.kafka.server import unavailable
 from tests.servers.postgres import Logins
@@ -45,7 +46,7 @@ async def test_a_gateway_in_2030_is_caught(tmp_path: Path, migrated_database: Lo
                 return answer.status_code == 503 and answer.json()["waiting_for"] == ["clock"]
 
             await gateway.until("it waits for its clock, and for nothing else", waits_for_the_clock)
-            async with httpx.AsyncClient(base_url=gateway.url, trust_env=False) as stranger:
+            async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=PATIENCE_S) as stranger:
                 assert (await stranger.get("/orders")).status_code == 401
 
             async def buried() -> bool:

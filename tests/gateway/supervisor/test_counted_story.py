@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.process import Gateway, sections, started, token
 from tests.servers.postgres import Logins, Postgres
 from tests.servers.upstream import upstream
@@ -143,7 +144,7 @@ async def test_every_record_is_counted_once_at_every_stage(
             assert after["audit_emitted_total"] == RECORDS
 
             await gateway.public.aclose()  # half of its connections have died with the worker
-            gateway.public = httpx.AsyncClient(base_url=gateway.url, timeout=10, trust_env=False)
+            gateway.public = httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S, trust_env=False)
             await traffic(gateway)
 
             await gateway.until(f"{2 * RECORDS} records counted", partial(settled, 2))

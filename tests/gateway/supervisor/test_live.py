@@ -26,6 +26,7 @@ from policies.origin import make_key, private_key
 from policies.pack import pack
 from policies.watch import Seen
 from tests.builders import plane
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.process import Gateway, sections, started, token
 from tests.gateway.supervisor.test_reload import Caller, calling, logged
 from tests.gateway.supervisor.test_reload import policies as copied
@@ -129,7 +130,7 @@ async def test_what_is_revoked_stays_revoked_over_an_edit(tmp_path: Path, store:
             (folder / "closed.cedar").write_text(CLOSED.format(verb="create"))
             await in_force(gateway, load_bundle(folder).version)
             for _ in range(20):  # whichever worker takes it
-                async with httpx.AsyncClient(base_url=gateway.public.base_url) as client:
+                async with httpx.AsyncClient(base_url=gateway.public.base_url, timeout=PATIENCE_S) as client:
                     answer = await client.get("/orders", headers=stolen)
                 assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
             assert (await gateway.ops.get("/internal/status", headers=stolen)).status_code == 401
@@ -361,7 +362,7 @@ async def test_watching_begins_anew_when_it_breaks(
 
     monkeypatch.setattr("gateway.supervisor.live.looks", breaks_once)
     task = asyncio.ensure_future(live.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while freshness.last is None:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
     task.cancel()

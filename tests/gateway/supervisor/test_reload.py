@@ -15,6 +15,7 @@ import pytest
 
 from tests.builders import plane
 from tests.builders.certificates import Authority, Pair
+from tests.builders.patience import PATIENCE_S
 from tests.builders.private import private
 from tests.gateway.supervisor.process import Gateway, gone, sections, started, token
 from tests.servers.postgres import Logins, Postgres
@@ -288,7 +289,7 @@ async def test_a_stop_loses_no_request_and_writes_everything_down(
                 gateway.process.send_signal(signal.SIGTERM)
                 assert await _unready_while_serving(gateway, port)
                 await gateway.until("no more accepted", lambda: _now(lambda: all(c.lost for c in callers)))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await gateway.process.wait() == 0
             assert await gone(pids)
         lost = [reason for caller in callers for reason in caller.lost if not reason.startswith("connect: ")]

@@ -17,6 +17,7 @@ from fastapi import Depends, FastAPI
 from roles.errors import ContextRejected
 from roles.security_context import ContextVerifier, JwksKeys, SecurityContextExtractor, refuse
 from tests.builders import command
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.supervisor.process import Gateway, sections, started, token
 from tests.gateway.supervisor.test_live import metric
 from tests.gateway.supervisor.test_reload import Caller, calling, logged
@@ -35,7 +36,7 @@ def store(migrated_database: Logins) -> Iterator[str]:
 @asynccontextmanager
 async def order_service(ops_port: int, port: int) -> AsyncIterator[JwksKeys]:
     """A service that believes what the gateway publishes, and what it asks for keys with."""
-    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client:
         keys = JwksKeys(
             f"http://127.0.0.1:{ops_port}/.well-known/jwks.json",
             client=client,

@@ -14,6 +14,7 @@ from gateway.telemetry.exporter import Exporter
 from gateway.telemetry.metrics import TelemetryMetrics
 from gateway.telemetry.spans import SpanMaker
 from gateway.telemetry_settings import TelemetrySettings
+from tests.builders.patience import PATIENCE_S
 from tests.gateway.telemetry.test_spans import told
 
 
@@ -79,7 +80,7 @@ class Sending:
 
     def until(self, name: str, value: float, **labels: str) -> None:
         """Wait until a metric has a value."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while self.count(name, **labels) != value:
             assert time.monotonic() < deadline, (name, self.count(name, **labels))
             time.sleep(0.01)

@@ -23,6 +23,7 @@ from gateway.wire.framing import BodyReader
 from gateway.wire.head import END, Head, HeadReader
 from gateway.wire.target import normal_path
 from tests.builders.heads import in_pieces
+from tests.builders.patience import PATIENCE_S
 from tests.builders.plane import Plane, plane, token
 from tests.builders.vectors import vectors
 from tests.servers.upstream import OK, Visit
@@ -203,14 +204,14 @@ async def _visit(gate: Plane, raw: bytes, answers: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
     with contextlib.suppress(ConnectionError):
         writer.write(raw)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             got = b""
             while len(re.findall(rb"HTTP/1\.1 [2-5]\d\d ", got)) < answers and (more := await reader.read(65536)):
                 got += more
             writer.write_eof()
             await reader.read()
     writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while gate.server.inflight:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.005)
 

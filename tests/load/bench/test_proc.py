@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from load.bench import proc
+from tests.builders.patience import PATIENCE_S
 
 PARENT = """
 import subprocess, sys, time
@@ -34,7 +35,7 @@ def parent() -> Iterator[int]:
 
 def test_a_tree_costs_what_its_processes_cost(parent: int) -> None:
     """Time of the parent and memory of the child are in the sum; a process that is gone costs nothing."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while proc.cpu_s([parent]) < 0.3 and time.monotonic() < deadline:
         time.sleep(0.05)
     pids = proc.tree(parent)

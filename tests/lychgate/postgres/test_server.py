@@ -17,6 +17,7 @@ import pytest
 from lychgate.errors import PortBusy, PostgresFailed, StateBusy
 from lychgate.postgres import PostgresServer
 from lychgate.postgres.place import wheel
+from tests.builders.patience import PATIENCE_S
 from tests.servers.ports import free_port
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -160,7 +161,7 @@ def test_a_server_left_over_from_a_killed_run_is_stopped(home: Home) -> None:
 
 def _until_written(file: Path, pid: int) -> None:
     """It is made empty, and then filled."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not file.exists() or not file.read_text().startswith(f"{pid}\n"):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -240,7 +241,7 @@ def test_the_server_goes_when_its_parent_is_killed(home: Home) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline, "PostgreSQL outlived its parent"
         time.sleep(0.05)

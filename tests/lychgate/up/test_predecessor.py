@@ -10,6 +10,7 @@ import pytest
 from lychgate.errors import StateBusy
 from lychgate.processes import ProcessId, identity
 from lychgate.up.predecessor import StateFolder
+from tests.builders.patience import PATIENCE_S
 
 
 def test_a_second_owner_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ def test_what_a_killed_owner_left_running_is_stopped_and_said(tmp_path: Path) ->
     os.close(killed._lock)  # the system lets the lock go; nothing else happens when one is killed
     with StateFolder(tmp_path, said.append):
         pass
-    assert child.wait(5) == -15
+    assert child.wait(PATIENCE_S) == -15
     assert said == [f"stopped query (pid {child.pid}), left over from a killed run"]
 
 

@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from tests.builders.patience import PATIENCE_S
 from tests.servers.up import ROOT, Up, launch, running, state_folder
 
 pytestmark = pytest.mark.timeout(240)
@@ -17,7 +18,7 @@ def _pids(up: Up, word: str) -> list[int]:
     return [pid for pid, command in up.family().items() if word in command]
 
 
-def _until(condition: object, within_s: float = 30.0) -> None:
+def _until(condition: object, within_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + within_s
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "not in time"
@@ -29,10 +30,13 @@ def test_a_run_from_start_to_stop() -> None:
     with state_folder() as state, running(state) as up:
         assert set(up.facts) == {"urls", "tenant", "tokens"}
         assert up.facts["tenant"] == "acme"
-        assert httpx.get(f"{up.ops}/readyz").status_code == 200
-        assert httpx.get(f"{up.gateway}/orders", headers=up.bearer("Cashier")).status_code == 200
+        assert httpx.get(f"{up.ops}/readyz", timeout=PATIENCE_S).status_code == 200
+        assert httpx.get(f"{up.gateway}/orders", headers=up.bearer("Cashier"), timeout=PATIENCE_S).status_code == 200
         refused = httpx.post(
-            f"{up.gateway}/payments/intents/pi-1001/refunds", json={"amount": 1000}, headers=up.bearer("Cashier")
+            f"{up.gateway}/payments/intents/pi-1001/refunds",
+            json={"amount": 1000},
+            headers=up.bearer("Cashier"),
+            timeout=PATIENCE_S,
         )
         assert refused.status_code == 403
         assert refused.json()["missing_role"] == "Manager"
@@ -61,9 +65,10 @@ def test_a_killed_run_leaves_nothing_and_the_next_one_heals() -> None:
             assert _pids(up, "postgres -D")
             up.process.kill()
             up.process.wait()
-            assert up.await_nobody(30) == {}
+            assert up.await_nobody(PATIENCE_S) == {}
         with running(state) as up:
-            assert httpx.get(f"{up.gateway}/orders", headers=up.bearer("Cashier")).status_code == 200
+            orders = httpx.get(f"{up.gateway}/orders", headers=up.bearer("Cashier"), timeout=PATIENCE_S)
+            assert orders.status_code == 200
             assert "set aside" not in up.said().replace("lock file is set aside", "")
             assert up.end(signal.SIGINT) == 0
             assert up.family() == {}

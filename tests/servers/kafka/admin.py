@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError
 
-_WITHIN_S = 30.0
+from tests.builders.patience import PATIENCE_S
+
+_WITHIN_S = PATIENCE_S
 _EXISTS = 36
 _FENCED = 38
 """No broker may hold a replica: the controller has not heard of the only one since both were stopped."""

@@ -19,11 +19,12 @@ from audit.settings.outbox import OutboxSettings
 from tests.builders import command
 from tests.builders.aged import ask
 from tests.builders.outbox import SCHEMA, Shop
+from tests.builders.patience import PATIENCE_S
 from tests.builders.private import private
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
-WITHIN_S = 30.0
+WITHIN_S = PATIENCE_S
 
 
 @pytest.fixture
@@ -69,7 +70,9 @@ async def test_a_relay_as_a_process_delivers_and_stops(tmp_path: Path, shop: Sho
             assert relay.poll() is None, (tmp_path / "log").read_text()
             await asyncio.sleep(0.05)
         assert [row["event_id"] for row in found] == [event_id]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_S
+        ) as client:
             assert (await client.get("/readyz")).status_code == 200
             assert "audit_outbox_relayed_total 1.0" in (await client.get("/internal/metrics")).text
     finally:
