@@ -23,8 +23,8 @@ from gateway.supervisor.errors import NotTaken
 from gateway.supervisor.freshness import Freshness
 from gateway.supervisor.sources import UNBUILDABLE
 
-_METRICS_S = 1.0
-"""How long a scrape waits for a worker; then what it said last is shown."""
+_METRICS_S = 5.0
+"""How long a scrape waits for a worker; then what it said last is shown. Prometheus gives a scrape ten seconds."""
 
 _log = structlog.get_logger(__name__)
 

@@ -62,6 +62,12 @@ def _classpath() -> str | None:
     return None
 
 
+def _listens(port: int) -> bool:
+    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), 1.0)):
+        return True
+    return False
+
+
 class KafkaServer:
     """One broker.
 
@@ -147,12 +153,11 @@ class KafkaServer:
                 [*self._command, "kafka.Kafka", str(self._file)], stdout=output, stderr=output
             )
         deadline = time.monotonic() + _READY_WITHIN_S
-        while True:
-            with suppress(OSError), closing(socket.create_connection(("127.0.0.1", self.ports["PLAINTEXT"]), 1.0)):
-                return
-            assert self._process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
-            assert time.monotonic() < deadline, log.read_text(encoding="utf-8", errors="replace")
-            time.sleep(0.05)
+        for port in self.ports.values():  # they are opened one after the other
+            while not _listens(port):
+                assert self._process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
+                assert time.monotonic() < deadline, log.read_text(encoding="utf-8", errors="replace")
+                time.sleep(0.05)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal: SIGSTOP makes it silent, SIGCONT wakes it."""
