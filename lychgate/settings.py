@@ -42,6 +42,7 @@ from lychgate.coverage.settings import CoverageSettings
 from lychgate.environment import CONFIG_VARIABLE, PREFIX, SEPARATOR, ours
 from lychgate.errors import ConfigurationError
 from lychgate.up.settings import UpSettings
+from lychgate.written_secrets import open_secrets
 from lychgate.yaml_file import Parsed, parse
 from query.settings import QuerySettings
 from services.settings import SamplesSettings
@@ -115,7 +116,9 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
     """
     variables = os.environ if environment is None else environment  # noqa: TID251 -- the one reader of the environment
     given = ours(variables)
-    parsed = _read(file or _path(variables.get(CONFIG_VARIABLE)))
+    parsed, found = _read(file or _path(variables.get(CONFIG_VARIABLE)))
+    if found is not None and (findings := open_secrets(parsed, found, Settings)):
+        raise ConfigurationError("\n".join(findings))
     if file == starter.config_file():
         parsed = replace(parsed, values=_merged(parsed.values, starter.named()))
     if findings := unknown_variables(given, Settings):
@@ -145,14 +148,15 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _read(file: Path | None) -> Parsed:
-    """The file's content; nothing when none was named and the default is not there."""
+def _read(file: Path | None) -> tuple[Parsed, os.stat_result | None]:
+    """The file's content, and whose it is; nothing when none was named and the default is not there."""
     name = file or DEFAULT_FILE
     try:
-        return parse(name.read_text(encoding="utf-8"), str(name))
+        with name.open(encoding="utf-8") as opened:
+            return parse(opened.read(), str(name)), os.fstat(opened.fileno())
     except FileNotFoundError as exc:
         if file is None:
-            return Parsed(str(name))
+            return Parsed(str(name)), None
         raise ConfigurationError(f"{name}: there is no such file") from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{name}: cannot be read: {exc}") from exc

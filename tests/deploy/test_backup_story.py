@@ -28,6 +28,7 @@ from lychgate.postgres import PostgresServer
 from lychgate.postgres.place import wheel
 from roles.security_context.keys import new_private_jwk
 from tests.builders.audit import make_event
+from tests.builders.private import private
 from tests.builders.seals import SealedStore, event_of
 from tests.servers.postgres import (
     KEEPER_PASSWORD,
@@ -102,7 +103,7 @@ class Site:
             "store": {"host": to.hostname, "port": to.port, "database": DATABASE, "owner": owner, **logins},
             "audit": {"spool": {"folder": str(self.state / "spool")}, "integrity": integrity},
         }
-        (self.config / "lychgate.yaml").write_text(json.dumps(sections))
+        private(self.config / "lychgate.yaml", json.dumps(sections))
 
     async def follow(self, heading: str) -> list[str]:
         """Run the page's commands under a heading; what each block printed."""

@@ -7,6 +7,7 @@ import pytest
 
 from lychgate.errors import ConfigurationError
 from lychgate.settings import Settings, inherited, load
+from tests.builders.private import private
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def read(tmp_path: Path, text: str, **environment: str) -> Settings:
     """Load a file of this text, with these variables."""
     file = tmp_path / "lychgate.yaml"
-    file.write_text(text)
+    private(file, text)
     return load(file, environment)
 
 

@@ -14,6 +14,7 @@ from audit.codec import encode
 from audit.ids import EventIds
 from audit.store import Store
 from tests.builders.audit import make_event
+from tests.builders.private import private
 from tests.servers.postgres import Logins
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -24,7 +25,8 @@ HOSTILE = b"\x1b]0;owned\x07 \xff hunter2"
 def run(migrated_database: Logins, tmp_path: Path) -> Run:
     """Runs the command with a configuration of this store."""
     to = urlsplit(migrated_database.keeper)
-    (file := tmp_path / "lychgate.yaml").write_text(
+    private(
+        file := tmp_path / "lychgate.yaml",
         json.dumps({
             "store": {
                 "host": to.hostname, "port": to.port, "database": to.path[1:],
@@ -105,7 +107,7 @@ def test_what_is_not_clear_is_refused(run: Run, words: tuple[str, ...], said: by
 
 def test_a_store_that_is_not_there_is_an_error_with_its_place(tmp_path: Path) -> None:
     """And not a traceback, and without the password."""
-    (file := tmp_path / "lychgate.yaml").write_text('{"store": {"port": 1, "keeper": {"password": "hunter2"}}}')
+    private(file := tmp_path / "lychgate.yaml", '{"store": {"port": 1, "keeper": {"password": "hunter2"}}}')
     command = [sys.executable, "-m", "lychgate", "audit", "dead-letters", "list", "--config", str(file)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert done.returncode == 2

@@ -18,6 +18,7 @@ from audit.store import Store
 from lychgate import cli
 from tests.builders.aged import aged_store, ask, now_ms
 from tests.builders.audit import make_event
+from tests.builders.private import private
 from tests.servers.postgres import Logins
 
 
@@ -43,10 +44,11 @@ def operator(tmp_path: Path, migrated_database: Logins) -> Iterator[Operator]:
     """With a keeper's login."""
     login = urlsplit(migrated_database.keeper)
     file = tmp_path / "lychgate.yaml"
-    file.write_text(
+    private(
+        file,
         f"store:\n  host: {login.hostname}\n  port: {login.port}\n  database: {login.path[1:]}\n"
         f"  keeper:\n    password: {login.password}\n"
-        "audit:\n  retention:\n    days: 30\n    tenants:\n      globex: 400\n"
+        "audit:\n  retention:\n    days: 30\n    tenants:\n      globex: 400\n",
     )
     return Operator(file)
 
@@ -204,7 +206,7 @@ def test_a_purge_that_is_running_is_left_alone(operator: Operator, migrated_data
 def test_a_store_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
     """Exit code 2, where, and no secret."""
     file = tmp_path / "lychgate.yaml"
-    file.write_text("store:\n  port: 1\n  keeper:\n    password: s3cret\n")
+    private(file, "store:\n  port: 1\n  keeper:\n    password: s3cret\n")
     result = CliRunner().invoke(cli.app, ["audit", "producers", "--config", str(file)])
     assert getattr(result.exception, "exit_code", None) == 2
     assert "127.0.0.1:1/lychgate" in str(result.exception)

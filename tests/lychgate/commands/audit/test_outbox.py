@@ -50,7 +50,7 @@ def configured(tmp_path: Path, shop: Shop, logins: Logins | None = None, **outbo
         }
     section = {"dsn_file": str(tmp_path / "dsn"), "db_schema": SCHEMA, **outbox}
     file = tmp_path / "lychgate.yaml"
-    file.write_text(json.dumps({"store": store, "audit": {"outbox": section}}))
+    private(file, json.dumps({"store": store, "audit": {"outbox": section}}))
     return file
 
 
@@ -131,7 +131,7 @@ async def test_what_is_not_there_is_said(tmp_path: Path, shop: Shop) -> None:
     assert "cannot be read" in (await status(file)).stderr
     file.write_text("{}")
     assert "must name" in (await status(file)).stderr
-    file.write_text(json.dumps({"audit": {"outbox": {"dsn": "postgresql://a", "dsn_file": "b"}}}))
+    private(file, json.dumps({"audit": {"outbox": {"dsn": "postgresql://a", "dsn_file": "b"}}}))
     assert "both given" in (await status(file)).stderr
 
 

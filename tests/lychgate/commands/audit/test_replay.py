@@ -26,6 +26,7 @@ from audit.spool.segment import LOSS, contents, segments
 from audit.spool.writer import SegmentWriter
 from tests.audit.test_relay import stamped
 from tests.builders.command import run as lychgate
+from tests.builders.private import private
 from tests.servers.disk import SmallDisk
 from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.server import topic
@@ -39,12 +40,13 @@ def config(tmp_path: Path, migrated_database: Logins) -> Path:
     """A configuration whose store is a database of this test's own."""
     at = urlsplit(migrated_database.writer)
     file = tmp_path / "lychgate.yaml"
-    file.write_text(
+    private(
+        file,
         f"up: {{state_folder: {tmp_path}}}\n"
         f"gateway: {{roles_file: {ROOT}/roles/roles.toml}}\n"
         f"audit: {{spool: {{folder: {tmp_path}/spool}}}}\n"
         f"store: {{host: {at.hostname}, port: {at.port}, database: {at.path[1:]},"
-        f" writer: {{user: {at.username}, password: '{at.password}'}}}}\n"
+        f" writer: {{user: {at.username}, password: '{at.password}'}}}}\n",
     )
     (tmp_path / "spool").mkdir(mode=0o700)
     return file

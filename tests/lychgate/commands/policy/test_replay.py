@@ -18,6 +18,7 @@ from audit.store import Store
 from lychgate.cli import app
 from lychgate.errors import ConfigurationError, LychgateError
 from policies.origin import make_key
+from tests.builders.private import private
 from tests.builders.questions import ROOT
 from tests.builders.recorded import AT_MS, decided, event_id, ndjson
 from tests.servers.postgres import Logins, Postgres
@@ -64,7 +65,7 @@ def configuration(
             "writer": {"user": writer.username, "password": writer.password},
         }
     file = folder / "lychgate.yaml"
-    file.write_text(json.dumps(given))
+    private(file, json.dumps(given))
     return file
 
 
