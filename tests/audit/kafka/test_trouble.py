@@ -1,6 +1,7 @@
 """Tests of `audit.kafka.trouble`: a real broker lets us in, or what is wrong is named."""
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from audit.kafka.producer import KafkaSink
 from audit.settings import KafkaSettings
 from tests.audit.kafka.secured import PASSWORD, Secured, secured
 from tests.builders.audit import make_event
+from tests.builders.patience import PATIENCE_S
 from tests.builders.private import private
 from tests.servers.kafka.admin import create_topic
 from tests.servers.kafka.server import topic
@@ -24,18 +26,27 @@ PAYLOAD = encode(make_event())
 
 
 async def refusal(connection: Connection, name: str = "t") -> SinkUnavailable:
-    """What delivering fails with; pinging says the same."""
+    """What delivering fails with; pinging says the same. Again, as long as a machine that stood still had no time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        pinged, delivered = await _refused_twice(connection, name)
+        if Cause.TIMEOUT not in {pinged.cause, delivered.cause} or time.monotonic() > deadline:
+            break
+    assert delivered.cause is pinged.cause
+    for said in (repr(pinged), repr(delivered), repr(connection), repr(connection.settings)):
+        assert PASSWORD not in said
+        assert "wrong" not in said
+    return delivered
+
+
+async def _refused_twice(connection: Connection, name: str) -> tuple[SinkUnavailable, SinkUnavailable]:
     sink = KafkaSink(connection, name, deadline_s=10.0, probe_s=10.0)
     with pytest.raises(SinkUnavailable) as pinged:
         await sink.ping()
     with pytest.raises(SinkUnavailable) as delivered:
         await sink.deliver([PAYLOAD])
     await sink.close()
-    assert delivered.value.cause is pinged.value.cause
-    for said in (repr(pinged.value), repr(delivered.value), repr(connection), repr(connection.settings)):
-        assert PASSWORD not in said
-        assert "wrong" not in said
-    return delivered.value
+    return pinged.value, delivered.value
 
 
 @pytest.mark.parametrize(
