@@ -4,7 +4,7 @@ A request's `X-Security-Context` in, a `RequestContext` out; without a context t
 reached. No service parses a tenant, a user or a role itself. The rules are `acceptance`'s.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roles.errors import ContextRejected, ContextUnusable
 from roles.security_context import headers
-from roles.security_context.acceptance import Acceptance, Need, Received, drive
+from roles.security_context.acceptance import BODY_LIMIT_BYTES, Acceptance, Need, Received, drive
 from roles.security_context.asgi import target_of
 from roles.security_context.context import RequestContext, serving
 from roles.security_context.key_source import KeySource
 from roles.security_context.keys import TrustedKeys
-from roles.security_context.refusal import log, refusal
+from roles.security_context.refusal import log, refusal, too_large
 from roles.security_context.verifier import ContextVerifier, Reason
 
 _READS: Final = "__lychgate_reads__"
@@ -51,7 +51,13 @@ class SecurityContextExtractor:
     """
 
     def __init__(
-        self, verifier: ContextVerifier, keys: KeySource, *, clock: Callable[[], float], reads: bool = False
+        self,
+        verifier: ContextVerifier,
+        keys: KeySource,
+        *,
+        clock: Callable[[], float],
+        reads: bool = False,
+        body_limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> None:
         """Prepare.
 
@@ -60,10 +66,12 @@ class SecurityContextExtractor:
             keys: What to believe.
             clock: Seconds since the epoch.
             reads: Whether the endpoints behind this only read; `context_rule` says so for one alone.
+            body_limit_bytes: How large a body may be that is compared with its context; beyond it is 413.
         """
         self._acceptance = Acceptance(verifier, clock)
         self._keys = keys
         self._reads = reads
+        self._limit_bytes = body_limit_bytes
 
     def install(self, app: FastAPI) -> None:
         """Have an application answer refusals, begin each request as nobody's, and judge by this at `GuardedRoute`s."""
@@ -108,10 +116,7 @@ class SecurityContextExtractor:
                 return await self._keys.keys()
             if need is Need.FRESH_KEYS:
                 return await self._keys.refreshed()
-            try:
-                return await request.body()  # kept by the request: the endpoint reads it again
-            except RuntimeError as exc:  # the framework has consumed it as a form: nothing left to compare
-                raise ContextRejected(Reason.BODY) from exc
+            return await _whole(request, self._limit_bytes)
 
         try:
             found = await drive(self._acceptance.steps(received, trace_id), answer)
@@ -132,12 +137,59 @@ def _judging(guard_of: Callable[[FastAPI], SecurityContextExtractor]) -> type[AP
             handler = super().get_route_handler()
 
             async def judged(request: Request) -> Response:
-                await guard_of(request.app)(request)
-                return await handler(request)
+                bounded = _Bounded(request.scope, request.receive)
+                await guard_of(request.app)(bounded)
+                return await handler(bounded)
 
             return judged
 
     return Judging
+
+
+class _Bounded(Request):
+    """A request whose body is read up to a limit while it is judged, and kept for whoever reads it after that.
+
+    Attributes:
+        limit_bytes: While it is judged.
+    """
+
+    limit_bytes: int | None = None
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body in pieces, as they come.
+
+        Raises:
+            ContextRejected: There is more than may be compared.
+        """
+        size = 0
+        async for piece in super().stream():
+            size += len(piece)
+            if self.limit_bytes is not None and size > self.limit_bytes:
+                raise ContextRejected(Reason.BODY_LIMIT, code=too_large())
+            yield piece
+
+
+async def _whole(request: Request, limit_bytes: int) -> bytes:
+    """The body, to be compared; the endpoint can read it again.
+
+    Raises:
+        ContextRejected: It is too large; or the framework has consumed it as a form, and nothing is left to compare.
+    """
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > limit_bytes:  # a longer number is none of a body's
+        raise ContextRejected(Reason.BODY_LIMIT, code=too_large())
+    if isinstance(request, _Bounded):
+        request.limit_bytes = limit_bytes
+    try:
+        body = await request.body()
+    except RuntimeError as exc:
+        raise ContextRejected(Reason.BODY) from exc
+    finally:
+        if isinstance(request, _Bounded):
+            request.limit_bytes = None
+    if len(body) > limit_bytes:  # parsed by the framework before anybody was asked
+        raise ContextRejected(Reason.BODY_LIMIT, code=too_large())
+    return body
 
 
 def _installed(app: FastAPI) -> SecurityContextExtractor:

@@ -77,17 +77,21 @@ class Trust:
         """Without the secret."""
         return f"Trust({self._service!r}, {self._jwks_url or 'a shared secret'})"
 
-    def guard(self, app: "FastAPI", *, reads: bool = False) -> "SecurityContextExtractor":
+    def guard(
+        self, app: "FastAPI", *, reads: bool = False, body_limit_bytes: int = BODY_LIMIT_BYTES
+    ) -> "SecurityContextExtractor":
         """The FastAPI dependency for the endpoints of an application, which answers refusals from now on."""
-        guard = self.extractor(reads=reads)
+        guard = self.extractor(reads=reads, body_limit_bytes=body_limit_bytes)
         guard.install(app)
         return guard
 
-    def extractor(self, *, reads: bool = False) -> "SecurityContextExtractor":
+    def extractor(self, *, reads: bool = False, body_limit_bytes: int = BODY_LIMIT_BYTES) -> "SecurityContextExtractor":
         """The FastAPI dependency alone; `guard` has an application answer what it raises."""
         from roles.security_context.extractor import SecurityContextExtractor
 
-        return SecurityContextExtractor(self._verifier, self.keys(), clock=self._clock, reads=reads)
+        return SecurityContextExtractor(
+            self._verifier, self.keys(), clock=self._clock, reads=reads, body_limit_bytes=body_limit_bytes
+        )
 
     def asgi(
         self,

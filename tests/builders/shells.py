@@ -1,4 +1,4 @@
-"""The same small service five times, behind each kind of guard and a real server: it tells what it was told.
+"""The same small service six times, behind each kind of guard and a real server: it tells what it was told.
 
 `Shell.send` writes the bytes of a request as they are given, so that nobody puts them in order on the way.
 """
@@ -198,8 +198,19 @@ def _verifier() -> ContextVerifier:
 def _fastapi(keys: Keys) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(ContextRejected, refuse)
-    guard = SecurityContextExtractor(_verifier(), keys, clock=_clock)
+    guard = SecurityContextExtractor(_verifier(), keys, clock=_clock, body_limit_bytes=LIMIT_BYTES)
     app.add_api_route("/{path:path}", _starlette, methods=METHODS, dependencies=[Depends(guard)])
+    return app
+
+
+def _router(keys: Keys) -> FastAPI:
+    """Judged before FastAPI touches the request."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    guard = SecurityContextExtractor(_verifier(), keys, clock=_clock, body_limit_bytes=LIMIT_BYTES)
+    guard.install(app)
+    guarded = guard.router()
+    guarded.add_api_route("/{path:path}", _starlette, methods=METHODS)
+    app.include_router(guarded)
     return app
 
 
@@ -280,6 +291,7 @@ def _starlette_app() -> Starlette:
 
 KINDS: dict[str, Callable[[Keys], Any]] = {
     "fastapi": lambda keys: _uvicorn(_fastapi(keys)),
+    "router": lambda keys: _uvicorn(_router(keys)),
     "starlette": lambda keys: _uvicorn(_asgi(_starlette_app(), keys)),
     "asgi": lambda keys: _uvicorn(_asgi(_bare, keys)),
     "flask": lambda keys: _werkzeug(_wsgi(_flask(), keys)),

@@ -28,7 +28,7 @@ from roles.security_context.keys import TrustedKeys
 from roles.security_context.verifier import ContextVerifier
 from tests.builders.contexts import ISSUER, NOW, TRACE_ID, make_context, real_signer
 from tests.builders.patience import PATIENCE_S
-from tests.builders.unread import unread
+from tests.builders.unread import answered, unread
 
 SIGNER = real_signer()
 
@@ -564,3 +564,34 @@ async def test_without_a_guard_such_a_router_serves_nothing() -> None:
     app.include_router(ELSEWHERE)
     with pytest.raises(ContextUnusable, match="no guard"):
         await unread(app, "/orders", (b"content-type", b"application/json"))
+
+
+async def test_a_body_without_an_end_is_not_held() -> None:
+    """It is read up to the limit while it is judged. One that nothing is bound to, the endpoint may read to its end."""
+    read: list[int] = []
+    piece = b"x" * 1000
+
+    async def receive() -> Any:
+        read.append(len(piece))
+        assert len(read) <= 20
+        return {"type": "http.request", "body": piece, "more_body": len(read) < 20}
+
+    guard = SecurityContextExtractor(
+        ContextVerifier(ISSUER, "order"), Counted(), clock=lambda: NOW, body_limit_bytes=5_000
+    )
+    app = FastAPI()
+    guard.install(app)
+    guarded = guard.router()
+
+    @guarded.post("/orders")
+    async def taken(request: Request) -> int:
+        return len(await request.body())
+
+    app.include_router(guarded)
+
+    async def status(context: SecurityContext) -> int:
+        read.clear()
+        return await answered(app, "/orders", receive, (b"x-security-context", SIGNER.sign(context).encode()))
+
+    assert (await status(bound("POST", b"/orders", piece)), len(read)) == (413, 6)
+    assert (await status(bound("POST", b"/orders")), len(read)) == (200, 20)

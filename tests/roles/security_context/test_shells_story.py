@@ -11,7 +11,7 @@ from tests.builders.contexts import TRACE_ID, make_context, real_signer
 from tests.builders.shells import KINDS, LIMIT_BYTES, Answer, Shell, shell
 
 KEEPS_TARGET = [kind for kind in KINDS if kind != "wsgiref"]
-KNOWS_PATHS = [kind for kind in KINDS if kind != "fastapi"]
+KNOWS_PATHS = [kind for kind in KINDS if kind not in {"fastapi", "router"}]
 """FastAPI says by endpoint what others say by path."""
 
 
@@ -149,7 +149,7 @@ def test_a_body_in_chunks_is_compared_and_given_on(running: dict[str, Shell], ki
     assert refused(service.raw(chunked("/orders", field, body, b"!")))
 
 
-@pytest.mark.parametrize("kind", ["starlette", "asgi", "flask"])
+@pytest.mark.parametrize("kind", ["fastapi", "router", "starlette", "asgi", "flask"])
 def test_a_body_beyond_the_limit_is_not_held(running: dict[str, Shell], kind: str) -> None:
     """Whether its length is said or not; one to which nothing is bound streams through."""
     service, large = running[kind], b"x" * (LIMIT_BYTES + 1)
