@@ -150,6 +150,7 @@ class Gateways:
         port, ops = free_port(), free_port()
         file = folder / "lychgate.yaml"
         configuration = self._configuration(folder, key, port, ops, upstreams, alg, workers)
+        file.touch(0o600)  # the passwords stand in it
         file.write_text(json.dumps(configuration, indent=1), encoding="utf-8")  # JSON is YAML
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LYCHGATE_")}
         command = [sys.executable, "-P", "-m", "lychgate", "gateway", "--config", str(file)]

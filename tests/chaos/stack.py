@@ -20,6 +20,7 @@ from typing import Any
 
 from lychgate.clock import utc_now
 from lychgate.tokens import ALGORITHM, AUDIENCE, NAME, DevelopmentIssuer
+from tests.builders.private import private
 from tests.chaos.machine import Clock, Disk, low_port
 from tests.chaos.plan import Form
 from tests.chaos.process import ROOT, NotStarted, Process, gone, hold, tell
@@ -119,7 +120,7 @@ class Stack:
         """
         self.disk.make()
         self._config.touch(mode=0o600)
-        self._config.write_text(json.dumps(self._configuration()), encoding="utf-8")
+        private(self._config, json.dumps(self._configuration()))
         (self.home / "jwks.json").write_text(json.dumps(self.issuer.jwks()), encoding="utf-8")
         migrate = self._process("migrate", "migrate")
         migrate.start()

@@ -16,6 +16,7 @@ from audit.relay.held import held
 from tests.builders import command
 from tests.builders.callers import Caller
 from tests.builders.patience import PATIENCE_S
+from tests.builders.private import private
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins, Postgres
 
@@ -28,13 +29,14 @@ def test_a_spool_is_delivered_without_a_gateway(tmp_path: Path, postgres: Postgr
     store = {"host": login.hostname, "port": login.port, "database": login.path[1:]}
     store["writer"] = {"user": login.username, "password": login.password}
     file = tmp_path / "lychgate.yaml"
-    file.write_text(
+    private(
+        file,
         json.dumps(
             {
                 "store": store,
                 "audit": {"spool": {"folder": str(tmp_path / "spool")}, "relay": {"metrics_port": free_port()}},
             }
-        )
+        ),
     )
     audit = open_producer("order", spool=tmp_path / "spool", calls=Caller)
     audit.emit("order.order.created", action="order:create", durable=True)

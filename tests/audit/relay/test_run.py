@@ -19,6 +19,7 @@ import pytest
 from audit.emit import Emitter
 from tests.audit.test_relay import stamped
 from tests.builders.patience import PATIENCE_S
+from tests.builders.private import private
 from tests.servers.ports import free_port
 from tests.servers.postgres import Logins
 
@@ -30,10 +31,11 @@ def configured(folder: Path, dsn: str, port: int, store_port: int | None = None)
     """A configuration of a relay that writes with this login."""
     at = urlsplit(dsn)
     file = folder / "lychgate.yaml"
-    file.write_text(
+    private(
+        file,
         f"audit: {{spool: {{folder: {folder}/spool}}, relay: {{metrics_port: {port}}}}}\n"
         f"store: {{host: {at.hostname}, port: {store_port or at.port}, database: {at.path[1:]},"
-        f" writer: {{user: {at.username}, password: '{at.password}'}}}}\n"
+        f" writer: {{user: {at.username}, password: '{at.password}'}}}}\n",
     )
     (folder / "spool").mkdir(mode=0o700)
     return file
