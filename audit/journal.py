@@ -21,7 +21,7 @@ from audit.spool import frame
 from audit.spool.adopt import loss_event
 from audit.spool.folder import Counter
 from audit.spool.segment import account
-from audit.spool.writer import SegmentWriter
+from audit.spool.writer import PartlyWritten, SegmentWriter
 from audit.usage import Usage
 from audit.waiters import Waiter, release_all
 
@@ -42,6 +42,24 @@ class Taken(NamedTuple):
     durable: bool
     waiter: Waiter | None
     folded: int
+
+
+def _books(group: Sequence[Taken]) -> tuple[list[Range], dict[str, int]]:
+    """The numbers of records, and the bytes of each tenant."""
+    runs: list[Range] = []  # numbers come in order but for few: a hundred records are two or three runs
+    sizes: dict[str, int] = {}
+    first = last = 0
+    for _, seq, tenant, size, _, _, _ in group:
+        sizes[tenant] = sizes.get(tenant, 0) + size
+        if seq == last + 1 and first:
+            last = seq
+        elif seq:
+            if first:
+                runs.append((first, last))
+            first = last = seq
+    if first:
+        runs.append((first, last))
+    return runs, sizes
 
 
 class Journal:
@@ -114,11 +132,8 @@ class Journal:
 
     def write(self, group: list[Taken], queued_at: float) -> None:
         """Append a group, and sync it if somebody waits; those who wait are told either way."""
-        try:
-            self._append(group)
-        except OSError as exc:
-            self._metrics.spool_errors.labels("write").inc()
-            self._lose(group, exc)
+        group = self._place(group, "write")
+        if not group:
             return
         durable = waiting = 0
         for taken in group:  # one loop: this thread holds the interpreter that requests wait for
@@ -146,21 +161,19 @@ class Journal:
             self._writer.sync()
         except OSError:
             self._metrics.spool_errors.labels("sync").inc()
-            placed = False
             # The next file's header must not say that they stand before it: where the kernel has dropped their pages,
             # whoever reads would name them as lost, and they are written again.
             again = RangeSet((taken.seq, taken.seq) for taken in group if taken.seq)
             self._writer.seen = self._writer.seen.without(again)
+            with self._lock:
+                for taken in group:  # a second copy; the first leaves the books with its segment
+                    self._usage.add(taken.tenant, taken.size)
+            group = self._place(group, "sync")
             try:
-                with self._lock:
-                    for taken in group:  # a second copy; the first leaves the books with its segment
-                        self._usage.add(taken.tenant, taken.size)
-                self._append(group)
-                placed = True
                 self._writer.sync()
             except OSError as exc:
                 self._metrics.spool_errors.labels("sync").inc()
-                self._lose(group, exc, placed=placed)
+                self._lose(group, exc, placed=True)
                 return
         if self._writer.gone:  # looked for behind the sync and before anybody is told
             self._unsynced = group
@@ -174,25 +187,31 @@ class Journal:
         self.synced_at = time.monotonic()
         release_all([taken.waiter for taken in group if taken.waiter is not None], None)
 
+    def _place(self, group: list[Taken], doing: str) -> list[Taken]:
+        """Append a group; what the disk does not take of it is lost. Returns what it took."""
+        try:
+            self._append(group)
+        except OSError as exc:
+            self._metrics.spool_errors.labels(doing).inc()
+            whole = exc.frames if isinstance(exc, PartlyWritten) else 0
+            self._lose(group[whole:], exc)
+            return group[:whole]
+        return group
+
     def _append(self, group: Sequence[Taken]) -> None:
-        frames: list[bytes] = []
-        runs: list[Range] = []  # numbers come in order but for few: a hundred records are two or three runs
-        sizes: dict[str, int] = {}
-        first = last = 0
-        for payload, seq, tenant, size, _, _, _ in group:
-            frames.append(frame.pack(payload))
-            sizes[tenant] = sizes.get(tenant, 0) + size
-            if seq == last + 1 and first:
-                last = seq
-            elif seq:
-                if first:
-                    runs.append((first, last))
-                first = last = seq
-        if first:
-            runs.append((first, last))
-        self._writer.append(frames, runs)
-        with self._lock:
-            self._usage.place(self._writer.name, sizes)
+        runs, sizes = _books(group)
+        frames = [frame.pack(taken.payload) for taken in group]
+        try:
+            self._writer.append(frames, runs, part=lambda count: _books(group[:count])[0])
+        except PartlyWritten as exc:
+            sizes = _books(group[: exc.frames])[1]
+            raise
+        except OSError:
+            sizes = {}
+            raise
+        finally:
+            with self._lock:
+                self._usage.place(self._writer.name, sizes)
 
     def _lose(self, group: Sequence[Taken], exc: OSError, *, placed: bool = False) -> None:
         """Tell those who wait, count the rest, and remember the numbers until they can be reported.
@@ -230,13 +249,18 @@ class Journal:
             folded, self._shed_folded = self._shed_folded, 0
         try:
             self._append_loss(shed, "shed", folded)
-        except OSError:
+        except OSError as exc:
             with self._lock:
-                self._shed.update(shed)
-                self._shed_folded += folded
+                self._shed.update(shed.without(self._writer.seen))  # some may have been named
+                self._shed_folded += 0 if isinstance(exc, PartlyWritten) else folded
 
     def _append_loss(self, missing: RangeSet, reason: str, folded: int = 0) -> None:
-        """Name records that are missing, all or none, in as many loss records as their holes need."""
+        """Name records that are missing, in as many loss records as their holes need.
+
+        Raises:
+            PartlyWritten: Some are named, and are seen.
+            OSError: None is.
+        """
         ranges = list(missing)
         group: list[Taken] = []
         for first in range(0, len(ranges), _LOSS_RANGES):
@@ -251,7 +275,16 @@ class Journal:
             )
             payload = encode(event)
             group.append(Taken(payload, 0, NO_TENANT, len(payload) + frame.HEAD_BYTES, False, None, 0))
-        self._writer.append([frame.pack(taken.payload) for taken in group], ranges, last_words=True)
+        frames = [frame.pack(taken.payload) for taken in group]
+        try:
+            self._writer.append(frames, ranges, part=lambda count: ranges[: count * _LOSS_RANGES], last_words=True)
+        except PartlyWritten as exc:
+            self._said(group[: exc.frames])
+            raise
+        self._said(group)
+
+    def _said(self, group: Sequence[Taken]) -> None:
+        """Loss records stand in a segment."""
         size = sum(taken.size for taken in group)
         with self._lock:  # beyond any bound: what is missing must be said, and it is little
             self._usage.add(NO_TENANT, size)
@@ -271,20 +304,16 @@ class Journal:
         with self._lock:
             for taken in known:
                 self._usage.add(taken.tenant, taken.size)
-        try:
-            if known:
-                self._append(known)
-                self._unsynced = known
-                self._unsynced_since = time.monotonic()
-                self._unsynced_bytes = sum(taken.size for taken in known)
-        except OSError as exc:
-            self._lose(known, exc)
+        if known and (placed := self._place(known, "vanished")):
+            self._unsynced = placed
+            self._unsynced_since = time.monotonic()
+            self._unsynced_bytes = sum(taken.size for taken in placed)
         if gone:  # some may have been delivered; what was, is there, and what was not, is named
             try:
                 self._append_loss(gone, "damaged")
             except OSError:
                 with self._lock:
-                    self._shed.update(gone)
+                    self._shed.update(gone.without(self._writer.seen))
 
     def end(self) -> None:
         """Sync, say what is missing, write the end mark. Without one, whoever adopts the folder says it."""

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from audit.ranges import Range, RangeSet
@@ -14,11 +15,28 @@ _FILE_MODE = 0o600
 _NEW = "segment.new"
 
 
+Part = Callable[[int], Sequence[Range]]
+"""The numbers that the first so many of some frames account for."""
+
+
+class PartlyWritten(OSError):
+    """The disk took some frames of an append and no more.
+
+    Attributes:
+        frames: How many: the first of them stand in the file, and their numbers are seen.
+    """
+
+    def __init__(self, exc: OSError, frames: int) -> None:
+        super().__init__(exc.errno, exc.strerror)
+        self.frames = frames
+
+
 class SegmentWriter:
     """Writes one epoch's segments.
 
-    An append is whole or not at all: what a failed write left behind is cut off again, and where that fails too the
-    file is given up and the next append opens another. The same holds after a failed sync: the kernel may have dropped
+    A frame is written whole or not at all: what a failed write left of one is cut off again, and where that fails too
+    the file is given up and the next append opens another. A frame that is whole stays: the relay reads along, and may
+    have delivered it before it could be cut. The file is given up after a failed sync, too: the kernel may have dropped
     the pages and report success next time (WiredTiger WT-4045, PostgreSQL 2018), so the file is never synced again.
 
     When the disk is full the running segment is closed by beginning the next one with half of the reserve's bytes: the
@@ -95,31 +113,40 @@ class SegmentWriter:
                     raise
         self._starved = not self._reserve.restore()
 
-    def append(self, frames: Sequence[bytes], numbers: Sequence[Range], *, last_words: bool = False) -> None:
+    def append(
+        self, frames: Sequence[bytes], numbers: Sequence[Range], *, part: Part | None = None, last_words: bool = False
+    ) -> None:
         """Append frames.
 
         Args:
             frames: Packed frames, written in order.
             numbers: The sequence numbers they account for.
+            part: The same of the first so many; needed where there are several that account for any.
             last_words: They say what is missing, or that nothing follows: the reserve is there for them.
 
         Raises:
+            PartlyWritten: The first of them are in the file.
             OSError: none of them is in the file.
         """
         if self._starved and not last_words:
             self._starved = not self._reserve.restore()
             if self._starved:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = 0
         try:
             self._append(frames)
         except OSError as exc:
-            if exc.errno not in FULL:
-                raise
-            self._close_full()
-            if not last_words:
+            written = self._keep(exc, 0, part)
+            if exc.errno in FULL:
+                self._close_full()
+            if exc.errno not in FULL or not last_words:
                 raise
             self._reserve.give_up()
-            self._append(frames)
+            try:
+                self._append(frames[written:])
+            except OSError as again:
+                kept = self._keep(again, written, part)
+                raise PartlyWritten(again, kept) if kept else again from None
         self.seen.update(numbers)
 
     def sync(self) -> None:
@@ -192,6 +219,13 @@ class SegmentWriter:
             self._n += 1
         return self._folder / self.name.text(), fd
 
+    def _keep(self, exc: OSError, before: int, part: Part | None) -> int:
+        """Account for what stands in the file of an append that failed; how many frames that is, with those before."""
+        whole = before + (exc.frames if isinstance(exc, PartlyWritten) else 0)
+        if whole and part is not None:
+            self.seen.update(part(whole))
+        return whole
+
     def _append(self, frames: Sequence[bytes]) -> None:
         data = b"".join(frames)
         full = self._size > self._head_bytes and self._size + len(data) > self._segment_bytes
@@ -202,7 +236,7 @@ class SegmentWriter:
                 self._unsure = True
         if self._fd < 0 or full:
             self.open()
-        self._write(data)
+        self._write(data, frames)
         self._dirty = True
 
     def _close_full(self) -> None:
@@ -219,14 +253,23 @@ class SegmentWriter:
         except OSError:  # no room even so: another time
             return
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, frames: Sequence[bytes] = ()) -> None:
         view = memoryview(data)
         done = 0
         try:
             while done < len(view):
                 done += os.pwrite(self._fd, view[done:], self._size + done)
-        except OSError:
+        except OSError as exc:
+            whole = kept = 0
+            for size in accumulate(map(len, frames)):
+                if size > done:
+                    break
+                whole, kept = whole + 1, size
+            self._size += kept
+            self._dirty = self._dirty or whole > 0
             self._cut()
+            if whole:
+                raise PartlyWritten(exc, whole) from exc
             raise
         self._size += done
 

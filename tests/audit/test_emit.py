@@ -1,6 +1,7 @@
 """Tests of `audit.emit`: what an emitter promises, and what is left when it is killed."""
 
 import asyncio
+import errno
 import os
 import signal
 import stat
@@ -296,6 +297,42 @@ async def test_a_disk_that_refuses_makes_durable_refuse_and_recovers(
     assert [event.producer.seq for event in events if event.producer.seq] == [1, 4]
     [loss] = losses(events)
     assert (loss["reason"], loss["missing"]) == ("shed", [[2, 3]])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+async def test_what_the_relay_has_read_is_never_named_as_lost(
+    emitter: Emitter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The disk takes a part of a group: the relay, which reads along, may have delivered the records that are whole.
+
+    Whoever waits for one of those is told that it is safe, the others are refused and named, and are not there.
+    """
+    await emitter.emit_durable(stamped(emitter))
+    folder = tmp_path / "spool" / "test"
+    real, read = os.pwrite, list[bytes]()
+
+    def takes_a_part(fd: int, data: bytes, offset: int) -> int:
+        if len(data) > 2 * 300 and not read:  # the group, of records of some 300 bytes
+            took = real(fd, bytes(data)[: len(data) // 2], offset)
+            read.extend(contents(folder / segments(folder)[-1].text()).records[1:])  # at this moment
+            return took
+        if read and len(data) > 300:
+            raise OSError(number, os.strerror(number))
+        return real(fd, data, offset)
+
+    monkeypatch.setattr("audit.spool.writer.os.pwrite", takes_a_part)
+    events = [stamped(emitter) for _ in range(8)]
+    told = await asyncio.gather(*map(emitter.emit_durable, events), return_exceptions=True)
+    monkeypatch.setattr("audit.spool.writer.os.pwrite", real)
+    safe = [event.producer.seq for event, failed in zip(events, told, strict=True) if failed is None]
+    assert 0 < len(read) < len(events)
+    await emitter.emit_durable(stamped(emitter))
+    await emitter.aclose()
+    there = on_disk(folder)
+    assert [msgspec.json.decode(record, type=AuditEvent).producer.seq for record in read] == safe
+    found = check(there, folder, safe)
+    assert list(found.named.without(found.delivered)) == list(found.named)  # nothing is both there and lost
+    assert found.named.count == len(events) - len(safe)
 
 
 async def test_after_a_failed_sync_the_records_are_written_to_a_new_file(

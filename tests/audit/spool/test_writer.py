@@ -1,5 +1,6 @@
 """Tests of `audit.spool.writer`."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from audit.spool import frame
 from audit.spool.segment import EndMark, contents, segments
-from audit.spool.writer import SegmentWriter
+from audit.spool.writer import PartlyWritten, SegmentWriter
 
 
 def read_all(folder: Path) -> list[bytes]:
@@ -74,6 +75,91 @@ def test_a_file_that_cannot_even_be_cut_is_given_up(tmp_path: Path, monkeypatch:
     writer.close()
     assert len(segments(tmp_path)) == 2
     assert read_all(tmp_path) == [b"one", b"three"]
+
+
+class Room:
+    """A disk that takes so many bytes more, as a short write says it, and then says what is wrong."""
+
+    def __init__(self, room: int, number: int) -> None:
+        self.room, self.number, self.real = room, number, os.pwrite
+
+    def __call__(self, fd: int, data: bytes, offset: int) -> int:
+        """Write what there is room for."""
+        taken = bytes(data)[: self.room]
+        if not taken:
+            raise OSError(self.number, os.strerror(self.number))
+        self.room -= len(taken)
+        return self.real(fd, taken, offset)
+
+
+def append_three(
+    writer: SegmentWriter, room: int, number: int, monkeypatch: pytest.MonkeyPatch, *, last_words: bool = False
+) -> int:
+    """Append the numbers 2, 3 and 4 where there is room for so many bytes; how many the writer says it took."""
+    frames = [frame.pack(word * 20) for word in (b"a", b"b", b"c")]
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.writer.os.pwrite", Room(room, number))
+        with pytest.raises(OSError, match=os.strerror(number)) as raised:
+            writer.append(frames, [(2, 4)], part=lambda count: [(2, 1 + count)], last_words=last_words)
+    return raised.value.frames if isinstance(raised.value, PartlyWritten) else 0
+
+
+SIZE = len(frame.pack(b"a" * 20))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize(
+    ("room", "whole"), [(0, 0), (SIZE - 1, 0), (SIZE, 1), (SIZE + 1, 1), (2 * SIZE + 3, 2), (3 * SIZE - 1, 2)]
+)
+def test_frames_that_are_whole_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, whole: int, number: int
+) -> None:
+    """Whoever reads along may have taken them: they count, the rest does not, and the next stands behind them."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    writer.append([frame.pack(b"one")], [(1, 1)])
+    assert append_three(writer, room, number, monkeypatch) == whole
+    assert list(writer.seen) == [(1, 1 + whole)]
+    writer.append([frame.pack(b"five")], [(5, 5)])
+    writer.sync()
+    writer.close()
+    assert read_all(tmp_path) == [b"one", *[b"a" * 20, b"b" * 20][:whole], b"five"]
+    names = segments(tmp_path)
+    assert len(names) == (2 if number == errno.ENOSPC else 1)  # what is full is closed, so that it can be taken away
+    if len(names) > 1:
+        header = contents(tmp_path / names[1].text()).header
+        assert header is not None
+        assert [tuple(pair) for pair in header.seen] == [(1, 1 + whole)]
+
+
+def test_last_words_go_on_where_the_disk_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it took of them is not said twice; the rest stands in the next segment, or is not counted."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    writer.append([frame.pack(b"one")], [(1, 1)])
+    assert append_three(writer, SIZE + 5, errno.ENOSPC, monkeypatch, last_words=True) == 1
+    assert list(writer.seen) == [(1, 2)]
+    writer.append([frame.pack(b"five")], [(5, 5)], last_words=True)
+    writer.close()
+    assert read_all(tmp_path) == [b"one", b"a" * 20, b"five"]
+
+
+def test_whole_frames_in_a_file_that_cannot_be_cut_are_not_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is given up with them, and a sync says so."""
+    writer = SegmentWriter(tmp_path, "p", 1, segment_bytes=10_000)
+    writer.append([frame.pack(b"one")], [(1, 1)])
+    writer.sync()
+
+    def fails(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audit.spool.writer.os.ftruncate", fails)
+        assert append_three(writer, SIZE + 5, errno.EIO, monkeypatch) == 1
+    with pytest.raises(OSError, match="Input/output"):
+        writer.sync()
+    writer.close()
+    assert read_all(tmp_path) == [b"one", b"a" * 20]
 
 
 def test_a_segment_that_cannot_be_begun_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
